@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between geometry messages and arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from geometry_msgs.msg import Pose
+
+from jepa_wm_ros import actions
+
+
+def pose_message(position: np.ndarray, quaternion: np.ndarray) -> Pose:
+    """Pose of a position (3,) [m] and a quaternion (x, y, z, w)."""
+    pose = Pose()
+    pose.position.x, pose.position.y, pose.position.z = (float(v) for v in position)
+    orientation = pose.orientation
+    orientation.x, orientation.y, orientation.z, orientation.w = (float(v) for v in quaternion)
+    return pose
+
+
+def position_and_quaternion(pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Position (3,) [m] and quaternion (x, y, z, w) of a pose."""
+    p, q = pose.position, pose.orientation
+    return np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w])
+
+
+def to_pose7(pose: Pose, gripper: float) -> np.ndarray:
+    """pose7 (7,) of a pose message and a gripper closure (see jepa_wm_ros/actions.py)."""
+    position, quaternion = position_and_quaternion(pose)
+    return np.array([*position, *actions.quaternion_to_euler(quaternion), gripper])
+
+
+def from_pose7(pose7: np.ndarray) -> Pose:
+    """Pose message of a pose7 (7,)."""
+    return pose_message(pose7[actions.POSITION], actions.euler_to_quaternion(pose7[actions.ROTATION]))
