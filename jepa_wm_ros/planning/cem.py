@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cross-entropy method as the paper runs it (arXiv 2512.24497, appendix on planning).
+
+Same numbers as the published code given the same noise: candidate 0 is the mean, all candidates
+are clipped, elites refit mean and unbiased standard deviation, the answer is the last MEAN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jepa_wm_ros.planning.gripper import GripperSampling
+from jepa_wm_ros.planning.protocol import Plan
+from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.settings import EliteSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class CemSettings(EliteSettings):
+    """Settings of CEM. gripper: separate treatment of the gripper dimension, off by default."""
+
+    gripper: GripperSampling | None = None
+
+
+class Cem:
+    """mean, std <- elites of mean + std * eps, from (0, var_scale)."""
+
+    def __init__(self, settings: CemSettings):
+        self.settings = settings
+
+    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
+             index=0, draw=None) -> Plan:
+        """See protocol.Planner. Noise is drawn once per iteration with shape (H, S, A)."""
+        s = self.settings
+        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
+        mean, std = search.start(), search.first_std()
+        while search.proceed():
+            eps = search.normal(search.horizon, s.num_samples, search.action_dim)
+            actions = mean + std * eps.transpose(0, 1)
+            actions[0] = mean
+            if s.gripper is not None:
+                s.gripper.mix_into(actions, search.generator)
+            actions = search.clip(actions)
+            costs = search.evaluate(actions)
+            elites = search.finite_elites(actions, costs, s.num_elites)
+            mean, std = refit(mean, std, elites, s)
+            search.report(actions, costs, mean, std)
+        return search.finish(mean)
+
+
+def refit(mean: Tensor, std: Tensor, elites: Tensor, settings: EliteSettings,
+          ) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (H, A) after the elites (K, H, A), with the momenta."""
+    keep_mean, keep_std = settings.momentum_mean, settings.momentum_std
+    new_mean = elites.mean(dim=0) * (1 - keep_mean) + mean * keep_mean
+    if len(elites) < 2:  # one finite candidate says nothing about the spread
+        return new_mean, std
+    return new_mean, elites.std(dim=0) * (1 - keep_std) + std * keep_std
