@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record training episodes in the simulated cell: `python -m jepa_wm_ros.sim.record --help`.
+
+The same command resumes an interrupted recording. Episode i depends on `--seed` + i alone, not on
+the number of jobs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import multiprocessing
+import signal
+import sys
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.sim.scene import SimError
+
+FRAME_SIZE = 96
+FPS = 4.0  # model steps per second
+SETTINGS = 'recording.json'
+_progress = None  # in a worker process: the shared count of episodes done
+
+
+def record_episode(cell, seed: int, steps: int):
+    """One `learning.episodes.Episode` of `steps` actions in the DirectCell `cell`."""
+    from jepa_wm_ros.actions import actions_between
+    from jepa_wm_ros.learning.episodes import Episode
+    from jepa_wm_ros.sim.exploration import Explorer
+    from jepa_wm_ros.sim.variation import sample_cell
+
+    rng = np.random.default_rng(seed)
+    state, explorer = sample_cell(rng), Explorer(rng)
+    frame, pose = _reset(cell, explorer, state)
+    frames, poses, actions, cubes = [shrink(frame)], [pose], [], [cell.cube]
+    while len(actions) < steps:
+        action = explorer.action(pose, cell.commanded, cell.cube[:3]).astype(np.float32)
+        try:
+            frame, pose = cell.step(action)
+        except SimError:  # out of reach in this orientation: the explorer proposes another
+            continue
+        frames.append(shrink(frame))
+        poses.append(pose)
+        actions.append(action)
+        cubes.append(cell.cube)
+    return Episode(
+        frames=np.stack(frames),
+        poses=np.array(poses, np.float32),
+        actions=np.stack(actions),
+        achieved=actions_between(np.array(poses)).astype(np.float32),
+        cube=np.array(cubes, np.float32),
+        seed=seed,
+        fps=FPS,
+    )
+
+
+def _reset(cell, explorer, state):
+    while True:  # a tilted start in a far corner may be out of reach: draw another
+        start, posture = explorer.start_pose(), explorer.posture()
+        try:
+            return cell.reset(start, state, posture)
+        except SimError:
+            continue
+
+
+def shrink(frame: np.ndarray) -> np.ndarray:
+    """Camera frame (H, W, 3) as the model's uint8 square, through the one image pipeline."""
+    import torch
+
+    from jepa_wm_ros.world_model.images import crop_and_resize
+    pixels = crop_and_resize(torch.from_numpy(frame)[None], FRAME_SIZE, antialias=True)[0]
+    return (pixels * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
+    """Record what is still missing of `episodes` episodes in folder `out`."""
+    from tqdm import tqdm
+
+    from jepa_wm_ros.learning.episodes import recorded_indices
+    _claim(out, {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS})
+    missing = sorted(set(range(episodes)) - recorded_indices(out))
+    context = multiprocessing.get_context('spawn')
+    count = context.Value('i', 0)
+    with (ProcessPoolExecutor(jobs, context, _start_worker, (count,)) as pool,
+          tqdm(total=episodes, initial=episodes - len(missing), unit='episode') as bar):
+        pending = {pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps)
+                   for j in range(jobs)}
+        while pending:
+            done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
+            bar.update(count.value + episodes - len(missing) - bar.n)
+            for future in done:
+                future.result()
+
+
+def _claim(out: Path, settings: dict) -> None:
+    """Make folder `out` this recording's own, or see that it already is."""
+    path = out / SETTINGS
+    if path.is_file():
+        if json.loads(path.read_text()) != settings:
+            raise SimError(f'{out} holds another recording ({path.read_text().strip()}): '
+                           'choose another --out, or the same --seed and --steps to resume')
+    elif out.exists() and any(out.iterdir()):
+        raise SimError(f'{out} is not empty and not a recording: choose another --out')
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings) + '\n')
+
+
+def _start_worker(count) -> None:
+    global _progress
+    import torch
+    _progress = count
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    die_with_parent()
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it ends, however it ends."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
+    from jepa_wm_ros.learning.episodes import EpisodeWriter
+    from jepa_wm_ros.sim.direct import DirectCell
+    with DirectCell() as cell, EpisodeWriter(out, name) as writer:
+        for index in indices:
+            writer.write(index, record_episode(cell, seed + index, steps))
+            with _progress.get_lock():
+                _progress.value += 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(prog='record', description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, required=True, help='folder for the episodes')
+    parser.add_argument('--episodes', type=int, default=2000, help='how many (default 2000)')
+    parser.add_argument('--steps', type=int, default=20, help='actions per episode (default 20)')
+    parser.add_argument('--seed', type=int, default=0, help='episode i draws from seed + i')
+    parser.add_argument('--jobs', type=int, default=2, help='processes (default 2)')
+    args = parser.parse_args(argv)
+    try:
+        if min(args.episodes, args.steps, args.jobs) < 1 or args.seed < 0:
+            raise SimError('--episodes, --steps and --jobs must be at least 1, --seed at least 0')
+        record(args.out, args.episodes, args.seed, args.jobs, args.steps)
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('stopped; the same command resumes', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

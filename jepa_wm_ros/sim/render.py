@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera: off-screen pictures of the cell from a copy of its joint positions.
+
+A renderer owns its model and data, so the process that steps the physics never waits for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, WIDTH, SimError, compile_model
+from jepa_wm_ros.sim.variation import Appearance
+
+
+class CellRenderer:
+    """Draws the cell without shadows and reflections (software OpenGL draws those slowly).
+
+    Use it from the thread that made it (OpenGL contexts belong to a thread) and `close` it, or
+    use it in a `with` statement.
+    """
+
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT, camera: str = CAMERA):
+        import mujoco
+        self._mujoco = mujoco
+        self._model = compile_model()
+        self._data = mujoco.MjData(self._model)
+        self._model.vis.global_.offwidth = max(width, WIDTH)
+        self._model.vis.global_.offheight = max(height, HEIGHT)
+        self._camera = camera
+        self._lamps = self._model.light_diffuse.copy()
+        self._ambient = np.array(self._model.vis.headlight.ambient)
+        try:
+            self._renderer = mujoco.Renderer(self._model, height, width)
+        except Exception as error:
+            raise SimError(
+                f'no off-screen OpenGL ({error}): install libegl1 and libgl1-mesa-dri, or set '
+                'MUJOCO_GL=osmesa with libosmesa6 installed') from error
+
+    def __enter__(self) -> CellRenderer:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        self._renderer.close()
+
+    def set_appearance(self, appearance: Appearance) -> None:
+        """Light and colours of the pictures from now on."""
+        self._model.light_diffuse[:] = self._lamps * appearance.light[:, None]
+        self._model.vis.headlight.ambient[:] = self._ambient * appearance.ambient
+        self._model.geom('table').rgba[:] = appearance.table
+        self._model.geom('ground').rgba[:] = appearance.floor
+        self._model.geom('cube').rgba[:] = appearance.cube
+
+    def render(self, qpos: np.ndarray) -> np.ndarray:
+        """Picture uint8 RGB (H, W, 3) of the cell at joint positions `qpos`."""
+        mujoco = self._mujoco
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        self._renderer.update_scene(self._data, self._camera)
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = False
+        return self._renderer.render()

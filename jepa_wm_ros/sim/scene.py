@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cell: an FR3 on a table, a cube that can be pushed, one fixed camera.
+
+One MJCF serves the arm server, the renderer and the recorder. Lengths in metres, angles in
+radians, everything in the arm's base frame `fr3_link0`, which is the world frame.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepa_wm_ros.actions import matrix_to_euler
+from jepa_wm_ros.errors import JepaWmError
+
+# The camera draws with software OpenGL wherever there is no display; EGL does so without one.
+# MuJoCo reads these when it is imported: this module must therefore be imported before mujoco.
+os.environ.setdefault('MUJOCO_GL', 'egl')
+os.environ.setdefault('LP_NUM_THREADS', '1')
+
+PREFIX = 'robot0_'
+CAMERA = 'exterior'
+OPTICAL_FRAME = 'exterior_optical_frame'
+WIDTH, HEIGHT = 640, 480
+CAMERA_POSITION = np.array([1.16, 0.52, 0.72])
+CAMERA_TARGET = np.array([0.46, -0.02, 0.20])
+CAMERA_FOVY = np.deg2rad(45.0)
+
+WORKSPACE_LOW = np.array([0.34, -0.26, 0.045])
+WORKSPACE_HIGH = np.array([0.66, 0.26, 0.42])
+HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
+NOMINAL_EULER = np.array([np.pi, 0.0, 0.0])  # hand pointing straight down
+
+CUBE_HALF = 0.025
+HAND_MAX_WIDTH = 0.08
+FINGER_KP, FINGER_KV = 1000.0, 50.0  # N/m, N s/m, of each finger
+TCP_IN_HAND = (0.0, 0.0, 0.1034)
+ARM_JOINTS = tuple(f'{PREFIX}fr3_joint{i}' for i in range(1, 8))
+FINGER_JOINTS = (f'{PREFIX}finger_joint1', f'{PREFIX}finger_joint2')
+TABLE_RGBA = (0.56, 0.47, 0.37, 1.0)
+FLOOR_RGBA = (0.25, 0.28, 0.31, 1.0)
+CUBE_RGBA = (0.87, 0.26, 0.13, 1.0)
+
+
+class SimError(JepaWmError):
+    """The simulated cell cannot start or do what was asked."""
+
+
+def new_simulator():
+    """franky-sim's MuJoCo simulator with this cell as its scene, not yet started."""
+    from franky_sim.mujoco_simulator import MujocoSimulator
+    simulator = MujocoSimulator()
+    simulator.add_robot(initial_q=HOME_Q, initial_hand_width=HAND_MAX_WIDTH)
+    _furnish(simulator.scene, simulator.worldbody)
+    return simulator
+
+
+def compile_model():
+    """The cell as an `MjModel` for rendering and direct stepping.
+
+    Its position actuators have the gains of franky-sim's joint and finger controllers (which
+    apply forces instead) and, like those, carry the arm's weight.
+    """
+    import mujoco
+    scene = new_simulator().scene
+    for body in scene.iter('body'):
+        if body.get('name', '').startswith(PREFIX):
+            body.set('gravcomp', '1')
+    model = mujoco.MjModel.from_xml_string(ET.tostring(scene, encoding='unicode'))
+    model.opt.timestep = 0.002
+    hand = model.actuator(f'{PREFIX}hand')  # its tendon length is the mean of the two fingers
+    hand.gainprm[0] = 2 * FINGER_KP * HAND_MAX_WIDTH / 2 / hand.ctrlrange[1]
+    hand.biasprm[1:3] = -2 * FINGER_KP, -2 * FINGER_KV
+    return model
+
+
+def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
+    quality = scene.find('visual/quality')
+    quality.set('shadowsize', '0')
+    quality.set('offsamples', '0')
+    visual = scene.find('visual')
+    ET.SubElement(visual, 'global', offwidth=str(WIDTH), offheight=str(HEIGHT))
+    visual.find('headlight').set('ambient', '0.28 0.28 0.28')
+    ET.SubElement(scene.find('asset'), 'texture', name='sky', type='skybox', builtin='gradient',
+                  rgb1='0.70 0.76 0.82', rgb2='0.30 0.34 0.38', width='64', height='64')
+    ground = worldbody.find("geom[@name='ground']")
+    ground.attrib.pop('material')
+    ground.set('pos', '0 0 -0.72')
+    ground.set('rgba', _text(FLOOR_RGBA))
+
+    ET.SubElement(worldbody, 'geom', name='table', type='box', pos='0.35 0 -0.02',
+                  size='0.55 0.55 0.02', rgba=_text(TABLE_RGBA), friction='0.6 0.005 0.0001')
+    cube = ET.SubElement(worldbody, 'body', name='cube', pos=f'0.5 0.1 {CUBE_HALF}')
+    ET.SubElement(cube, 'freejoint', name='cube_joint')
+    ET.SubElement(cube, 'geom', name='cube', type='box', size=_text([CUBE_HALF] * 3), mass='0.15',
+                  rgba=_text(CUBE_RGBA), friction='0.6 0.005 0.0001')
+
+    hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
+    ET.SubElement(hand, 'site', name='hand_tcp', pos=_text(TCP_IN_HAND), rgba='0 0 0 0')
+    axes = camera_rotation()
+    ET.SubElement(worldbody, 'camera', name=CAMERA, pos=_text(CAMERA_POSITION),
+                  xyaxes=_text([*axes[:, 0], *-axes[:, 1]]), fovy=str(np.rad2deg(CAMERA_FOVY)))  # degrees
+
+
+def _text(values) -> str:
+    return ' '.join(f'{v:.9g}' for v in values)
+
+
+def camera_rotation() -> np.ndarray:
+    """Rotation (3, 3) of the camera's optical frame (x right, y down, z forward) in the base."""
+    forward = CAMERA_TARGET - CAMERA_POSITION
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward], axis=1)
+
+
+def camera_matrix(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """Pinhole matrix K (3, 3) [pixels] of the camera for pictures of this size.
+
+    Pixel (0, 0) is the centre of the upper left pixel, as sensor_msgs/CameraInfo has it.
+    """
+    focal = height / 2 / np.tan(CAMERA_FOVY / 2)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of the cell lie in `qpos` and `qvel` of its model."""
+
+    arm: np.ndarray
+    arm_dof: np.ndarray
+    fingers: np.ndarray
+    cube: slice
+    cube_dof: slice
+    tcp: int
+
+    @classmethod
+    def of(cls, model) -> Layout:
+        """The layout of a compiled cell."""
+        arm, fingers = ([model.joint(n) for n in names] for names in (ARM_JOINTS, FINGER_JOINTS))
+        cube = model.joint('cube_joint')
+        return cls(
+            arm=np.array([j.qposadr[0] for j in arm]),
+            arm_dof=np.array([j.dofadr[0] for j in arm]),
+            fingers=np.array([j.qposadr[0] for j in fingers]),
+            cube=slice(cube.qposadr[0], cube.qposadr[0] + 7),
+            cube_dof=slice(cube.dofadr[0], cube.dofadr[0] + 6),
+            tcp=model.site('hand_tcp').id,
+        )
+
+    def closure(self, qpos: np.ndarray) -> float:
+        """Gripper closure, 0 open to 1 closed, of the fingers in `qpos`."""
+        return float(np.clip(1.0 - qpos[self.fingers].sum() / HAND_MAX_WIDTH, 0.0, 1.0))
+
+    def hand_pose(self, data) -> np.ndarray:
+        """True pose7 of the hand TCP; `data` must have been through mj_kinematics."""
+        matrix = data.site_xmat[self.tcp].reshape(3, 3)
+        return np.concatenate([
+            data.site_xpos[self.tcp], matrix_to_euler(matrix), [self.closure(data.qpos)]])
