@@ -1,75 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small convolutional encoder, trained on the cell it watches and then frozen."""
+"""A small convolutional encoder, trained with the predictor on the cell and then frozen.
+
+The picture is cut into patches first (on a CPU several times faster than strided convolutions at
+full resolution, and no pixel is lost), then 3x3 convolutions (GroupNorm, GELU), then either one
+vector for the whole picture (`grid` 1) or one token per cell of a `grid` x `grid` map. The output
+is normalised without parameters, so its scale cannot shrink or grow during training.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-_STRIDE = 16
-_PATCH = 4
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model.spec import EncoderSpec
+
+GROUP_SIZE = 8
 
 
-def _block(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=stride, padding=1),
-        nn.GroupNorm(8, channels_out),
-        nn.GELU(),
-    )
+def conv_spec(width: int = 128, grid: int = 1, norm: str = 'batch', hidden: int = 256,
+              patch_size: int = 4, channels: tuple[int, ...] = (32, 64, 64, 128, 128),
+              strides: tuple[int, ...] = (1, 2, 1, 2, 1)) -> EncoderSpec:
+    """Default: 96 px pictures to 24x24 patches, a 6x6 map, and from it one token (or 6x6)."""
+    return EncoderSpec('conv', width, patch_size=patch_size, channels=channels, strides=strides,
+                       grid=grid, hidden=hidden, norm=norm)
 
 
 class ConvEncoder(nn.Module):
-    """Square images to a grid of tokens: pixels (B, 3, S, S) -> latents (B, grid, grid, dim).
+    """Pixels (B, 3, S, S) to tokens (B, grid * grid, D)."""
 
-    The picture is cut into 4x4-pixel patches first: on a CPU that is several times faster than
-    strided convolutions at full resolution and keeps every pixel. Convolutions then halve it
-    twice. One token (`grid` 1) sees the whole feature map through two linear layers, which keeps
-    where things are exactly; a larger grid projects its own square of the map. The last
-    normalisation has no free scale, so that the latents of the training data have unit variance
-    per dimension.
-
-    Parameters
-    ----------
-    img_size : side S of the input, a multiple of 16
-    dim : latent dimension D
-    grid : tokens per side; 1, or a divisor of img_size / 16
-    width : channels of the first convolution; the last has 4 times as many
-
-    """
-
-    def __init__(self, img_size: int = 96, dim: int = 128, grid: int = 1, width: int = 32) -> None:
+    def __init__(self, spec: EncoderSpec, img_size: int) -> None:
         super().__init__()
-        side = img_size // _STRIDE
-        if img_size % _STRIDE or side % grid:
-            raise ValueError(f'img_size {img_size} must be a multiple of {_STRIDE} and '
-                             f'img_size / {_STRIDE} a multiple of grid {grid}')
-        self.dim = dim
-        self.grid = grid
-        self.features = nn.Sequential(
-            nn.PixelUnshuffle(_PATCH),
-            _block(3 * _PATCH ** 2, width, stride=1),
-            _block(width, 2 * width, stride=2),
-            _block(2 * width, 2 * width, stride=1),
-            _block(2 * width, 4 * width, stride=2),
-            _block(4 * width, 4 * width, stride=1),
-        )
-        if grid == 1:
+        if len(spec.channels) != len(spec.strides) or not spec.channels:
+            raise JepaWmError('a conv encoder needs one stride per entry of channels')
+        layers: list[nn.Module] = [nn.PixelUnshuffle(spec.patch_size)]
+        before, side = 3 * spec.patch_size ** 2, img_size // spec.patch_size
+        for channels, stride in zip(spec.channels, spec.strides, strict=True):
+            layers += [nn.Conv2d(before, channels, 3, stride=stride, padding=1),
+                       nn.GroupNorm(max(1, channels // GROUP_SIZE), channels), nn.GELU()]
+            before, side = channels, (side - 1) // stride + 1
+        self.stem = nn.Sequential(*layers)
+        if spec.grid == 1:
             self.head = nn.Sequential(
-                nn.Flatten(),
-                nn.Linear(4 * width * side ** 2, 256),
-                nn.BatchNorm1d(256),
-                nn.GELU(),
-                nn.Linear(256, dim),
-                nn.BatchNorm1d(dim, affine=False),
-            )
+                nn.Flatten(), nn.Linear(before * side * side, spec.hidden),
+                nn.BatchNorm1d(spec.hidden), nn.GELU(),
+                nn.Linear(spec.hidden, spec.width), nn.Unflatten(1, (1, spec.width)))
+        elif spec.grid == side:
+            self.head = nn.Sequential(nn.Conv2d(before, spec.width, 1), _Tokens())
         else:
-            self.head = nn.Sequential(
-                nn.Conv2d(4 * width, dim, kernel_size=side // grid, stride=side // grid),
-                nn.BatchNorm2d(dim, affine=False),
-            )
+            raise JepaWmError(f'the conv encoder ends in a {side}x{side} map at {img_size} px, '
+                              f'not {spec.grid}x{spec.grid}; change its strides')
+        self.norm = _norm(spec)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Latents (B, grid, grid, D) of normalised pixels (B, 3, S, S)."""
-        out = self.head(self.features(pixels))
-        if self.grid == 1:
-            return out[:, None, None, :]
-        return out.permute(0, 2, 3, 1)
+        return self.norm(self.head(self.stem(pixels)))
+
+
+class _Tokens(nn.Module):
+    """A map (B, D, g, g) as tokens (B, g*g, D)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).transpose(1, 2)
+
+
+class _BatchNormTokens(nn.BatchNorm1d):
+    """Batch norm of tokens (B, N, D) over batch and tokens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(0, 1)).view_as(x)
+
+
+def _norm(spec: EncoderSpec) -> nn.Module:
+    if spec.norm == 'layer':
+        return nn.LayerNorm(spec.width, elementwise_affine=False)
+    if spec.norm == 'batch':
+        return _BatchNormTokens(spec.width, affine=False)
+    if spec.norm == 'none':
+        return nn.Identity()
+    raise JepaWmError(f"conv encoder norm {spec.norm!r} is unknown; use 'layer', 'batch' or 'none'")
