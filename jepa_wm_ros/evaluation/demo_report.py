@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo shows: the film, the picture and the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+MAX_GIF_FRAMES = 120
+INSET = 0.3  # width of the goal inset in the film, as a share of the frame
+
+
+@dataclass
+class EpisodeRecord:
+    """One episode as the simulator saw it; positions in metres, base frame."""
+
+    seed: int
+    goal_picture: np.ndarray
+    goal_position: np.ndarray
+    start: np.ndarray
+    frames: list[np.ndarray] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    planning_seconds: list[float] = field(default_factory=list)
+    end: np.ndarray | None = None
+    final_cost: float = float('nan')
+    steps: int = 0
+    message: str = ''
+
+    def add_step(self, cost: float, planning_seconds: float, position: np.ndarray) -> None:
+        """Note the cost, planning time and true hand position after a step."""
+        self.costs.append(cost)
+        self.errors.append(float(np.linalg.norm(position - self.goal_position)))
+        self.planning_seconds.append(planning_seconds)
+
+    def finish(self, end: np.ndarray, cost: float, steps: int, message: str) -> None:
+        """Note how the episode ended."""
+        self.end, self.final_cost, self.steps, self.message = end, cost, steps, message
+
+    @property
+    def start_error(self) -> float:
+        """Distance of the start from the goal [m]."""
+        return float(np.linalg.norm(self.start - self.goal_position))
+
+    @property
+    def final_error(self) -> float:
+        """Distance of the end from the goal [m]."""
+        return float(np.linalg.norm(self.end - self.goal_position))
+
+
+def write_gif(path: Path, record: EpisodeRecord) -> None:
+    """The camera's view of an episode with the goal picture inset in a corner."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stride = max(1, -(-len(record.frames) // MAX_GIF_FRAMES))
+    frames = record.frames[::stride]
+    height, width = frames[0].shape[:2]
+    size = (int(width * INSET), int(height * INSET))
+    goal = Image.fromarray(record.goal_picture).resize(size, Image.Resampling.LANCZOS)
+    film = []
+    for frame in frames:
+        picture = Image.fromarray(frame)
+        corner = (width - size[0] - 6, 6)
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle([corner[0] - 2, corner[1] - 2, width - 5, corner[1] + size[1] + 1],
+                       fill='white')
+        picture.paste(goal, corner)
+        draw.text((corner[0], corner[1] + size[1] + 4), 'goal', fill='white')
+        film.append(picture.convert('P', palette=Image.Palette.ADAPTIVE))
+    film[0].save(path, save_all=True, append_images=[*film[1:], *[film[-1]] * 10],
+                 duration=100 * stride, loop=0)
+
+
+def write_png(path: Path, record: EpisodeRecord) -> None:
+    """Start, goal and end side by side over the curves of cost and hand distance."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, axes = plt.subplot_mosaic([['start', 'goal', 'end'], ['curve', 'curve', 'curve']],
+                                      figsize=(10, 6.2), height_ratios=[1, 0.8],
+                                      layout='constrained')
+    pictures = {'start': record.frames[0], 'goal': record.goal_picture, 'end': record.frames[-1]}
+    titles = {'start': f'start: {record.start_error * 100:.1f} cm away', 'goal': 'goal picture',
+              'end': f'end: {record.final_error * 100:.1f} cm away, {record.steps} steps'}
+    for name, picture in pictures.items():
+        axes[name].imshow(picture)
+        axes[name].set_title(titles[name])
+        axes[name].axis('off')
+    steps = np.arange(1, len(record.costs) + 1)
+    axes['curve'].plot(steps, record.costs, 'o-', color='tab:blue')
+    axes['curve'].set_xlabel('step')
+    axes['curve'].set_ylabel('latent distance to the goal', color='tab:blue')
+    axes['curve'].xaxis.get_major_locator().set_params(integer=True)
+    axes['curve'].set_ylim(bottom=0)
+    distance = axes['curve'].twinx()
+    distance.plot([0, *steps], [record.start_error * 100, *np.array(record.errors) * 100], 's--',
+                  color='tab:orange')
+    distance.set_ylabel('hand to goal [cm] (simulator)', color='tab:orange')
+    distance.set_ylim(bottom=0)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def print_table(records: list[EpisodeRecord], random_rows: list[EpisodeRecord], tolerance: float,
+                fine: float, latencies: list[float]) -> None:
+    """Successes and errors of the planner beside random actions and no motion."""
+    print(f'\n{"":16} {f"<= {tolerance * 100:g} cm":>10} {f"<= {fine * 100:g} cm":>10} '
+          f'{"median error":>13} {"steps":>6} {"planning":>9}')
+    still = [r.start_error for r in records]
+    rows = [('planner', [r.final_error for r in records], [r.steps for r in records])]
+    if random_rows:
+        rows.append(('random actions', [r.final_error for r in random_rows],
+                     [r.steps for r in random_rows]))
+        rows.append(('no motion', still, [0]))
+    planning = np.concatenate([r.planning_seconds for r in records]) if records else []
+    for name, errors, steps in rows:
+        errors = np.array(errors)
+        near, nearer = (errors <= tolerance).sum(), (errors <= fine).sum()
+        took = f'{np.median(planning) * 1e3:6.0f} ms' if name == 'planner' and len(planning) else ''
+        print(f'{name:16} {f"{near}/{len(errors)}":>10} {f"{nearer}/{len(errors)}":>10} '
+              f'{np.median(errors) * 100:10.2f} cm {np.median(steps):6.0f} {took:>9}')
+    if latencies:
+        p50, p95 = np.percentile(latencies, [50, 95]) * 1e3
+        print(f'loop, image stamp to command published: p50 {p50:.0f} ms, p95 {p95:.0f} ms')
+    ends: dict[str, int] = {}
+    for record in records:
+        ends[record.message or 'reached'] = ends.get(record.message or 'reached', 0) + 1
+    print('ends: ' + '; '.join(f'{count} x {text}' for text, count in ends.items()))
+    print('exceptions: 0')
