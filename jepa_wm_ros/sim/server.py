@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated arm: franky-sim in a process of its own, speaking the real arm's protocol.
+
+Its address is any loopback address 127.x.y.z, so several arms run side by side. The process ends
+with the one that started it, whichever way that ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
+from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
+
+PERIOD = 0.001         # s, of the real arm's control loop
+START_TIMEOUT = 30.0   # s
+ANSWER_TIMEOUT = 5.0   # s
+LAST_WORD_AFTER = 2.0  # s a stopping server may take before it is cut short
+
+
+class ArmServer:
+    """Starts a simulated arm at `address` and shows its true state; a context manager.
+
+    Raises SimError with one line when the address cannot be used. Not for several threads at
+    once, but for `snapshot`.
+    """
+
+    def __init__(self, address: str = '127.0.0.1'):
+        self.address = address
+        self._process: subprocess.Popen | None = None
+
+    def __enter__(self) -> ArmServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the process; returns when the arm can be connected to."""
+        _check_address(self.address)
+        self._state = SharedState()
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
+        self._process = subprocess.Popen(
+            [sys.executable, '-m', 'jepa_wm_ros.sim.server', '--address', self.address,
+             '--state-fd', str(self._state.fd)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[self._state.fd],
+            env={**os.environ, 'PYTHONPATH': path})
+        try:
+            self._await_answer('ready', START_TIMEOUT)
+        except SimError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the process and free its ports; harmless when it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.stdin.close()
+        try:
+            process.wait(LAST_WORD_AFTER + 1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        self._state.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def snapshot(self) -> Snapshot:
+        """The newest state of the simulation; SimError when the server is gone."""
+        if not self.alive:
+            raise SimError(f'the arm server at {self.address} does not run: restart it')
+        return self._state.read()
+
+    def reset_cube(self, cube_pose: np.ndarray) -> None:
+        """Put the cube at rest at position [m] and quaternion (w, x, y, z) (7,)."""
+        if not self.alive:
+            raise SimError(f'the arm server at {self.address} does not run: restart it')
+        request = {'cube': [float(value) for value in cube_pose]}
+        self._process.stdin.write(json.dumps(request).encode() + b'\n')
+        self._process.stdin.flush()
+        self._await_answer('done', ANSWER_TIMEOUT)
+
+    def _await_answer(self, expected: str, timeout: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                raise SimError(f'the arm server at {self.address} did not answer within '
+                               f'{timeout:g} s: is the machine overloaded?')
+        answer = self._process.stdout.readline().decode().strip()
+        if answer != expected:
+            raise SimError(answer or f'the arm server at {self.address} ended unexpectedly: '
+                           'its messages above say why')
+
+
+def _check_address(address: str) -> None:
+    try:
+        loopback = ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SimError(f'{address} is not a loopback address: choose arm_address 127.x.y.z for '
+                       'the simulated arm')
+
+
+class _Server:
+    """The other side of ArmServer, in the server process."""
+
+    def __init__(self, address: str, state: SharedState, answers):
+        self._address = address
+        self._state = state
+        self._answers = answers
+        self._requests: list[dict] = []
+        self._running = True
+        self._steps = 0
+        self._layout: Layout | None = None
+
+    def run(self) -> None:
+        """Serve until standard input closes."""
+        from franky_sim import SimulationServer
+        with new_simulator() as simulator:
+            simulator.register_pre_step_callback(self._before_step)
+            simulator.register_post_step_callback(self._after_step)
+            try:
+                server = SimulationServer(simulator, hostname_candidates=[self._address])
+                server.init()
+            except OSError as error:
+                raise SimError(
+                    f'arm address {self._address}: port 1337 or 1338 is taken: stop the program '
+                    'that has it, or choose another arm_address 127.x.y.z') from error
+            self._layout = Layout.of(simulator.model)
+            server.run_once(realtime=False)
+            threading.Thread(target=self._listen, daemon=True).start()
+            self._say('ready')
+            self._keep_time(server)
+            server.cleanup()
+
+    def _keep_time(self, server) -> None:
+        """Step at 1 kHz; a late step delays the rest, for hurried steps would outrun the client."""
+        due = time.monotonic()
+        while self._running:
+            server.run_once(realtime=False)
+            due = max(due + PERIOD, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            self._requests.append(json.loads(line))
+        self._running = False
+        threading.Timer(LAST_WORD_AFTER, os._exit, [1]).start()
+
+    def _before_step(self, simulator) -> None:
+        while self._requests:
+            cube = self._requests.pop(0)['cube']
+            simulator.data.qpos[self._layout.cube] = cube
+            simulator.data.qvel[self._layout.cube_dof] = 0.0
+            self._say('done')
+
+    def _after_step(self, simulator) -> None:
+        import mujoco
+        mujoco.mj_kinematics(simulator.model, simulator.data)
+        self._steps += 1
+        closure = self._layout.closure(simulator.data.qpos)
+        self._state.write(simulator.data, self._layout.tcp, closure, self._steps)
+
+    def _say(self, word: str) -> None:
+        self._answers.write(word + '\n')
+        self._answers.flush()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the server process."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--address', required=True, help='loopback address of the arm')
+    parser.add_argument('--state-fd', type=int, required=True, help='memory to show the state in')
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
+    try:
+        _Server(args.address, SharedState(args.state_fd), answers).run()
+    except SimError as error:
+        print(error, file=answers, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
