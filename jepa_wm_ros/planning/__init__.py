@@ -2,11 +2,16 @@
 """Search over action sequences behind one seam (protocol.py).
 
     profile = load_profile('paper')
-    planner = profile.make_planner()
-    plan = planner.plan(cost)
+    plan = profile.make_planner().plan(cost)        # once
+    mpc = Mpc(profile)                              # again and again
+    plan = mpc.plan(cost)
+    mpc.executed()
 """
 
-from jepa_wm_ros.planning.profiles import ObjectiveChoice, Profile, load_profile
+from jepa_wm_ros.planning.goals import GoalSequence
+from jepa_wm_ros.planning.gripper import GripperPolicy, GripperSampling
+from jepa_wm_ros.planning.mpc import Mpc
+from jepa_wm_ros.planning.profiles import Profile, load_profile
 from jepa_wm_ros.planning.protocol import (
     Budget,
     CostFunction,
@@ -22,8 +27,11 @@ __all__ = [
     'PLANNERS',
     'Budget',
     'CostFunction',
+    'GoalSequence',
+    'GripperPolicy',
+    'GripperSampling',
     'IterationReport',
-    'ObjectiveChoice',
+    'Mpc',
     'Plan',
     'Planner',
     'PlanningError',

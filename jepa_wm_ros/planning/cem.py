@@ -44,7 +44,7 @@ class Cem:
                 s.gripper.mix_into(actions, search.generator)
             actions = search.clip(actions)
             costs = search.evaluate(actions)
-            elites = search.finite_elites(actions, costs, s.num_elites)
+            elites, _ = search.finite_elites(actions, costs, s.num_elites)
             mean, std = refit(mean, std, elites, s)
             search.report(actions, costs, mean, std)
         return search.finish(mean)

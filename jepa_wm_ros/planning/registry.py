@@ -14,20 +14,29 @@ from jepa_wm_ros.planning.settings import PlannerSettings
 
 PLANNERS = {
     'cem': ('cem', 'Cem', 'CemSettings'),
+    'nevergrad': ('nevergrad', 'Nevergrad', 'NevergradSettings'),
+    'gd': ('gd', 'Gd', 'GdSettings'),
+    'adam': ('adam', 'Adam', 'AdamSettings'),
+    'mppi': ('mppi', 'Mppi', 'MppiSettings'),
+    'icem': ('icem', 'Icem', 'IcemSettings'),
 }
+
+
+def settings_keys(name: str) -> list[str]:
+    """Names of the settings of planner `name`."""
+    return [f.name for f in fields(_look_up(name)[1])]
 
 
 def make_settings(name: str, values: Mapping[str, Any] | None = None) -> PlannerSettings:
     """Settings of planner `name` from plain values; unknown keys are refused (SettingsError)."""
-    kind = _look_up(name)[1]
     given = dict(values or {})
-    refuse_unknown(given, [f.name for f in fields(kind)], f'settings of planner {name!r}')
+    refuse_unknown(given, settings_keys(name), f'settings of planner {name!r}')
     if isinstance(given.get('gripper'), Mapping):
         gripper = given['gripper']
         refuse_unknown(gripper, [f.name for f in fields(GripperSampling)],
                        f'gripper settings of planner {name!r}')
         given['gripper'] = GripperSampling(**gripper)
-    return kind(**given)
+    return _look_up(name)[1](**given)
 
 
 def make_planner(name: str, settings: PlannerSettings | Mapping[str, Any] | None = None,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_wm_ros.planning.protocol import (
@@ -124,10 +125,12 @@ class Search:
         costs = self._account(actions, torch.where(usable, costs, math.inf))
         return costs, torch.where(costs.isfinite()[:, None, None], gradient, 0.0)
 
-    def finite_elites(self, actions: Tensor, costs: Tensor, count: int) -> Tensor:
-        """The `count` cheapest candidates (K, H, A), best first, fewer where fewer are finite."""
-        count = min(count, len(costs) - self._invalid_now)
-        return actions[costs.topk(count, largest=False).indices]
+    def finite_elites(self, actions: Tensor, costs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The `count` cheapest candidates (K, H, A) and their costs (K,), best first; fewer where
+        fewer are finite. `actions` holds what `evaluate` saw last, perhaps with kept ones after.
+        """
+        elites = costs.topk(min(count, len(costs) - self._invalid_now), largest=False)
+        return actions[elites.indices], elites.values
 
     def report(self, actions: Tensor, costs: Tensor, mean: Tensor, std: Tensor | None) -> None:
         """Tell the listener, if any, what this iteration did."""
@@ -201,12 +204,14 @@ class Search:
         if warm_start is None:
             return None
         warm = warm_start if warm_start.ndim == 3 else warm_start[None]
-        if (warm.ndim != 3 or not len(warm) or warm.shape[2] != self.action_dim
-                or warm.shape[1] < self.horizon or not bool(warm.isfinite().all())):
+        if (warm.ndim != 3 or 0 in warm.shape or warm.shape[2] != self.action_dim
+                or not bool(warm.isfinite().all())):
             raise PlanningError(
                 f'warm start of shape {tuple(warm_start.shape)} is refused: it must be finite and '
-                f'({self.horizon}, {self.action_dim}) or longer', 'BAD_INPUT')
-        return warm[:, :self.horizon].to(self.device, self.dtype)
+                f'(H, {self.action_dim}) or (M, H, {self.action_dim})', 'BAD_INPUT')
+        missing = max(self.horizon - warm.shape[1], 0)  # standing still where it ends early
+        warm = F.pad(warm[:, :self.horizon], (0, 0, 0, missing))
+        return warm.to(self.device, self.dtype)
 
 
 def _plan_length(horizon: int, steps_left: int | None) -> int:

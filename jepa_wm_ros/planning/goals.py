@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of goal pictures: when to go on to the next one.
+
+V-JEPA-2-AC (arXiv 2506.09985) picks and places with three pictures, each pursued for a set number
+of steps; here the switch can also come when the latent distance is small enough, or on either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jepa_wm_ros.planning.settings import is_count, is_number, require
+
+SWITCHES = ('cost', 'steps', 'either')
+
+
+class GoalSequence:
+    """Which goal counts now.
+
+    Call `update` with each new latent distance and `step` after each executed step; `index` is
+    the goal to plan for, `finished` says that the last one is done. `reached` tells whether the
+    newest distance was within the threshold, which a switch on steps does not imply.
+    """
+
+    def __init__(self, count: int, switch_on: str = 'cost', cost_threshold: float = 0.0,
+                 steps_per_goal: int | Sequence[int] | None = None):
+        """count: goals; cost_threshold: latent distance that counts as reached; steps_per_goal:
+        one number, or one per goal. Raises SettingsError for a switch that could never happen.
+        """
+        require(is_count(count, 1), 'goals', count, 'at least one')
+        require(switch_on in SWITCHES, 'switch_on', switch_on, f'one of {", ".join(SWITCHES)}')
+        self.count, self.cost_threshold = count, cost_threshold
+        self._on_cost, self._on_steps = switch_on != 'steps', switch_on != 'cost'
+        if self._on_cost:
+            require(is_number(cost_threshold) and cost_threshold > 0, 'cost_threshold',
+                    cost_threshold, '> 0 to switch on cost')
+        self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
+        self.index, self.finished, self.reached = 0, False, False
+        self.steps_on_goal = 0
+
+    def update(self, cost: float) -> bool:
+        """Take the distance of the newest frame to the present goal; True when the goal changed
+        or the sequence finished. A distance that is not a number never switches on cost.
+        """
+        if self.finished:
+            return False
+        self.reached = not math.isnan(cost) and cost <= self.cost_threshold
+        out_of_steps = self._on_steps and self.steps_on_goal >= self.steps_per_goal[self.index]
+        if not (self._on_cost and self.reached or out_of_steps):
+            return False
+        if self.index + 1 == self.count:
+            self.finished = True
+        else:
+            self.index, self.steps_on_goal, self.reached = self.index + 1, 0, False
+        return True
+
+    def step(self, steps: int = 1) -> None:
+        """Count steps carried out towards the present goal."""
+        self.steps_on_goal += steps
+
+    def _schedule(self, steps: int | Sequence[int] | None) -> tuple[int, ...]:
+        schedule = (steps,) * self.count if isinstance(steps, int) else tuple(steps or ())
+        require(len(schedule) == self.count and all(is_count(n, 1) for n in schedule),
+                'steps_per_goal', steps, f'>= 1, one number or one for each of {self.count} goals, '
+                'to switch on steps')
+        return schedule

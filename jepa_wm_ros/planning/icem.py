@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""iCEM, the sample-efficient cross-entropy method (Pinneri et al. 2020, arXiv 2008.06389).
+
+Against CEM: noise coloured along the horizon, a population that shrinks, elites kept between
+iterations and, shifted, between plans, the mean as a candidate of the last iteration, and the
+best candidate as the answer. The context is frozen, so kept elites keep their cost and are not
+scored again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jepa_wm_ros.planning.cem import refit
+from jepa_wm_ros.planning.gripper import GripperSampling
+from jepa_wm_ros.planning.protocol import Plan
+from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.settings import EliteSettings, is_number, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class IcemSettings(EliteSettings):
+    """Settings of iCEM.
+
+    noise_beta: power spectrum f^-beta along the horizon (0: white); decay: factor by which the
+    population shrinks per iteration (not below 2 x num_elites); keep_fraction: share of the
+    elites that stay in the pool; warm_scale: factor on var_scale when warm started; gripper:
+    separate treatment of the gripper dimension, off by default.
+    """
+
+    iterations: int = 8
+    num_samples: int = 48
+    num_elites: int = 8
+    momentum_mean: float = 0.1
+    momentum_std: float = 0.1
+    warm_start: bool = True
+    noise_beta: float = 1.0
+    decay: float = 1.25
+    keep_fraction: float = 0.3
+    warm_scale: float = 0.5
+    gripper: GripperSampling | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(is_number(self.noise_beta) and self.noise_beta >= 0, 'noise_beta',
+                self.noise_beta, 'a number >= 0')
+        require(is_number(self.decay) and self.decay >= 1, 'decay', self.decay, 'a number >= 1')
+        require(is_number(self.keep_fraction) and 0 <= self.keep_fraction <= 1, 'keep_fraction',
+                self.keep_fraction, 'a number from 0 to 1')
+        require(is_number(self.warm_scale) and self.warm_scale > 0, 'warm_scale',
+                self.warm_scale, 'a number > 0')
+
+    def population(self, iteration: int) -> int:
+        """Candidates drawn in iteration 1, 2, ..."""
+        shrunk = round(self.num_samples * self.decay ** (1 - iteration))
+        return max(shrunk, min(2 * self.num_elites, self.num_samples))
+
+
+class Icem:
+    """CEM with a memory."""
+
+    def __init__(self, settings: IcemSettings):
+        self.settings = settings
+
+    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
+             index=0, draw=None) -> Plan:
+        """See protocol.Planner. White noise is drawn once per iteration with shape (H, S, A)."""
+        s = self.settings
+        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
+        mean, std = search.start(), search.first_std() * (s.warm_scale if search.warm else 1.0)
+        kept = elites = mean.new_empty(0, *mean.shape)
+        kept_costs = mean.new_empty(0)
+        while search.proceed():
+            fresh = self._candidates(search, mean, std)
+            costs = search.evaluate(fresh)
+            pool, pool_costs = torch.cat([fresh, kept]), torch.cat([costs, kept_costs])
+            elites, elite_costs = search.finite_elites(pool, pool_costs, s.num_elites)
+            mean, std = refit(mean, std, elites, s)
+            keep = round(s.keep_fraction * len(elites))
+            kept, kept_costs = elites[:keep], elite_costs[:keep]
+            search.report(fresh, costs, mean, std)
+        return search.finish(elites=elites)
+
+    def _candidates(self, search: Search, mean: Tensor, std: Tensor) -> Tensor:
+        """What this iteration scores (N, H, A): new ones, old ones, the mean where it counts."""
+        s = self.settings
+        count = s.population(search.iterations)
+        white = search.normal(search.horizon, count, search.action_dim)
+        actions = mean + std * coloured(white, s.noise_beta).transpose(0, 1)
+        if search.iterations == 1 or search.iterations == s.iterations:
+            actions[0] = mean
+        if s.gripper is not None:
+            s.gripper.mix_into(actions, search.generator)
+        actions = search.clip(actions)
+        if search.iterations == 1:
+            actions = torch.cat([actions, search.warm_candidates()])
+        return actions
+
+
+def coloured(white: Tensor, beta: float) -> Tensor:
+    """Noise of white noise (H, ...) with the power spectrum f^-beta along H, unit variance.
+
+    The amplitudes of the real Fourier transform along H are scaled by f^(-beta/2) (Timmer &
+    Koenig 1995), frequency 0 like the lowest other one, so that the noise keeps an offset.
+    """
+    length = white.shape[0]
+    if beta == 0 or length == 1:
+        return white
+    frequency = torch.fft.rfftfreq(length, device=white.device, dtype=white.dtype)
+    frequency[0] = frequency[1]
+    amplitude = frequency ** (-beta / 2)
+    bins = torch.full_like(amplitude, 2.0)  # each stands for two frequencies, but
+    bins[0] = 1.0                           # the offset and, at even H, the last one do not
+    if length % 2 == 0:
+        bins[-1] = 1.0
+    amplitude = amplitude * (length / (bins * amplitude**2).sum()).sqrt()
+    shape = (-1, *[1] * (white.ndim - 1))
+    spectrum = torch.fft.rfft(white, dim=0) * amplitude.reshape(shape)
+    return torch.fft.irfft(spectrum, n=length, dim=0)
