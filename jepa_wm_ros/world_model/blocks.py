@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts every transformer of this room is built from: attention, MLP, block.
+
+Parameter names are those of the published AdaLN and V-JEPA-2 files.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jepa_wm_ros.world_model.rope import rotate
+
+Tables = tuple[Tensor, Tensor]
+
+
+class Attention(nn.Module):
+    """Multi-head attention over (B, tokens, width), queries and keys optionally rotated."""
+
+    def __init__(self, width: int, heads: int, head_dim: int, *, bias: bool = True,
+                 dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.head_dim = head_dim
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * heads * head_dim, bias=bias)
+        self.proj = nn.Linear(heads * head_dim, width)
+
+    def project(self, x: Tensor, rope: Tables | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, heads, tokens, head_dim); `rope` fits the tokens given."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim)).movedim(-3, 0)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        return (q, k, v) if rope is None else (rotate(q, rope), rotate(k, rope), v)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Softmax(q k^T / sqrt(head_dim)) v, projected back to (B, tokens of q, width)."""
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+        return F.dropout(self.proj(y.transpose(1, 2).flatten(-2)), self.dropout, self.training)
+
+    def forward(self, x: Tensor, rope: Tables | None = None, mask: Tensor | None = None) -> Tensor:
+        return self.attend(*self.project(x, rope), mask)
+
+
+class MLP(nn.Module):
+    """Linear, exact (erf) GELU, linear."""
+
+    def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.dropout(F.gelu(self.fc1(x)), self.dropout, self.training)
+        return F.dropout(self.fc2(hidden), self.dropout, self.training)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block over frames of tokens (B, T, tokens, width).
+
+    With `modulated` the action's vector z (B, T, width) shifts, scales and gates both halves of
+    the block (AdaLN, arXiv 2212.09748), the same for all tokens of a frame.
+    """
+
+    def __init__(self, width: int, heads: int, head_dim: int, hidden: int, *, eps: float = 1e-6,
+                 bias: bool = True, dropout: float = 0.0, modulated: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.attn = Attention(width, heads, head_dim, bias=bias, dropout=dropout)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
+        self.mlp = MLP(width, hidden, dropout)
+        self.adaLN_modulation = (
+            nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width)) if modulated else None)
+
+    def modulation(self, z: Tensor | None) -> tuple[Tensor | None, ...]:
+        """(shift, scale, gate) of the attention half, then of the MLP half, (B, T, 1, width)."""
+        if self.adaLN_modulation is None:
+            return (None,) * 6
+        return self.adaLN_modulation(z).unsqueeze(-2).chunk(6, dim=-1)
+
+    def forward(self, x: Tensor, z: Tensor | None = None, rope: Tables | None = None,
+                mask: Tensor | None = None) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(z)
+        h = modulate(self.norm1(x), shift1, scale1)
+        h = self.attn(h.flatten(-3, -2), rope, mask).view_as(x)
+        x = x + gated(h, gate1)
+        return x + gated(self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
+
+
+def modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
+    return x if scale is None else x * (1 + scale) + shift
+
+
+def gated(x: Tensor, gate: Tensor | None) -> Tensor:
+    return x if gate is None else gate * x

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""World models to and from disk.
+
+Our own files are safetensors with the whole model, encoder included, and its `ModelSpec` as JSON
+in the metadata. Published files are read by official.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from jepa_wm_ros.world_model.model import WorldModel
+from jepa_wm_ros.world_model.official import allocate, load_entry, load_folder
+from jepa_wm_ros.world_model.registry import find, weights_directory
+from jepa_wm_ros.world_model.safe_files import (
+    CheckpointError,
+    check_sha256,
+    load_strict,
+    read_safetensors,
+    sha256,
+    sidecar,
+    write_safetensors,
+)
+from jepa_wm_ros.world_model.spec import ModelSpec
+
+__all__ = ['CheckpointError', 'load_world_model', 'read_spec', 'save_world_model']
+
+SPEC_KEY = 'jepa_wm_spec'
+SAFETENSORS = '.safetensors'
+
+
+def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None = None,
+                     device: str | torch.device = 'cpu', dtype: torch.dtype = torch.float32,
+                     mode: str = 'exact') -> WorldModel:
+    """A frozen world model in evaluation mode.
+
+    name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, or a
+    folder with config.json, checkpoint.pth.tar and the encoder's file in the published layout.
+    Raises CheckpointError with one line that says what is wrong and what to do.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix == SAFETENSORS:
+        model = _load_own(path, mode)
+    elif path.is_dir():
+        model = load_folder(path, mode)
+    else:
+        entry = find(str(name_or_path))
+        folder = Path(weights_dir) if weights_dir else weights_directory()
+        if entry.weights.file.endswith(SAFETENSORS):
+            model = _load_own(entry.weights.present_file(folder), mode)
+        else:
+            model = load_entry(entry, folder, mode)
+    return model.to(device=device, dtype=dtype).freeze()
+
+
+def save_world_model(model: WorldModel, path: str | Path,
+                     metadata: Mapping[str, str] | None = None) -> str:
+    """Write the model to a .safetensors file, record its SHA-256 beside it and return that."""
+    path = Path(path)
+    if path.suffix != SAFETENSORS:
+        raise CheckpointError(f'{path} must end in {SAFETENSORS}')
+    write_safetensors(model.state_dict(), path, {
+        **{key: str(value) for key, value in (metadata or {}).items()},
+        SPEC_KEY: json.dumps(model.spec.to_dict())})
+    digest = sha256(path)
+    sidecar(path).write_text(f'{digest}  {path.name}\n')
+    return digest
+
+
+def read_spec(metadata: Mapping[str, str], source: str | Path) -> ModelSpec:
+    """The `ModelSpec` in the metadata of one of our files."""
+    if SPEC_KEY not in metadata:
+        raise CheckpointError(f'{source} has no {SPEC_KEY} in its metadata; write it with '
+                              '`ros2 run jepa_wm_ros model convert`')
+    try:
+        return ModelSpec.from_dict(json.loads(metadata[SPEC_KEY]))
+    except ValueError as error:
+        raise CheckpointError(f'{source} has a damaged {SPEC_KEY}: {error}') from error
+
+
+def _load_own(path: Path, mode: str) -> WorldModel:
+    tensors, metadata = read_safetensors(path)
+    check_sha256(path)
+    model = allocate(read_spec(metadata, path), mode)
+    load_strict(model, tensors, str(path))
+    return model

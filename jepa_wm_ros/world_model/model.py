@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world model: pictures to latents, latents and actions to imagined latents.
+
+Source: arXiv 2512.24497 sections 3 and 4; REFERENCE sections 2, 3 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jepa_wm_ros import actions as droid
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model import images
+from jepa_wm_ros.world_model.encoders import build_encoder
+from jepa_wm_ros.world_model.latents import Latents, cat_time
+from jepa_wm_ros.world_model.objective import Objective, distance
+from jepa_wm_ros.world_model.predictor import Predictor
+from jepa_wm_ros.world_model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from jepa_wm_ros.world_model.scorer import LatentCost
+
+MODES = ('plain', 'exact', 'fast')
+LATENT_EPS = 1e-5
+ENCODE_CHUNK = 32
+
+
+class WorldModel(nn.Module):
+    """Encoder, predictor and the statistics between physical units and the network.
+
+    `mode` chooses how candidates are scored: 'plain' (direct reading), 'exact' (same numbers,
+    less work) or 'fast' (narrower numbers).
+    """
+
+    def __init__(self, spec: ModelSpec, mode: str = 'exact') -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise JepaWmError(f'mode {mode!r} is unknown; choose one of {", ".join(MODES)}')
+        self.spec = spec
+        self.mode = mode
+        self.encoder = build_encoder(spec.encoder, spec.img_size)
+        self.predictor = Predictor(spec)
+
+    @property
+    def device(self) -> torch.device:
+        return self.predictor.predictor_norm.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.predictor.predictor_norm.weight.dtype
+
+    def train(self, mode: bool = True) -> WorldModel:
+        """As torch's, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        self.encoder.train(mode and any(p.requires_grad for p in self.encoder.parameters()))
+        return self
+
+    def freeze(self) -> WorldModel:
+        """No gradients, evaluation mode."""
+        return self.requires_grad_(False).eval()
+
+    # --- physical units <-> network -----------------------------------------------------------
+
+    def normalize_actions(self, actions: Tensor) -> Tensor:
+        """Physical actions (..., A) as the network sees them."""
+        return (actions - self._tiled('action_mean', actions)) / self._tiled('action_std', actions)
+
+    def denormalize_actions(self, actions: Tensor) -> Tensor:
+        return actions * self._tiled('action_std', actions) + self._tiled('action_mean', actions)
+
+    def normalize_proprio(self, proprio: Tensor) -> Tensor:
+        """Physical proprioception (..., P) as the network sees it."""
+        return ((proprio - self._statistic('proprio_mean', proprio))
+                / self._statistic('proprio_std', proprio))
+
+    def denormalize_proprio(self, proprio: Tensor) -> Tensor:
+        return (proprio * self._statistic('proprio_std', proprio)
+                + self._statistic('proprio_mean', proprio))
+
+    def _statistic(self, name: str, like: Tensor) -> Tensor:
+        return torch.tensor(getattr(self.spec, name), dtype=like.dtype, device=like.device)
+
+    def _tiled(self, name: str, like: Tensor) -> Tensor:
+        return self._statistic(name, like).repeat(self.spec.frameskip)
+
+    # --- pictures -> latents ------------------------------------------------------------------
+
+    def prepare_images(self, frames: Tensor | np.ndarray) -> Tensor:
+        """uint8 RGB frames (B, H, W, 3) as normalised pixels (B, 3, S, S), float32."""
+        if isinstance(frames, np.ndarray):
+            frames = torch.from_numpy(np.ascontiguousarray(frames))
+        pixels = images.crop_and_resize(frames, self.spec.img_size, antialias=self.spec.antialias)
+        return images.normalize(pixels, self.spec.image_mean, self.spec.image_std)
+
+    def encode(self, pixels: Tensor, proprio: Tensor | None = None) -> Latents:
+        """Latents of pixels (B, 3, S, S) or (B, T, 3, S, S) and raw proprio (B, P) or (B, T, P)."""
+        seen = self.encode_goal(pixels)
+        batch, frames = seen.visual.shape[:2]
+        return Latents(seen.visual, self.encode_proprio(proprio, batch, frames))
+
+    def encode_goal(self, pixels: Tensor) -> Latents:
+        """Latents of pictures alone, as `encode`: a goal picture comes without proprioception."""
+        if pixels.ndim == 4:
+            pixels = pixels.unsqueeze(1)
+        batch, frames = pixels.shape[:2]
+        flat = pixels.flatten(0, 1).to(self.device, self.dtype)
+        tokens = torch.cat([self.encoder(chunk) for chunk in flat.split(ENCODE_CHUNK)])
+        g = self.spec.grid
+        visual = tokens.view(batch, frames, 1, g, g, self.spec.encoder.width)
+        return Latents(self._normalized(visual), None)
+
+    def encode_proprio(self, proprio: Tensor | None, batch: int, frames: int) -> Tensor | None:
+        """Raw proprio (B, P) or (B, T, P) as features (B, T, g*g, p) or normalised (B, T, P)."""
+        if not self.spec.uses_proprio:
+            return None
+        if proprio is None:
+            raise JepaWmError(f'{self.spec.name} hears proprioception: give proprio '
+                              f'({batch}, {self.spec.proprio_dim})')
+        proprio = proprio.to(self.device, self.dtype).view(batch, frames, self.spec.proprio_dim)
+        return self.proprio_features(self.normalize_proprio(proprio))
+
+    def proprio_features(self, proprio: Tensor) -> Tensor:
+        """Normalised proprio (B, T, P) in the form latents carry it."""
+        if self.spec.predictor.proprio == 'token':
+            return proprio
+        features = self.predictor.proprio_encoder(proprio)
+        return features.unsqueeze(-2).expand(-1, -1, self.spec.grid ** 2, -1)
+
+    def _normalized(self, visual: Tensor) -> Tensor:
+        if not self.spec.normalize_latents:
+            return visual
+        return F.layer_norm(visual, visual.shape[-1:], eps=LATENT_EPS)
+
+    # --- latents and actions -> imagined latents ------------------------------------------------
+
+    def predict(self, latents: Latents, actions: Tensor) -> Latents:
+        """One predictor call: entry t of the result is frame t + 1 seen from frames <= t.
+
+        latents (B, T, ...), normalised actions (B, T, A). Proprio comes back as features, or as
+        the predictor's pose token (B, T, 1, E).
+        """
+        visual, proprio = self.predictor(latents.visual.flatten(2, 4), actions, latents.proprio)
+        return Latents(self._normalized(visual.view_as(latents.visual)), proprio)
+
+    def step(self, window: Latents, actions: Tensor) -> Latents:
+        """The frame (B, 1, ...) after a window (B, W, ...), given its actions (B, W, A)."""
+        predicted = self.predict(window, actions)
+        return Latents(predicted.visual[:, -1:], self.next_proprio(window, predicted, actions))
+
+    def next_proprio(self, window: Latents, predicted: Latents, actions: Tensor) -> Tensor | None:
+        """Proprio of the next frame: predicted features, or the pose moved by the last action."""
+        if window.proprio is None:
+            return None
+        if self.spec.proprio_rollout == 'predict':
+            return predicted.proprio[:, -1:]
+        pose = self.denormalize_proprio(window.proprio[:, -1:])
+        return self.normalize_proprio(
+            droid.integrate(pose, self.denormalize_actions(actions[:, -1:])))
+
+    def unroll(self, context: Latents, actions: Tensor, window: int | None = None) -> Latents:
+        """Imagined frames (T + 1, B, ...), the context frame first (REFERENCE section 3).
+
+        context: one encoded frame (1 or B, 1, ...); actions (T, B, A) normalised, time first.
+        """
+        window = window or self.spec.context_window
+        batch = actions.shape[1]
+        frames = [context.expand_batch(batch) if context.visual.shape[0] == 1 else context]
+        for h in range(len(actions)):
+            seen = cat_time(frames[-window:])
+            taken = actions[max(0, h + 1 - window):h + 1].transpose(0, 1)
+            frames.append(self.step(seen, taken))
+        return cat_time(frames).transpose()
+
+    # --- imagined latents -> costs ------------------------------------------------------------
+
+    def distance(self, latents: Latents, goal: Latents, objective: Objective) -> Tensor:
+        """Costs (B,) of a rollout (T, B, ...) against one goal frame (1, 1, ...)."""
+        return distance(latents, goal, objective)
+
+    def scorer(self, context: Latents, goal: Latents, objective: Objective | None = None,
+               micro_batch: int | None = None) -> LatentCost:
+        """A planner's cost function over physical actions, with context and goal frozen."""
+        from jepa_wm_ros.world_model.scorer import LatentCost
+        return LatentCost(self, context, goal, objective or Objective(), micro_batch)
+
+
+def build(spec: ModelSpec, *, device: str | torch.device = 'cpu',
+          dtype: torch.dtype = torch.float32, mode: str = 'exact',
+          seed: int | None = None) -> WorldModel:
+    """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory."""
+    if seed is not None:
+        torch.manual_seed(seed)
+    with torch.device(device):
+        model = WorldModel(spec, mode)
+        model.predictor.reset_parameters()
+    return model.to(dtype)

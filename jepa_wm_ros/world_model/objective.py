@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a rollout ends from the goal, in latent space (arXiv 2512.24497 section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model.latents import Latents
+
+KINDS = ('L2', 'L1', 'cosine')
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """kind: 'L2' (mean square), 'L1' (mean absolute) or 'cosine' (negated similarity).
+
+    sum_all: add up every frame of the rollout, the context's included, not only the last.
+    alpha: weight of the proprioceptive distance.
+    """
+
+    kind: str = 'L2'
+    sum_all: bool = False
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise JepaWmError(f'objective {self.kind!r} is unknown; choose one of '
+                              f'{", ".join(KINDS)}')
+
+
+def distance_per_frame(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
+    """Distances (T, B) of rollout frames (T, B, ...) to the one goal frame (1, 1, ...)."""
+    d = _distance(rollout.visual, goal.visual, objective.kind)
+    if objective.alpha and rollout.proprio is not None and goal.proprio is not None:
+        d = d + objective.alpha * _distance(rollout.proprio, goal.proprio, objective.kind)
+    return d
+
+
+def distance(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
+    """Costs (B,): the last frame's distance, or the sum over all frames."""
+    if not objective.sum_all:
+        return distance_per_frame(rollout[-1:], goal, objective)[0]
+    return distance_per_frame(rollout, goal, objective).sum(dim=0)
+
+
+def distance_to_go(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
+    """Curves (T, B) for plots: each frame's distance, or with sum_all the summed distances."""
+    d = distance_per_frame(rollout, goal, objective)
+    return d.flip(0).cumsum(0).flip(0) if objective.sum_all else d
+
+
+def _distance(z: Tensor, goal: Tensor, kind: str) -> Tensor:
+    """Mean over all but the first two dimensions of the elementwise distance."""
+    z, goal = z.flatten(2), goal.flatten(2)
+    if kind == 'cosine':
+        return -F.cosine_similarity(z, goal.expand_as(z), dim=-1)
+    difference = goal - z
+    return (difference.abs() if kind == 'L1' else torch.square(difference)).mean(dim=-1)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a token stands: rotary tables, sine-cosine tables and the frame-causal mask.
+
+Every position counts from the start of the window that is shown to the predictor, so a table
+depends on the shape of the window alone and is made once.
+
+Source: arXiv 2512.24497; the rotation is V-JEPA 2's, arXiv 2506.09985. REFERENCE section 2.2.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+ROPE_BASE = 10000.0
+
+
+def token_positions(frames: int, rows: int, cols: int, condition_tokens: int = 0) -> Tensor:
+    """Frame, row and column (3, T * (K + rows * cols)) of each token, in sequence order.
+
+    The K condition tokens stand in front of each frame's visual tokens, at row 0 and column 0.
+    """
+    frame = torch.arange(frames).repeat_interleave(condition_tokens + rows * cols)
+    zeros = torch.zeros(condition_tokens, dtype=torch.long)
+    row = torch.cat([zeros, torch.arange(rows).repeat_interleave(cols)]).repeat(frames)
+    col = torch.cat([zeros, torch.arange(cols).repeat(rows)]).repeat(frames)
+    return torch.stack([frame, row, col])
+
+
+@lru_cache(maxsize=64)
+def rope_tables(frames: int, rows: int, cols: int, condition_tokens: int, head_dim: int,
+                device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosine and sine tables (tokens, head_dim) for `rotate`.
+
+    A third of the head rotates with the frame, a third with the row, a third with the column;
+    what is left (cosine 1, sine 0) does not rotate. Neighbours (2i, 2i+1) are rotated as a pair,
+    while the frequencies w_0..w_{d/2-1} are tiled twice over the third, so the two members of a
+    pair turn at different rates: that is what the published weights were trained with.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        third = 2 * (head_dim // 3 // 2)
+        positions = token_positions(frames, rows, cols, condition_tokens).double()
+        angles = torch.zeros(positions.shape[1], head_dim, dtype=torch.float64)
+        if third:
+            omega = ROPE_BASE ** (-torch.arange(third // 2, dtype=torch.float64) / (third // 2))
+            for axis in range(3):
+                turns = torch.outer(positions[axis], omega)
+                angles[:, axis * third:(axis + 1) * third] = torch.cat([turns, turns], dim=-1)
+        return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+
+
+def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+    """Queries or keys (..., tokens, head_dim) turned by the tables of their tokens."""
+    cos, sin = tables
+    pairs = x[..., : x.shape[-1] // 2 * 2].unflatten(-1, (-1, 2))
+    turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
+    if x.shape[-1] % 2:
+        turned = torch.nn.functional.pad(turned, (0, 1))
+    return x * cos + turned * sin
+
+
+@lru_cache(maxsize=64)
+def sincos_table(frames: int, rows: int, cols: int, width: int,
+                 device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Fixed positions (frames * rows * cols, width) to add to visual tokens.
+
+    Equal thirds encode frame, row and column as [sin, cos] over frequencies 10000^(-k/n); the
+    remainder of an indivisible width stays zero.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        half = width // 6
+        table = torch.zeros(frames * rows * cols, width, dtype=torch.float64)
+        if half:
+            omega = ROPE_BASE ** (-torch.arange(half, dtype=torch.float64) / half)
+            for axis, position in enumerate(token_positions(frames, rows, cols).double()):
+                turns = torch.outer(position, omega)
+                table[:, 2 * half * axis:2 * half * (axis + 1)] = torch.cat(
+                    [turns.sin(), turns.cos()], dim=-1)
+        return table.to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def frame_causal_mask(frames: int, tokens_per_frame: int, device: torch.device) -> Tensor:
+    """True where a token (row) may look: every token of its own and of earlier frames.
+
+    Made for the window at hand, (T * tokens)^2 booleans, never for the longest one possible.
+    """
+    with torch.inference_mode(False):
+        frame = torch.arange(frames, device=device).repeat_interleave(tokens_per_frame)
+        return frame[:, None] >= frame[None, :]

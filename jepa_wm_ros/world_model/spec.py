@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a world model is made of: the one description every constructor, file and command reads.
+
+A `ModelSpec` holds no weights. It names the encoder, the predictor, the action and proprioception
+it was trained with, its image pipeline and its rollout, and goes to and from JSON.
+
+Source: arXiv 2512.24497, sections 3 and 4 (design choices) and the released configurations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from jepa_wm_ros.errors import JepaWmError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+ENCODERS = ('dinov2', 'dinov3', 'vjepa', 'vjepa2', 'conv', 'patch')
+FAMILIES = ('adaln', 'dino_wm', 'vjepa2_ac', 'vit')
+CONDITIONINGS = ('adaln', 'feature', 'sequence')
+POSITIONS = ('rope', 'sincos', 'learned', 'none')
+
+
+class SpecError(JepaWmError):
+    """A model description that cannot be built."""
+
+
+def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SpecError(f'{what} is {value!r}; choose one of {", ".join(known)}')
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A frozen map from one picture to a grid of visual tokens.
+
+    kind        one of ENCODERS
+    width       D, features per token
+    patch_size  side of one patch [px]
+    mlp_ratio   hidden width of the MLP over `width`
+    native_size side of the picture [px] the stored position table was made for (dinov2, vjepa)
+    prefix      tokens before the patches: class token and registers (dinov2, dinov3)
+    frames      frames of the clip the stored position table was made for (vjepa)
+    tubelet     frames per token; a single picture is repeated that often (vjepa, vjepa2)
+    channels, strides, grid, hidden, norm    of the 'conv' encoder, see encoders/conv.py
+    """
+
+    kind: str
+    width: int
+    patch_size: int = 16
+    depth: int = 0
+    heads: int = 1
+    mlp_ratio: float = 4.0
+    native_size: int = 224
+    prefix: int = 1
+    frames: int = 16
+    tubelet: int = 1
+    channels: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+    grid: int = 1
+    hidden: int = 256
+    norm: str = 'layer'
+
+    def __post_init__(self) -> None:
+        _one_of('the encoder kind', self.kind, ENCODERS)
+
+    def grid_side(self, img_size: int) -> int:
+        """Tokens per side of a square picture of `img_size` [px]."""
+        return self.grid if self.kind == 'conv' else img_size // self.patch_size
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorSpec:
+    """A frame-causal transformer from latents and actions to the latents one step later.
+
+    width        E, features of a visual token inside the predictor
+    project      linear maps D -> E in and E -> D out (else E must be D)
+    conditioning how the action enters: 'adaln' (modulates every block), 'feature' (concatenated
+                 to every token) or 'sequence' (its own token in front of each frame)
+    position     'rope', 'sincos' (added), 'learned' (added) or 'none'
+    action_features   width of the concatenated action (conditioning 'feature')
+    proprio      'none', 'feature' (concatenated to every token) or 'token' (sequence only)
+    proprio_features  width of the concatenated proprioception
+    head_dim     0: token width / heads
+    mlp_hidden   0: four times the token width
+    max_frames   frames of the learned position table
+    predict_change    the output is added to the frame it was predicted from
+    """
+
+    width: int
+    depth: int
+    heads: int
+    conditioning: str = 'adaln'
+    position: str = 'rope'
+    project: bool = True
+    action_features: int = 0
+    proprio: str = 'none'
+    proprio_features: int = 0
+    head_dim: int = 0
+    mlp_hidden: int = 0
+    qkv_bias: bool = True
+    norm_eps: float = 1e-6
+    dropout: float = 0.0
+    max_frames: int = 4
+    predict_change: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of('the conditioning', self.conditioning, CONDITIONINGS)
+        _one_of('the position encoding', self.position, POSITIONS)
+        _one_of('the proprioception', self.proprio, ('none', 'feature', 'token'))
+        if self.proprio == 'token' and self.conditioning != 'sequence':
+            raise SpecError("proprioception as a token needs conditioning 'sequence'")
+        if (self.conditioning == 'feature') != (self.action_features > 0):
+            raise SpecError("action_features belongs to conditioning 'feature' and to no other")
+        if (self.proprio == 'feature') != (self.proprio_features > 0):
+            raise SpecError("proprio_features belongs to proprio 'feature' and to no other")
+        if self.head_dim == 0 and self.token_width % self.heads:
+            raise SpecError(f'token width {self.token_width} is not a multiple of '
+                            f'{self.heads} heads; set head_dim')
+
+    @property
+    def token_width(self) -> int:
+        """Features of a token in the blocks: visual, then proprio, then action features."""
+        return self.width + self.proprio_features + self.action_features
+
+    @property
+    def attention_head_dim(self) -> int:
+        return self.head_dim or self.token_width // self.heads
+
+    @property
+    def mlp_width(self) -> int:
+        return self.mlp_hidden or 4 * self.token_width
+
+    @property
+    def condition_tokens(self) -> int:
+        """Tokens in front of the visual tokens of each frame."""
+        return (self.conditioning == 'sequence') + (self.proprio == 'token')
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A world model: everything but its weights.
+
+    family       names of the parameters in the published file: one of FAMILIES
+    action_dim   A, numbers per model step: the environment's action dim x frameskip
+    action_mean, action_std    of one environment action; the model sees (a - mean) / std
+    proprio_dim  P, numbers of proprioception per frame (0: none), with mean and std
+    img_size     side of the square picture the encoder sees [px]
+    antialias    whether downscaling smooths (official models: no)
+    fps          nominal model steps per second [Hz]; 0: not a real-time model
+    context_window    frames (and actions) the rollout shows the predictor
+    normalize_latents parameter-free LayerNorm (eps 1e-5) on encodings and predictions
+    proprio_rollout   'predict' (features) or 'integrate' (the pose, analytically)
+    reached_distance  calibrated latent distance that counts as reached, or None
+    licence      of the weights
+    """
+
+    name: str
+    family: str
+    encoder: EncoderSpec
+    predictor: PredictorSpec
+    action_dim: int
+    action_mean: tuple[float, ...]
+    action_std: tuple[float, ...]
+    proprio_dim: int = 0
+    proprio_mean: tuple[float, ...] = ()
+    proprio_std: tuple[float, ...] = ()
+    img_size: int = 256
+    image_mean: tuple[float, ...] = IMAGENET_MEAN
+    image_std: tuple[float, ...] = IMAGENET_STD
+    antialias: bool = False
+    fps: float = 4.0
+    context_window: int = 2
+    normalize_latents: bool = False
+    proprio_rollout: str = 'predict'
+    reached_distance: float | None = None
+    licence: str = ''
+
+    def __post_init__(self) -> None:
+        _one_of('the family', self.family, FAMILIES)
+        _one_of('proprio_rollout', self.proprio_rollout, ('predict', 'integrate'))
+        if len(self.action_mean) != len(self.action_std) or self.action_dim % len(self.action_mean):
+            raise SpecError(f'{self.name}: action statistics of {len(self.action_mean)} and '
+                            f'{len(self.action_std)} dims do not fit action_dim {self.action_dim}')
+        if not len(self.proprio_mean) == len(self.proprio_std) == self.proprio_dim:
+            raise SpecError(f'{self.name}: proprio statistics do not have {self.proprio_dim} dims')
+        if self.predictor.proprio != 'none' and not self.proprio_dim:
+            raise SpecError(f'{self.name}: the predictor hears proprioception; set proprio_dim')
+        if not self.predictor.project and self.predictor.width != self.encoder.width:
+            raise SpecError(f'{self.name}: without projection the predictor width must be '
+                            f'{self.encoder.width}')
+        if self.context_window < 1 or any(s <= 0 or not math.isfinite(s) for s in self.action_std):
+            raise SpecError(f'{self.name}: context_window and action_std must be positive')
+
+    @property
+    def grid(self) -> int:
+        """g: visual tokens per side of a frame."""
+        return self.encoder.grid_side(self.img_size)
+
+    @property
+    def frameskip(self) -> int:
+        """Environment actions per model step."""
+        return self.action_dim // len(self.action_mean)
+
+    @property
+    def uses_proprio(self) -> bool:
+        return self.predictor.proprio != 'none'
+
+    @property
+    def step_seconds(self) -> float:
+        """Nominal duration of one model step [s]; NaN when the model has no real time."""
+        return 1.0 / self.fps if self.fps else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
+        """The spec of `to_dict`'s (or its JSON's) values; unknown or missing names raise."""
+        try:
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            parts = {}
+            for key, kind in (('encoder', EncoderSpec), ('predictor', PredictorSpec)):
+                parts[key] = kind(**{k: tuple(v) if isinstance(v, list) else v
+                                     for k, v in values[key].items()})
+            return cls(**{**values, **parts})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise SpecError(f'the model description is not usable: {error}') from error
+
+    def replace(self, **changes: Any) -> ModelSpec:
+        return dataclasses.replace(self, **changes)
