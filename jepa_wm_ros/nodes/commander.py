@@ -76,7 +76,7 @@ class JepaCommander:
         self._thread.join(timeout=2.0)
         self.node.destroy_node()
 
-    # The cell -------------------------------------------------------------------------------------
+    # The cell
 
     def picture(self) -> np.ndarray:
         """A camera picture (H, W, 3) uint8 RGB taken after this call."""
@@ -99,7 +99,7 @@ class JepaCommander:
                                      'franka_controller running?')
             return to_pose7(self._status.pose, self._status.gripper)
 
-    # Set-up motions -------------------------------------------------------------------------------
+    # Set-up motions
 
     def move_to(self, pose7: np.ndarray) -> None:
         """Drive the hand to a pose7 in small straight steps inside the safety envelope."""
@@ -114,7 +114,7 @@ class JepaCommander:
         """Drive to the home posture."""
         self.call(Trigger, 'franka_controller/home', Trigger.Request())
 
-    # Goals ----------------------------------------------------------------------------------------
+    # Goals
 
     def reach(self, pictures: list[np.ndarray],
               on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
@@ -144,7 +144,7 @@ class JepaCommander:
         if goal is not None:
             self._wait(goal.cancel_goal_async(), 'cancel')
 
-    # Plumbing -------------------------------------------------------------------------------------
+    # Plumbing
 
     def call(self, kind: type, name: str, request):
         """Call a service and wait; raises when it is missing or answers without success."""

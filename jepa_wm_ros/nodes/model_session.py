@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 
 import numpy as np
@@ -59,7 +59,7 @@ class ModelSession:
         return cls(
             load_world_model(model, weights_dir=weights_dir or None, device=device,
                              mode=settings.mode),
-            Objective(**settings.objective))
+            Objective(**asdict(settings.objective)))
 
     @property
     def reached_distance(self) -> float:
@@ -72,14 +72,14 @@ class ModelSession:
         spec = self.model.spec
         parameters = sum(p.numel() for p in self.model.parameters())
         return (f'{spec.name}: {spec.family}, {parameters / 1e6:.1f} M parameters, '
-                f'{spec.image_size} px, {spec.fps} steps/s')
+                f'{spec.img_size} px, {spec.fps} steps/s')
 
     @torch.inference_mode()
     def prepare_goals(self, pictures: list[np.ndarray],
                       live: np.ndarray | None) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; distance of the live picture to each, or NaN."""
-        latents = [self._encode(picture, None) for picture in pictures]
-        here = None if live is None else self._encode(live, None)
+        latents = [self.model.encode_goal(self._pixels(picture)) for picture in pictures]
+        here = None if live is None else self.model.encode_goal(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, latents, strict=True))
         while len(self.goals) > MAX_GOALS:
@@ -93,8 +93,9 @@ class ModelSession:
         if goal_id not in self.goals:
             raise Fault(Code.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first')
         goal = self.goals[goal_id]
-        pose = np.array([*position, *convention.quaternion_to_euler(quaternion), gripper])
-        context = self._encode(picture, pose)
+        pose = [*position, *convention.quaternion_to_euler(quaternion), gripper]
+        proprio = torch.tensor([pose], dtype=torch.float32)
+        context = self.model.encode(self._pixels(picture), proprio)
         number, distance = next(self.ids), self._distance(context, goal)
         self.contexts[number] = self.model.scorer(context, goal, self.objective)
         while len(self.contexts) > MAX_CONTEXTS:
@@ -122,10 +123,8 @@ class ModelSession:
         imagined = self._imagine(scorer, candidates[:1]) if imagine else None
         return Score(costs, gradient, time.perf_counter() - begun, imagined)
 
-    def _encode(self, picture: np.ndarray, pose: np.ndarray | None) -> Latents:
-        pixels = self.model.prepare_images(torch.from_numpy(picture)[None])
-        proprio = None if pose is None else torch.as_tensor(pose, dtype=torch.float32)[None]
-        return self.model.encode(pixels, proprio)
+    def _pixels(self, picture: np.ndarray) -> torch.Tensor:
+        return self.model.prepare_images(picture[None])
 
     def _distance(self, here: Latents, goal: Latents) -> float:
         return float(self.model.distance(here, goal, self.objective).reshape(-1)[-1])

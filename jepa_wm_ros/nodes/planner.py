@@ -26,15 +26,16 @@ from jepa_wm_ros.nodes.convert import from_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault
 from jepa_wm_ros.nodes.planner_ports import RosPorts
 from jepa_wm_ros.nodes.reach import Limits, Outcome, Progress, Reach
-from jepa_wm_ros.planning import GoalSequence, GripperPolicy, Mpc, load_profile
+from jepa_wm_ros.planning import Profile, load_profile
+from jepa_wm_ros.planning.goals import GoalSequence, SwitchOn
+from jepa_wm_ros.planning.mpc import RecedingHorizon
 
 PHASES = {
     'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION, 'planning': ReachGoal.Feedback.PLANNING,
     'moving': ReachGoal.Feedback.MOVING, 'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
     'reached': ReachGoal.Feedback.REACHED,
 }
-SWITCH = {ReachGoal.Goal.SWITCH_ON_COST: 'cost', ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
-          ReachGoal.Goal.SWITCH_ON_EITHER: 'either'}
+NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
 ARM_ACTION_DIM = 7
 
 
@@ -67,7 +68,6 @@ class PlannerNode(NodeBase):
                      bounds=(0.1, 60.0))
         self.declare('motion_timeout', 20.0, 'Longest time for one command [s].',
                      bounds=(0.1, 600.0))
-        self.declare('use_gripper', False, 'Let plans open and close the gripper.')
         self._current = None
         self._preempted = threading.Event()
         self._planning: list[float] = []
@@ -103,7 +103,7 @@ class PlannerNode(NodeBase):
         if publisher := self.__dict__.pop('_plan', None):
             self.destroy_publisher(publisher)
 
-    # The action ----------------------------------------------------------------------------------
+    # The action
 
     def _on_goal(self, goal: ReachGoal.Goal) -> GoalResponse:
         if self._current is not None:
@@ -154,7 +154,8 @@ class PlannerNode(NodeBase):
         if pictures > self.value('max_goal_images'):
             raise Fault(Code.TOO_MANY_GOALS, f'{pictures} goal pictures, at most '
                         f'{self.value("max_goal_images")} are taken (parameter max_goal_images)')
-        if not math.isfinite(goal.tolerance) or goal.tolerance < 0 or goal.switch_on not in SWITCH:
+        switches = [int(switch) for switch in SwitchOn]
+        if not 0 <= goal.tolerance < math.inf or goal.switch_on not in switches:
             raise Fault(Code.BAD_LIMITS, 'tolerance must be a finite number >= 0 and switch_on '
                         'one of the SWITCH_ constants')
         model = self.ports.describe()
@@ -162,28 +163,33 @@ class PlannerNode(NodeBase):
             raise Fault(Code.BAD_LIMITS, f'model {model.name} has {model.action_dim}-number '
                         f'actions: only {ARM_ACTION_DIM}-number models drive an arm')
         tolerance = goal.tolerance or self.value('tolerance') or model.reached_distance
+        if math.isnan(tolerance):
+            self.get_logger().warning(f'model {model.name} has no calibrated tolerance: give one, '
+                                      'or the goal ends by its limits')
+            tolerance = NEVER_REACHED
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
-        limits = Limits(
-            max_steps=goal.max_steps or self.value('max_steps'),
-            max_seconds=seconds or self.value('max_duration'),
-            no_progress_steps=self.value('no_progress_steps'),
-            planning_seconds=self.value('planning_budget') or None)
-        sequence = GoalSequence(pictures, switch_on=SWITCH[goal.switch_on],
-                                cost_threshold=0.0 if math.isnan(tolerance) else tolerance,
-                                steps_per_goal=goal.steps_per_goal or None)
+        profile = self._profile()
         reach = Reach(
-            ports=self.ports, mpc=Mpc(self._profile()),
-            gripper=GripperPolicy() if self.value('use_gripper') else None, goals=sequence,
-            limits=limits, say=lambda progress: self._say(handle, progress),
-            cancelled=self.ports.cancelled)
+            ports=self.ports,
+            mpc=RecedingHorizon(profile.make_planner(), profile.settings.warm_start),
+            steps_executed=profile.steps_executed, gripper=profile.make_gripper_policy(),
+            goals=GoalSequence(pictures, SwitchOn(goal.switch_on), tolerance,
+                               goal.steps_per_goal),
+            limits=Limits(
+                max_steps=goal.max_steps or self.value('max_steps'),
+                max_seconds=seconds or self.value('max_duration'),
+                no_progress_steps=self.value('no_progress_steps'),
+                planning_seconds=self.value('planning_budget') or profile.budget_seconds),
+            say=lambda progress: self._say(handle, progress), cancelled=self.ports.cancelled)
         return self.ports.prepare(goal), reach
 
-    def _profile(self):
-        overrides = {'seed': self.value('seed')}
-        return load_profile(self.value('profile'), planner=self.value('planner') or None,
-                            settings=overrides)
+    def _profile(self) -> Profile:
+        profile = load_profile(self.value('profile'))
+        if planner := self.value('planner'):
+            profile = profile.with_planner(planner)
+        return profile.with_seed(self.value('seed'))
 
-    # What it says --------------------------------------------------------------------------------
+    # What it says
 
     def _say(self, handle, progress: Progress) -> None:
         feedback = ReachGoal.Feedback(

@@ -95,7 +95,7 @@ class RosPorts:
         self._node.destroy_publisher(self._command)
         self._node.destroy_subscription(self._heard)
 
-    # World model -------------------------------------------------------------------------------
+    # World model
 
     def ask(self, name: str, request):
         """Call a world-model service and wait; raises `Fault` when it is lost or answers an error."""
@@ -133,7 +133,7 @@ class RosPorts:
         """Cost function of a frozen context."""
         return ServiceScore(self, context_id, self.action_dim)
 
-    # Arm -------------------------------------------------------------------------------------------
+    # Arm
 
     def now(self) -> int:
         """Node clock [ns]."""
@@ -199,7 +199,7 @@ class RosPorts:
         with self._news:
             self._news.wait(POLL_SECONDS)
 
-    # Goals ---------------------------------------------------------------------------------------------
+    # Goals
 
     def describe(self) -> DescribeModel.Response:
         """What model is loaded."""

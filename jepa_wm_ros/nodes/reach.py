@@ -16,7 +16,10 @@ import numpy as np
 
 from jepa_wm_ros import actions as convention
 from jepa_wm_ros.nodes.faults import Code, Fault
-from jepa_wm_ros.planning import Budget, GoalSequence, GripperPolicy, Mpc, PlanningError
+from jepa_wm_ros.planning import Budget, PlanningError
+from jepa_wm_ros.planning.goals import GoalSequence
+from jepa_wm_ros.planning.gripper import GripperPolicy
+from jepa_wm_ros.planning.mpc import RecedingHorizon
 
 MAX_REPLANS = 5            # times in a row that a moved arm discards a plan
 
@@ -96,7 +99,8 @@ class Reach:
     """One goal of the action, from its prepared pictures to its outcome."""
 
     ports: Ports
-    mpc: Mpc
+    mpc: RecedingHorizon
+    steps_executed: int            # of each plan, before the next one
     gripper: GripperPolicy | None  # None leaves the gripper as it is
     goals: GoalSequence
     limits: Limits
@@ -125,12 +129,12 @@ class Reach:
             improved = seen.distance < self.progress.best_cost
             since_best = 0 if improved else since_best + 1
             self._say(cost=seen.distance, best_cost=min(seen.distance, self.progress.best_cost))
-            if self.goals.update(seen.distance):
+            if self.goals.observe(seen.distance):
                 if self.goals.finished:
                     self._say(phase='reached')
                     return
                 self._say(goal_index=self.goals.index, best_cost=math.inf)
-                self.mpc.reset()
+                self.mpc.forget()
                 continue
             self._check_limits(since_best)
             if self._step(seen):
@@ -161,7 +165,7 @@ class Reach:
         path = [pose]
         for action in planned:
             path.append(convention.integrate(path[-1], action))
-        for number, target in enumerate(path[1:1 + self.mpc.steps_executed]):
+        for number, target in enumerate(path[1:1 + self.steps_executed]):
             start = seen.pose if number == 0 else path[number]
             self._say(phase='moving', step=self.progress.step + 1, waypoint=target,
                       path=np.array(path),
@@ -169,13 +173,13 @@ class Reach:
             motion = self.ports.move(target, start, self._closure(target))
             if motion.outcome == 'moved':
                 self._say(phase='replan', step=self.progress.step - 1)
-                self.mpc.reset()
+                self.mpc.forget()
                 return False
             self._check_motion(motion)
             self._say(clipped=motion.clipped)
-            self.goals.step()
+            self.goals.stepped()
+            self.mpc.executed(1)
             self._check_cancel()
-        self.mpc.executed()
         return True
 
     def _closure(self, target: np.ndarray) -> float:

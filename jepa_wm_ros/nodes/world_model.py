@@ -12,7 +12,6 @@ import json
 import math
 import sys
 import time
-from collections import OrderedDict
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -28,7 +27,7 @@ from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run, to_ns, 
 from jepa_wm_ros.nodes.convert import pose_message, position_and_quaternion
 from jepa_wm_ros.nodes.faults import Code, Fault, reply_fault
 from jepa_wm_ros.nodes.model_session import ModelSession
-from jepa_wm_ros.nodes.observations import Frame, ObservationBuffer
+from jepa_wm_ros.nodes.observations import ObservationBuffer
 
 MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
 
@@ -58,17 +57,16 @@ class WorldModelNode(NodeBase):
                      bounds=(0.01, 60.0))
         self.observations = ObservationBuffer()
         self._waiting: list[tuple[Future, int, int]] = []
-        self._aspect: float | None = None
         self._wrong_frame = ''
         self._frames = 0
         self._plans: list[float] = []
 
-    # What it allocates -----------------------------------------------------------------------
+    # What it allocates
 
     def setup(self) -> None:
         transport = self.value('transport')
         if transport not in ('raw', 'compressed'):
-            raise Fault(Code.INTERNAL, f'parameter transport is {transport!r}: use raw or compressed')
+            raise Fault(Code.INTERNAL, f'parameter transport={transport!r}: use raw or compressed')
         self.session = ModelSession.load(
             model=self.value('model'), weights_dir=self.value('weights_dir'),
             profile=self.value('profile'), device=self.value('device'),
@@ -111,7 +109,7 @@ class WorldModelNode(NodeBase):
         if worker := self.__dict__.pop('worker', None):
             worker.stop()
 
-    # What it hears -----------------------------------------------------------------------------
+    # What it hears
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if not self.observations.add_frame(to_ns(message.header.stamp), self.now_ns(), message):
@@ -119,8 +117,6 @@ class WorldModelNode(NodeBase):
                                       throttle_duration_sec=5.0)
             return
         self._frames += 1
-        if isinstance(message, Image) and message.height:
-            self._aspect = message.width / message.height
         self._answer_waiting()
 
     def _on_pose(self, message: PoseStamped) -> None:
@@ -139,43 +135,40 @@ class WorldModelNode(NodeBase):
             closure = 1.0 - width / self.value('gripper_max_width')
             self.observations.add_gripper(to_ns(message.header.stamp), min(max(closure, 0.0), 1.0))
 
-    # What it serves ------------------------------------------------------------------------------
+    # What it serves
 
     def _on_describe(self, request, response):
         spec = self.session.model.spec
         response.name, response.family = spec.name, spec.family
         response.action_dim = spec.action_dim
-        response.step_seconds = 1.0 / spec.fps
-        response.image_size = spec.image_size
+        response.step_seconds = spec.step_seconds
+        response.image_size = spec.img_size
         response.reached_distance = self.session.reached_distance
         response.spec_json = json.dumps(spec.to_dict())
         return response
 
     async def _on_prepare_goal(self, request, response):
         try:
-            pictures = self._goal_pictures(request)
             frame = self.observations.frame_after(0, self.now_ns(), self._ns('max_image_age'))
             live = None if frame is None else ros_image.to_rgb8(frame.message)
+            pictures = self._goal_pictures(request, live)
             ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         except Exception as error:
             return reply_fault(response, error)
         response.goal_ids, response.distances = ids, distances
         return response
 
-    def _goal_pictures(self, request) -> list[np.ndarray]:
+    def _goal_pictures(self, request, live: np.ndarray | None) -> list[np.ndarray]:
         if bool(request.images) == bool(request.compressed):
             raise Fault(Code.EMPTY_GOAL, 'a goal needs pictures: fill either images or compressed')
-        pictures = []
-        for index, message in enumerate(request.images or request.compressed):
-            picture = ros_image.to_rgb8(message)
-            aspect = picture.shape[1] / picture.shape[0]
-            if self._aspect and abs(aspect / self._aspect - 1.0) > MAX_ASPECT_ERROR:
-                raise Fault(Code.WRONG_ASPECT,
-                            f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
-                            f'camera has aspect {self._aspect:.3f}: take goals with this camera')
+        pictures = [ros_image.to_rgb8(message) for message in request.images or request.compressed]
+        for index, picture in enumerate(pictures):
             if picture.max() == 0:
                 raise Fault(Code.BAD_IMAGE, f'goal picture {index} is all black')
-            pictures.append(picture)
+            if live is not None and abs(aspect(picture) / aspect(live) - 1.0) > MAX_ASPECT_ERROR:
+                raise Fault(Code.WRONG_ASPECT,
+                            f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
+                            f'camera {live.shape[1]}x{live.shape[0]}: take goals with this camera')
         return pictures
 
     async def _on_freeze_context(self, request, response):
@@ -214,7 +207,7 @@ class WorldModelNode(NodeBase):
             self._imagined.publish(ros_image.fill_image(Image(), score.imagined, 'rgb8'))
         return response
 
-    # How it waits for a frame ----------------------------------------------------------------------
+    # How it waits for a frame
 
     def _frame_after(self, not_before: int) -> Future:
         """A future of the first frame stamped after `not_before` [ns]; fails when none comes."""
@@ -253,7 +246,7 @@ class WorldModelNode(NodeBase):
     def _ns(self, parameter: str) -> int:
         return int(self.value(parameter) * 1e9)
 
-    # What it says of itself ------------------------------------------------------------------------
+    # What it says of itself
 
     def _camera_state(self):
         frame, count = self.observations.frame, self._frames
@@ -271,6 +264,11 @@ class WorldModelNode(NodeBase):
             p50, p95 = np.percentile(self._plans, [50, 95]) * 1e3
             values |= {'score_ms_p50': f'{p50:.1f}', 'score_ms_p95': f'{p95:.1f}'}
         return Diagnostics.OK, 'ready', values
+
+
+def aspect(picture: np.ndarray) -> float:
+    """Width over height of a picture (H, W, 3)."""
+    return picture.shape[1] / picture.shape[0]
 
 
 def main(args: list[str] | None = None) -> None:
