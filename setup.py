@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Package jepa_wm_ros for colcon (ament_python) and for pip; the environment itself is requirements/."""
+"""The package for colcon (ament_python) and for pip; the tested environment is requirements/."""
 
 from pathlib import Path
 
@@ -40,7 +40,8 @@ setup(
     author='jepa_wm_ros maintainers',
     maintainer='jepa_wm_ros maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-a4010bc8.example',
-    description='Reach goal pictures with a Franka arm by planning in the latent space of JEPA world models.',
+    description='Reach goal pictures with a Franka arm by planning in the latent space of '
+                'JEPA world models.',
     license='Apache-2.0',
     entry_points={
         'console_scripts': [

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo   the simulated arm reaches a goal picture   (SEED=7, EPISODES=20, OUT=out)
+# make test   the tests                                  (DISTRO=kilted for the other ROS)
+#
+# Both install what they need into a virtual environment first, and re-use it afterwards.
+
+DISTRO ?= jazzy
+SEED ?= 0
+EPISODES ?= 1
+OUT ?= out
+DIR ?= test/goldens
+
+VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+# The environment is complete in itself: nothing of a ROS that the calling shell has sourced may
+# be mixed with its wheels.
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
+
+.PHONY: setup demo test test-slow goldens bench lint clean
+
+setup:            ## the environment only
+	@scripts/setup.sh $(DISTRO)
+
+demo: setup       ## real nodes, real DDS, simulated arm: one goal picture, or EPISODES of them
+	@$(BIN)/demo --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
+
+test: setup       ## everything that is quick
+	@$(PYTEST) -m 'not slow and not gpu and not installed_ros'
+
+test-slow: setup  ## what takes longer, or a GPU
+	@$(PYTEST) -m '(slow or gpu) and not installed_ros'
+
+goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=...
+	@$(BIN)/python -m jepa_wm_ros.world_model.goldens $(DIR)
+
+bench: setup      ## planners against each other
+	@$(BIN)/python -m jepa_wm_ros.planning.bench
+
+lint: setup
+	@$(BIN)/ruff check .
+
+clean:            ## what make and colcon made, except the virtual environments
+	rm -rf build install log out .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find jepa_wm_ros test launch -name __pycache__ -type d -prune -exec rm -rf {} +
