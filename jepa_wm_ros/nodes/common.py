@@ -196,12 +196,16 @@ class NodeBase(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._active = False
         result = self._transition(self.halt, 'deactivate')
-        return super().on_deactivate(state) if result == TransitionCallbackReturn.SUCCESS else result
+        if result == TransitionCallbackReturn.FAILURE:
+            return result
+        return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._configured = False
         result = self._transition(self.teardown, 'clean-up')
-        return super().on_cleanup(state) if result == TransitionCallbackReturn.SUCCESS else result
+        if result == TransitionCallbackReturn.FAILURE:
+            return result
+        return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()

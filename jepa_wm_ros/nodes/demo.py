@@ -34,7 +34,8 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--episodes', type=int, default=1)
     parser.add_argument('--out', type=Path, default=Path('out'), help='where pictures go')
     parser.add_argument('--model', default='jepa_wm_cell', help='model name or file')
-    parser.add_argument('--planner', default='', help='cem, icem, mppi, ...; default: the profile\'s')
+    parser.add_argument('--planner', default='',
+                        help='cem, icem, mppi, ...; empty: the profile\'s')
     parser.add_argument('--profile', default='cell', help='planning profile')
     parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
     parser.add_argument('--no-baselines', action='store_true',
@@ -121,7 +122,7 @@ def random_episode(cell, record: EpisodeRecord) -> EpisodeRecord:
 
 
 def verdict(records: list[EpisodeRecord]) -> int:
-    """0 when at least 95 % of the episodes ended within the tolerance by the simulator's account."""
+    """0 when at least 95 % of the episodes ended within the tolerance, as the simulator saw."""
     reached = sum(r.final_error <= TOLERANCE for r in records)
     if reached < 0.95 * len(records):
         print(f'not reached: {len(records) - reached} of {len(records)} goals missed', flush=True)

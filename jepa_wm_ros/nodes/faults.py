@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from jepa_wm_msgs.action import ReachGoal
-
 from jepa_wm_ros.errors import JepaWmError
 
 Code = ReachGoal.Result

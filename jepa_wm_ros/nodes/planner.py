@@ -15,26 +15,28 @@ import threading
 
 import numpy as np
 from geometry_msgs.msg import Point
-from jepa_wm_msgs.action import ReachGoal
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run
 from jepa_wm_ros.nodes.convert import from_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault
 from jepa_wm_ros.nodes.planner_ports import RosPorts
 from jepa_wm_ros.nodes.reach import Limits, Outcome, Progress, Reach
-from jepa_wm_ros.planning import Profile, load_profile
-from jepa_wm_ros.planning.goals import GoalSequence, SwitchOn
-from jepa_wm_ros.planning.mpc import RecedingHorizon
+from jepa_wm_ros.planning import Profile, SettingsError, load_profile
+from jepa_wm_ros.planning.goals import GoalSequence
+from jepa_wm_ros.planning.mpc import Mpc
 
 PHASES = {
     'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION, 'planning': ReachGoal.Feedback.PLANNING,
     'moving': ReachGoal.Feedback.MOVING, 'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
     'reached': ReachGoal.Feedback.REACHED,
 }
+SWITCH = {ReachGoal.Goal.SWITCH_ON_COST: 'cost', ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
+          ReachGoal.Goal.SWITCH_ON_EITHER: 'either'}
 NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
 ARM_ACTION_DIM = 7
 
@@ -84,7 +86,8 @@ class PlannerNode(NodeBase):
     def start(self) -> None:
         self._server = ActionServer(
             self, ReachGoal, 'reach_goal', self._execute, goal_callback=self._on_goal,
-            cancel_callback=lambda _: CancelResponse.ACCEPT, callback_group=ReentrantCallbackGroup())
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=ReentrantCallbackGroup())
 
     def halt(self) -> None:
         self._preempted.set()
@@ -154,8 +157,7 @@ class PlannerNode(NodeBase):
         if pictures > self.value('max_goal_images'):
             raise Fault(Code.TOO_MANY_GOALS, f'{pictures} goal pictures, at most '
                         f'{self.value("max_goal_images")} are taken (parameter max_goal_images)')
-        switches = [int(switch) for switch in SwitchOn]
-        if not 0 <= goal.tolerance < math.inf or goal.switch_on not in switches:
+        if not 0 <= goal.tolerance < math.inf or goal.switch_on not in SWITCH:
             raise Fault(Code.BAD_LIMITS, 'tolerance must be a finite number >= 0 and switch_on '
                         'one of the SWITCH_ constants')
         model = self.ports.describe()
@@ -170,18 +172,22 @@ class PlannerNode(NodeBase):
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
         profile = self._profile()
         reach = Reach(
-            ports=self.ports,
-            mpc=RecedingHorizon(profile.make_planner(), profile.settings.warm_start),
-            steps_executed=profile.steps_executed, gripper=profile.make_gripper_policy(),
-            goals=GoalSequence(pictures, SwitchOn(goal.switch_on), tolerance,
-                               goal.steps_per_goal),
+            ports=self.ports, mpc=Mpc(profile), gripper=profile.make_gripper_policy(),
+            goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
                 max_steps=goal.max_steps or self.value('max_steps'),
                 max_seconds=seconds or self.value('max_duration'),
                 no_progress_steps=self.value('no_progress_steps'),
-                planning_seconds=self.value('planning_budget') or profile.budget_seconds),
+                planning_seconds=self.value('planning_budget') or None),
             say=lambda progress: self._say(handle, progress), cancelled=self.ports.cancelled)
         return self.ports.prepare(goal), reach
+
+    def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
+        try:
+            return GoalSequence(pictures, SWITCH[goal.switch_on], tolerance,
+                                goal.steps_per_goal or None)
+        except SettingsError as error:
+            raise Fault(Code.BAD_LIMITS, str(error)) from None
 
     def _profile(self) -> Profile:
         profile = load_profile(self.value('profile'))

@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus
-from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from jepa_wm_ros.nodes.common import NodeBase, to_ns, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, to_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault
@@ -98,7 +98,7 @@ class RosPorts:
     # World model
 
     def ask(self, name: str, request):
-        """Call a world-model service and wait; raises `Fault` when it is lost or answers an error."""
+        """Call a world-model service and wait; `Fault` when it is lost or answers an error."""
         client, timeout = self._clients[name], self._node.value('model_timeout')
         if not client.wait_for_service(timeout):
             raise Fault(Code.MODEL_LOST, f'service {client.srv_name} is not there: is the '
@@ -186,7 +186,7 @@ class RosPorts:
             self._news.notify_all()
 
     def _fresh_status(self) -> ArmStatus:
-        """The newest status; waits up to controller_timeout for one, then the controller is lost."""
+        """The newest status; after controller_timeout without one the controller is lost."""
         timeout = self._node.value('controller_timeout')
         with self._news:
             if self._news.wait_for(

@@ -19,7 +19,7 @@ from jepa_wm_ros.nodes.faults import Code, Fault
 from jepa_wm_ros.planning import Budget, PlanningError
 from jepa_wm_ros.planning.goals import GoalSequence
 from jepa_wm_ros.planning.gripper import GripperPolicy
-from jepa_wm_ros.planning.mpc import RecedingHorizon
+from jepa_wm_ros.planning.mpc import Mpc
 
 MAX_REPLANS = 5            # times in a row that a moved arm discards a plan
 
@@ -99,8 +99,7 @@ class Reach:
     """One goal of the action, from its prepared pictures to its outcome."""
 
     ports: Ports
-    mpc: RecedingHorizon
-    steps_executed: int            # of each plan, before the next one
+    mpc: Mpc
     gripper: GripperPolicy | None  # None leaves the gripper as it is
     goals: GoalSequence
     limits: Limits
@@ -128,13 +127,14 @@ class Reach:
             seen = self.ports.observe(goal_ids[self.goals.index], not_before)
             improved = seen.distance < self.progress.best_cost
             since_best = 0 if improved else since_best + 1
-            self._say(cost=seen.distance, best_cost=min(seen.distance, self.progress.best_cost))
-            if self.goals.observe(seen.distance):
+            self._say(phase='waiting', cost=seen.distance,
+                      best_cost=min(seen.distance, self.progress.best_cost))
+            if self.goals.update(seen.distance):
                 if self.goals.finished:
                     self._say(phase='reached')
                     return
                 self._say(goal_index=self.goals.index, best_cost=math.inf)
-                self.mpc.forget()
+                self.mpc.reset()
                 continue
             self._check_limits(since_best)
             if self._step(seen):
@@ -165,7 +165,7 @@ class Reach:
         path = [pose]
         for action in planned:
             path.append(convention.integrate(path[-1], action))
-        for number, target in enumerate(path[1:1 + self.steps_executed]):
+        for number, target in enumerate(path[1:1 + self.mpc.steps_executed]):
             start = seen.pose if number == 0 else path[number]
             self._say(phase='moving', step=self.progress.step + 1, waypoint=target,
                       path=np.array(path),
@@ -173,11 +173,11 @@ class Reach:
             motion = self.ports.move(target, start, self._closure(target))
             if motion.outcome == 'moved':
                 self._say(phase='replan', step=self.progress.step - 1)
-                self.mpc.forget()
+                self.mpc.reset()
                 return False
             self._check_motion(motion)
             self._say(clipped=motion.clipped)
-            self.goals.stepped()
+            self.goals.step()
             self.mpc.executed(1)
             self._check_cancel()
         return True
