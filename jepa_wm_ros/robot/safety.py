@@ -130,7 +130,7 @@ def _limit_position(envelope: SafetyEnvelope, present: Pose, target: Pose):
 
 def _into_envelope(envelope: SafetyEnvelope, start, goal, before: float, reasons: list[str]):
     boxed = np.clip(goal, envelope.low, envelope.high)
-    if not np.array_equal(boxed, goal):
+    if np.abs(boxed - goal).max() > _ROUND:
         reasons.append('workspace box')
         way = boxed - start   # longer than a step only when the arm stands a little outside
         boxed = start + way * min(1.0, envelope.max_step / max(np.linalg.norm(way), _ROUND))

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Franka arm through franky: one finite motion at a time, and its state at a steady rate.
+
+A real arm and the simulated one (franky-sim) are told apart by nothing but their address.
+Lengths in metres, angles in radians, poses of the hand TCP in the arm's base frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line, translate
+from jepa_wm_ros.robot.pose import Pose
+from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
+
+HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
+STOP_FACTOR = 0.5        # of the arm's full dynamics: a smooth stop within about two centimetres
+SLOWEST = 0.1            # of the dynamics factor, beside a singularity or joint limit
+STILL = 0.01             # joint speeds below this count as standing still [rad/s]
+SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
+SETTLE_WALL_SECONDS = 2.0
+MOTION_SECONDS = 60.0
+POLL_SECONDS = 0.01
+READ_FAILURES = 3        # failed readings in a row that count as a lost connection
+GUIDED_DISTANCE = 0.005  # a resting arm further than this from its last command was moved by hand
+GUIDED_ANGLE = np.deg2rad(1.0)
+
+
+def _never() -> bool:
+    return False
+
+
+class ArmMode(enum.Enum):
+    """What the arm is doing."""
+
+    DISCONNECTED = 0
+    IDLE = 1
+    MOVING = 2
+    FAULT = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmState:
+    """One reading of the arm."""
+
+    stamp: float             # time.monotonic() of the reading [s]
+    robot_time: float        # the arm's own clock [s]
+    mode: ArmMode
+    q: np.ndarray            # (7,) measured joint angles [rad]
+    dq: np.ndarray           # (7,) measured joint speeds [rad/s]
+    pose: Pose               # measured hand TCP
+    commanded: Pose          # last commanded hand TCP
+    errors: tuple[str, ...]  # names of the active error flags
+    success_rate: float      # control commands that arrived in time, 0 .. 1
+
+
+class FrankaArm:
+    """One arm at one address. All methods may be called from any thread.
+
+    dynamics_factor  part of the arm's limits used in motions; 0.1 keeps the TCP below 0.17 m/s
+    realtime         'auto' (enforced where the kernel is real-time), 'enforce' or 'ignore'
+    state_rate       readings per second
+    collision_torque, collision_force   thresholds of the arm's own collision reflex [Nm], [N]
+    """
+
+    def __init__(self, address: str, *, dynamics_factor: float = 0.1, realtime: str = 'auto',
+                 connect_timeout: float = 5.0, state_rate: float = 60.0,
+                 collision_torque: float = 20.0, collision_force: float = 30.0) -> None:
+        if not 0.0 < dynamics_factor <= 1.0:
+            raise JepaWmError(f'dynamics_factor is {dynamics_factor}: give a value in (0, 1]')
+        if realtime not in ('auto', 'enforce', 'ignore'):
+            raise JepaWmError(f'realtime is {realtime!r}: give auto, enforce or ignore')
+        self.address = address
+        self.dynamics_factor = dynamics_factor
+        self._enforce = realtime == 'enforce' or (realtime == 'auto' and kernel_is_realtime())
+        self._connect_timeout = connect_timeout
+        self._period = 1.0 / state_rate
+        self._thresholds = (collision_torque, collision_force)
+        self._robot = None
+        self._reader: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._stop = threading.Event()
+        self._fresh = threading.Condition()  # guards every field below
+        self._state: ArmState | None = None
+        self._moving = False
+        self._commanded: Pose | None = None
+        self._fault: ArmError | None = None
+
+    # -- connection ---------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect and wait for the first reading. Raises ArmError with one line."""
+        import franky
+        config = franky.RealtimeConfig.Enforce if self._enforce else franky.RealtimeConfig.Ignore
+
+        def build() -> franky.Robot:
+            robot = franky.Robot(self.address, realtime_config=config)
+            robot.set_collision_behavior(*self._thresholds)
+            return robot
+
+        self._robot = connect(build, 'arm', self.address, self._connect_timeout)
+        reading = self._robot.state
+        self._frames = (reading.F_T_EE, reading.EE_T_K)
+        with self._fresh:
+            self._state = self._commanded = self._fault = None
+        self._closing.clear()
+        self._reader = threading.Thread(target=self._read, name=f'arm-{self.address}', daemon=True)
+        self._reader.start()
+        with self._fresh:
+            self._fresh.wait_for(lambda: self._state or self._fault, self._connect_timeout)
+            if self._state is None:
+                raise self._fault or ArmError(
+                    ErrorKind.NETWORK, f'arm at {self.address} connects but sends no state')
+
+    def close(self) -> None:
+        """Stop, stop reading, and let the arm go. Safe to call twice."""
+        self.stop()
+        self._closing.set()
+        if self._reader is not None:
+            self._reader.join(self._connect_timeout)
+        self._reader = self._robot = None
+
+    @property
+    def fault(self) -> ArmError | None:
+        """Why the arm refuses to move until `recover`, or None."""
+        return self._fault
+
+    def recover(self) -> bool:
+        """Clear a fault; True when there was one. Without a fault the arm is left alone.
+
+        After a broken connection everything is rebuilt. Raises ArmError when that fails.
+        """
+        import franky
+        lost = self._robot is None or (self._fault and self._fault.kind is ErrorKind.NETWORK)
+        if lost:
+            self._closing.set()
+            if self._reader is not None:
+                self._reader.join(self._connect_timeout)
+            self._robot = None
+            self.connect()
+            return True
+        state = self.state()
+        if self._fault is None and state.mode is not ArmMode.FAULT and not state.errors:
+            return False
+        try:
+            cleared = self._robot.recover_from_errors()
+        except (franky.Exception, RuntimeError) as error:
+            raise self._take(error) from error
+        if not cleared:
+            raise ArmError(ErrorKind.REFLEX, (
+                f'arm at {self.address} cannot recover by itself: release the user stop, check '
+                'Desk and call ~/recover again'))
+        with self._fresh:
+            self._fault = self._commanded = None
+        self._next_state()
+        return True
+
+    # -- state --------------------------------------------------------------------------------
+
+    def state(self) -> ArmState:
+        """The newest reading (see its stamp). Raises ArmError before `connect`."""
+        with self._fresh:
+            state, fault, mode = self._state, self._fault, None
+            if state is None:
+                raise ArmError(ErrorKind.NETWORK, f'arm at {self.address} is not connected')
+            if fault is not None:
+                lost = fault.kind is ErrorKind.NETWORK
+                mode = ArmMode.DISCONNECTED if lost else ArmMode.FAULT
+            elif self._moving and state.mode is ArmMode.IDLE:
+                mode = ArmMode.MOVING
+            return dataclasses.replace(state, mode=mode or state.mode, commanded=self._commanded)
+
+    def _read(self) -> None:
+        import franky
+        robot, failures = self._robot, 0
+        while not self._closing.wait(self._period):
+            try:
+                reading = robot.state
+                measured = robot.model.pose(franky.Frame.EndEffector, reading)
+            except (franky.Exception, RuntimeError) as error:
+                failures += 1
+                if isinstance(error, franky.NetworkException) or failures == READ_FAILURES:
+                    self._lose(error)
+                    return
+                continue
+            failures = 0
+            with self._fresh:
+                self._state = self._interpret(reading, _pose(measured))
+                self._fresh.notify_all()
+
+    def _interpret(self, reading, measured: Pose) -> ArmState:
+        dq = np.array(reading.dq).ravel()
+        resting = not self._moving and np.abs(dq).max() < STILL
+        commanded = self._commanded
+        if commanded is None or (resting and (commanded.distance(measured) > GUIDED_DISTANCE
+                                              or commanded.angle(measured) > GUIDED_ANGLE)):
+            commanded = self._commanded = measured
+        mode = {'Idle': ArmMode.IDLE, 'Guiding': ArmMode.IDLE, 'Move': ArmMode.MOVING}.get(
+            reading.robot_mode.name, ArmMode.FAULT)
+        return ArmState(
+            stamp=time.monotonic(), robot_time=reading.time.to_msec() / 1000.0, mode=mode,
+            q=np.array(reading.q).ravel(), dq=dq, pose=measured, commanded=commanded,
+            errors=_flags(reading.current_errors),
+            success_rate=float(reading.control_command_success_rate))
+
+    def _next_state(self, timeout: float = 1.0) -> ArmState:
+        """A reading newer than this call; the last one when none comes in time."""
+        called = time.monotonic()
+        with self._fresh:
+            self._fresh.wait_for(
+                lambda: self._fault or (self._state and self._state.stamp > called), timeout)
+        return self.state()
+
+    def _lose(self, error: Exception) -> None:
+        with self._fresh:
+            self._fault = ArmError(ErrorKind.NETWORK, (
+                f'arm at {self.address} lost the connection ({one_line(error)}): check that it is '
+                'powered and reachable, then call ~/recover'))
+            self._fresh.notify_all()
+
+    def _take(self, error: Exception) -> ArmError:
+        """Translate an exception of franky; all but a failed plan leave the arm in a fault."""
+        with self._fresh:
+            flags = self._state.errors if self._state else ()
+            fault = translate(error, self.address, flags)
+            if fault.kind is not ErrorKind.PLANNER and self._fault is None:
+                self._fault = fault
+            self._fresh.notify_all()
+        return fault
+
+    # -- motion -------------------------------------------------------------------------------
+
+    def move_to(self, target: Pose, *, cancelled: Callable[[], bool] = _never) -> bool:
+        """Move in a straight line and wait until the arm rests; False when it was stopped, by
+        `stop` or because `cancelled()` became true.
+
+        `target` must have been through `safety.limit`: the simulated arm checks nothing. Slower
+        near singularities and joint limits, and refused with WorkspaceError at them. Raises
+        ArmError when the arm is busy, in a fault, or fails.
+        """
+        import franky
+        self._check_fit()
+        factor = self.dynamics_factor * self._proximity(target)
+        motion = franky.CartesianMotion(
+            franky.Affine(target.position, target.quaternion), relative_dynamics_factor=factor)
+        stop_motion = franky.CartesianStopMotion(STOP_FACTOR)
+        return self._execute(motion, stop_motion, cancelled, target)
+
+    def home(self, q: Sequence[float] = HOME_Q, *, cancelled: Callable[[], bool] = _never) -> bool:
+        """Joint motion to `q` (7,) [rad]; False when it was stopped. Errors as in `move_to`."""
+        import franky
+        self._check_fit()
+        motion = franky.JointMotion(
+            np.asarray(q, dtype=np.float64), relative_dynamics_factor=self.dynamics_factor)
+        return self._execute(motion, franky.JointStopMotion(STOP_FACTOR), cancelled)
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """End a running motion smoothly and wait until it has ended; False when it has not."""
+        with self._fresh:
+            if self._moving:
+                self._stop.set()
+            return self._fresh.wait_for(lambda: not self._moving, timeout)
+
+    def _check_fit(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        state = self.state()
+        if state.mode is ArmMode.FAULT:
+            raise ArmError(ErrorKind.REFLEX, (
+                f'arm at {self.address} is in a fault [{", ".join(state.errors)}]: clear it and '
+                'call ~/recover'))
+
+    def _proximity(self, target: Pose) -> float:
+        """Part of the dynamics factor for a step to `target`; WorkspaceError when none is left."""
+        import franky
+        state, model, frame = self.state(), self._robot.model, franky.Frame.EndEffector
+        jacobian = np.array(model.zero_jacobian(frame, state.q, *self._frames))
+        q = joints_after(state.q, jacobian, state.pose, target)
+        then = proximity_scale(q, np.array(model.zero_jacobian(frame, q, *self._frames)))
+        scale = step_scale(proximity_scale(state.q, jacobian), then)
+        if scale <= 0.0:
+            raise WorkspaceError('the step leads to a joint limit or a singularity: ask for a '
+                                 'target nearer to the middle of the workspace')
+        return max(scale, SLOWEST)
+
+    def _execute(self, motion, stop_motion, cancelled, target: Pose | None = None) -> bool:
+        import franky
+        with self._sole_motion(target):
+            try:
+                self._robot.move(motion, asynchronous=True)
+                stopped = self._join(self._robot, stop_motion, cancelled)
+            except (franky.Exception, RuntimeError) as error:
+                raise self._take(error) from error
+            state = self._settle()
+            if self._fault is not None:
+                raise self._fault
+            if stopped or target is None:
+                with self._fresh:
+                    self._commanded = state.pose
+            return not stopped
+
+    @contextlib.contextmanager
+    def _sole_motion(self, target: Pose | None):
+        with self._fresh:
+            if self._moving:
+                raise ArmError(ErrorKind.BUSY, f'arm at {self.address} is moving: wait or stop it')
+            self._moving = True
+            self._stop.clear()
+            self._commanded = target or self._commanded
+        try:
+            yield
+        finally:
+            with self._fresh:
+                self._moving = False
+                self._fresh.notify_all()
+
+    def _join(self, robot, stop_motion, cancelled: Callable[[], bool]) -> bool:
+        """Wait for the motion to end, stopping it when asked to; True when it was stopped."""
+        stopped = late = False
+        deadline = time.monotonic() + MOTION_SECONDS
+        while not robot.join_motion(POLL_SECONDS):
+            late = late or time.monotonic() > deadline
+            if not stopped and (late or self._stop.is_set() or cancelled()):
+                stopped = True
+                robot.move(stop_motion, asynchronous=True)
+        if late:
+            raise ArmError(ErrorKind.TIMEOUT, (
+                f'arm at {self.address} needed more than {MOTION_SECONDS:g} s for one motion and '
+                'was stopped: check that nothing holds it'))
+        return stopped
+
+    def _settle(self) -> ArmState:
+        """Wait until the measured joints rest: a position controller lags behind its command."""
+        state = self._next_state()
+        begun, wall = state.robot_time, time.monotonic() + SETTLE_WALL_SECONDS
+        while (np.abs(state.dq).max() >= STILL and state.robot_time < begun + SETTLE_SECONDS
+               and time.monotonic() < wall and self._fault is None):
+            state = self._next_state()
+        return state
+
+
+def kernel_is_realtime() -> bool:
+    """Whether this machine runs a PREEMPT_RT kernel."""
+    flag = Path('/sys/kernel/realtime')
+    return flag.exists() and flag.read_text().strip() == '1'
+
+
+def _pose(affine) -> Pose:
+    return Pose.of(np.array(affine.translation).ravel(), np.array(affine.quaternion).ravel())
+
+
+def _flags(errors) -> tuple[str, ...]:
+    return tuple(name for name, member in vars(type(errors)).items()
+                 if isinstance(member, property) and getattr(errors, name))
