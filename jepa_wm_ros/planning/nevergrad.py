@@ -91,6 +91,8 @@ class Nevergrad:
         chosen = getattr(optimizer, 'optim', None)
         if s.optimizer.startswith('NGOpt') and getattr(chosen, 'name', None) == 'MetaModel':
             optimizer = make('DiagonalCMA')
+        if search.warm:
+            optimizer.suggest(array.value)
         return optimizer
 
 

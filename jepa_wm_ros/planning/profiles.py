@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from jepa_wm_ros import resources
 from jepa_wm_ros.planning.protocol import Planner, SettingsError
 from jepa_wm_ros.planning.registry import (
     make_planner,
@@ -77,12 +78,8 @@ def checked_objective(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def profiles_directory() -> Path:
-    """Where the shipped profiles lie: the source tree, or the installed package share."""
-    source = Path(__file__).resolve().parents[2] / 'config' / 'profiles'
-    if source.is_dir():
-        return source
-    from ament_index_python.packages import get_package_share_directory
-    return Path(get_package_share_directory('jepa_wm_ros')) / 'config' / 'profiles'
+    """Where the shipped profiles lie. Raises ResourceError when they are not installed."""
+    return resources.find('config', 'profiles')
 
 
 def load_profile(name_or_path: str | Path, planner: str | None = None,
