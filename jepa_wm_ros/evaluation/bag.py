@@ -152,7 +152,7 @@ class _RosbagsSource:
 
 
 class _CutSqliteSource(TruncatedSqlite):
-    random_access = False
+    random_access = True
 
 
 def _typestore():

@@ -187,5 +187,5 @@ def _name_irregularities(c: Coverage, timeline: Timeline, period: float, max_gap
              f'no pose or gripper state within {max_gap:g} s around them{hint}')
     missing = c.steps - c.steps_usable
     if missing and not c.gaps and not c.frames_without_state:
-        findings.fault('missing frames', f'{name}: {missing} of {c.steps} model steps have no frame '
-                       'within half a step')
+        findings.fault('missing frames', f'{name}: {missing} of {c.steps} model steps have no '
+                       'frame within half a step')

@@ -18,7 +18,6 @@ from rosbags.typesys.store import Typestore
 
 from jepa_wm_ros.evaluation.findings import BagError
 
-
 try:
     from backports import zstd
 except ImportError:  # Python 3.14 has it built in
@@ -47,7 +46,7 @@ class TruncatedSqlite:
             raise BagError(f'{path}: the database is cut before its topic table ({error}); '
                            'nothing can be read') from error
         self._counts = dict.fromkeys(self._topics, 0)
-        for identifier, _, _ in self._rows('NULL'):
+        for identifier, _, _ in self._rows('NULL', None, None):
             self._counts[identifier] += 1
 
     @property
@@ -59,10 +58,9 @@ class TruncatedSqlite:
     def messages(self, topics: Collection[str], start: int | None,
                  stop: int | None) -> Iterator[tuple[str, int, bytes]]:
         """(topic, record time [ns], raw message) of `topics` with start <= time < stop."""
-        for identifier, time, data in self._rows('data'):
+        for identifier, time, data in self._rows('data', start, stop):
             name, _ = self._topics[identifier]
-            inside = (start is None or time >= start) and (stop is None or time < stop)
-            if inside and name in topics:
+            if name in topics:
                 yield name, time, data
 
     def deserialize(self, raw: bytes, kind: str) -> object:
@@ -77,11 +75,14 @@ class TruncatedSqlite:
         database.execute('PRAGMA writable_schema=ON')
         return database
 
-    def _rows(self, payload: str) -> Iterator[tuple[int, int, bytes]]:
+    def _rows(self, payload: str, start: int | None,
+              stop: int | None) -> Iterator[tuple[int, int, bytes]]:
+        # NOT INDEXED: the index of time stamps lies where the file was cut.
+        query = (f'SELECT topic_id, timestamp, {payload} FROM messages NOT INDEXED '
+                 'WHERE timestamp >= ? AND timestamp < ? ORDER BY id')
         with closing(self._connect()) as database:
             try:
-                yield from database.execute(
-                    f'SELECT topic_id, timestamp, {payload} FROM messages ORDER BY id')
+                yield from database.execute(query, (start or 0, stop or (1 << 63) - 1))
             except sqlite3.DatabaseError:
                 return  # the first page that was cut off
 

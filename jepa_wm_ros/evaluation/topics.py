@@ -135,8 +135,9 @@ def choose_topics(topics: dict[str, Topic], spec: TopicSpec, findings: Findings,
     image = _choose('image', spec.image, IMAGE_KINDS, topics, bag)
     pose = _choose('pose', spec.pose, tuple(POSE_READERS), topics, bag)
     if image is None or pose is None:
-        raise BagError(f'{bag}: no {"image" if image is None else "pose"} topic; it holds '
-                       f'{_listing(topics)}; name one with --{"image" if image is None else "pose"}')
+        role = 'image' if image is None else 'pose'
+        raise BagError(f'{bag}: no {role} topic; it holds {_listing(topics)}; name one with '
+                       f'--{role}')
     gripper = _choose('gripper', spec.gripper, GRIPPER_KINDS, topics, bag)
     if gripper is None:
         findings.notice('no gripper', f'{bag}: no gripper topic; closure is taken as 0 (open) and '

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latents as pictures: decoded where the model has a decoder, else the nearest recorded frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model import Latents, WorldModel
+
+Decode = Callable[[Tensor], np.ndarray]  # visual (T, 1, 1, g, g, D) -> pictures (T, S, S, 3) uint8
+
+
+def find_decoder(model: WorldModel, weights_dir: str | None) -> tuple[Decode | None, str]:
+    """The model's published picture decoder, or None and the reason in one line."""
+    from jepa_wm_ros.world_model.heads import ImageHeadSpec, load_image_head
+    from jepa_wm_ros.world_model.registry import DECODERS, ENTRIES, weights_directory
+
+    entry = ENTRIES.get(model.spec.name)
+    if entry is None or not entry.decoder:
+        return None, f'{model.spec.name} has no picture decoder'
+    spec = ImageHeadSpec(
+        model.spec.encoder.width, model.spec.img_size,
+        depth=12 if entry.decoder.startswith('vjepa2') else 24,
+        image_mean=model.spec.image_mean, image_std=model.spec.image_std)
+    try:
+        path = DECODERS[entry.decoder].present_file(weights_dir or weights_directory())
+        head = load_image_head(path, spec).to(model.device)
+    except JepaWmError as error:
+        return None, str(error)
+
+    @torch.inference_mode()
+    def decode(visual: Tensor) -> np.ndarray:
+        return head(visual.transpose(0, 1).float())[0, :, 0].cpu().numpy()
+
+    return decode, ''
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Recorded pictures (K, S, S, 3) with their visual latents (K, D)."""
+
+    pictures: np.ndarray
+    latents: Tensor
+
+    @staticmethod
+    def of(frames: Sequence[np.ndarray], latents: Sequence[Latents], size: int) -> Gallery:
+        """From frames (H, W, 3) and their encodings (1, 1, ...)."""
+        return Gallery(np.stack([square(frame, size) for frame in frames]),
+                       torch.cat([latent.visual.flatten(1) for latent in latents]))
+
+    @torch.inference_mode()
+    def nearest(self, visual: Tensor) -> np.ndarray:
+        """The recorded picture nearest in latent space to each of visual (T, 1, 1, g, g, D)."""
+        distances = torch.cdist(visual.flatten(1).float(), self.latents.float())
+        return self.pictures[distances.argmin(1).cpu().numpy()]
+
+
+def square(frame: np.ndarray, size: int) -> np.ndarray:
+    """The central square of a frame (H, W, 3) uint8, resized with smoothing to (size, size, 3)."""
+    side = min(frame.shape[:2])
+    top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
+    crop = torch.from_numpy(frame[top:top + side, left:left + side].copy())
+    resized = F.interpolate(crop.permute(2, 0, 1)[None].float(), (size, size), mode='bilinear',
+                            antialias=True)
+    return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
