@@ -55,14 +55,17 @@ class Row:
         return f'{self.family:26} {self.array:38} {errors} {verdict:4} {self.note}'.rstrip()
 
 
-def relative_error(value: np.ndarray, golden: np.ndarray) -> float:
-    """Largest deviation over the golden array's largest magnitude; infinite when shapes differ."""
+def relative_error(value: np.ndarray, golden: np.ndarray, scale: float | None = None) -> float:
+    """Largest deviation over the golden array's largest magnitude, or over `scale`.
+
+    Infinite when the shapes differ or a value is not finite.
+    """
     value, golden = np.asarray(value, np.float64), np.asarray(golden, np.float64)
     if value.shape != golden.shape or not np.isfinite(value).all():
         return float('inf')
     if not golden.size:
         return 0.0
-    scale = np.abs(golden).max()
+    scale = np.abs(golden).max() if scale is None else scale
     return float(np.abs(value - golden).max() / (scale if scale else 1.0))
 
 

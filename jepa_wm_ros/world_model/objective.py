@@ -48,10 +48,13 @@ def distance(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
     return distance_per_frame(rollout, goal, objective).sum(dim=0)
 
 
-def distance_to_go(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
-    """Curves (T, B) for plots: each frame's distance, or with sum_all the summed distances."""
+def distance_curve(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
+    """Curves (T, B) for plots: each frame's distance.
+
+    With sum_all the running sum, newest entry first, which is how the published plots hold it.
+    """
     d = distance_per_frame(rollout, goal, objective)
-    return d.flip(0).cumsum(0).flip(0) if objective.sum_all else d
+    return d.cumsum(0).flip(0) if objective.sum_all else d
 
 
 def _distance(z: Tensor, goal: Tensor, kind: str) -> Tensor:

@@ -92,9 +92,17 @@ def _encoder(config: Mapping[str, Any]) -> EncoderSpec:
 
 def encoder_from_kwargs(kwargs: Mapping[str, Any]) -> EncoderSpec:
     """An encoder from the constructor arguments recorded beside golden data."""
-    if kwargs['kind'] == 'patchify_conv':
-        return EncoderSpec('patch', kwargs['embed_dim'], kwargs['patch_size'])
-    return EncoderSpec(
-        'vjepa2' if kwargs.get('use_rope', True) else 'vjepa', kwargs['embed_dim'],
-        kwargs['patch_size'], kwargs['depth'], kwargs['num_heads'],
-        mlp_ratio=float(Fraction(str(kwargs['mlp_ratio']))), tubelet=kwargs['tubelet_size'])
+    kind = kwargs['kind'].removesuffix('_vit')
+    width, patch = kwargs['embed_dim'], kwargs['patch_size']
+    if kind == 'patchify_conv':
+        return EncoderSpec('patch', width, patch)
+    shape = {'depth': kwargs['depth'], 'heads': kwargs['num_heads'],
+             'mlp_ratio': float(Fraction(str(kwargs.get('mlp_ratio', kwargs.get('ffn_ratio')))))}
+    if kind in ('dinov2', 'dinov3'):
+        registers = kwargs.get('num_register_tokens', 0) + kwargs.get('n_storage_tokens', 0)
+        return EncoderSpec(kind, width, patch, **shape, prefix=1 + registers,
+                           native_size=kwargs['img_size'])
+    if not kwargs.get('use_rope', True):
+        return EncoderSpec('vjepa', width, patch, **shape, tubelet=kwargs['tubelet_size'],
+                           native_size=kwargs['img_size'], frames=kwargs['num_frames'])
+    return EncoderSpec('vjepa2', width, patch, **shape, tubelet=kwargs['tubelet_size'])

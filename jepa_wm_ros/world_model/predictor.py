@@ -85,7 +85,7 @@ class Predictor(nn.Module):
         if self.spec.position == 'learned':
             return x + self.pos_embedding[:, :frames * tokens].unflatten(1, (frames, tokens))
         if self.spec.position == 'sincos':
-            table = sincos_table(frames, self.grid, self.grid, width, x.device, x.dtype)
+            table = sincos_table((frames, self.grid, self.grid), width, x.device, x.dtype)
             return x + table.unflatten(0, (frames, tokens))
         return x
 

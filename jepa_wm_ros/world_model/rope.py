@@ -62,22 +62,20 @@ def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def sincos_table(frames: int, rows: int, cols: int, width: int,
-                 device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Fixed positions (frames * rows * cols, width) to add to visual tokens.
+def sincos_table(shape: tuple[int, ...], width: int, device: torch.device,
+                 dtype: torch.dtype) -> Tensor:
+    """Fixed positions (tokens of a grid of `shape`, width) to add, the last axis fastest.
 
-    Equal thirds encode frame, row and column as [sin, cos] over frequencies 10000^(-k/n); the
-    remainder of an indivisible width stays zero.
+    Every axis has an equal share [sin, cos] over frequencies 10000^(-k/n); what an indivisible
+    width leaves over stays zero.
     """
     with torch.inference_mode(False), torch.no_grad():
-        half = width // 6
-        table = torch.zeros(frames * rows * cols, width, dtype=torch.float64)
-        if half:
-            omega = ROPE_BASE ** (-torch.arange(half, dtype=torch.float64) / half)
-            for axis, position in enumerate(token_positions(frames, rows, cols).double()):
-                turns = torch.outer(position, omega)
-                table[:, 2 * half * axis:2 * half * (axis + 1)] = torch.cat(
-                    [turns.sin(), turns.cos()], dim=-1)
+        half = width // (2 * len(shape))
+        omega = ROPE_BASE ** (-torch.arange(half, dtype=torch.float64) / max(half, 1))
+        axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing='ij')
+        turns = [torch.outer(axis.flatten(), omega) for axis in axes]
+        table = torch.cat([part for turn in turns for part in (turn.sin(), turn.cos())], dim=-1)
+        table = torch.nn.functional.pad(table, (0, width - table.shape[-1]))
         return table.to(device, dtype)
 
 

@@ -38,6 +38,8 @@ class LatentCost:
         self.context = context.detach()
         self.goal = goal.detach()
         self.action_dim = model.spec.action_dim
+        self.device = model.device
+        self.dtype = torch.promote_types(model.dtype, torch.float32)
         self.micro_batch = micro_batch or default_micro_batch(model)
 
     @torch.no_grad()

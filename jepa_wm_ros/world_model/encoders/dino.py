@@ -56,6 +56,11 @@ class Dinov2Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.vit.forward_features(pixels)[:, 1:]
 
+    def position_table(self, pixels: Tensor) -> Tensor:
+        """The position table (1, 1 + rows * cols, D) that pictures of this size are given."""
+        patch = self.vit.patch_embed.patch_size[0]
+        return self.vit.positions(pixels.shape[-2] // patch, pixels.shape[-1] // patch)
+
     def convert(self, content: Mapping) -> dict[str, Tensor]:
         """Our parameters from the content of a published file."""
         return {f'vit.{key}': value for key, value in content.items() if key != 'mask_token'}

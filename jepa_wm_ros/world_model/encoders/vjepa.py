@@ -32,7 +32,7 @@ class VJepaEncoder(nn.Module):
         self.patch_embed.proj = nn.Conv3d(3, spec.width, cube, stride=cube)
         self.pos_embed = None
         if spec.kind == 'vjepa':
-            table = sincos_table(*self._native_grid(), spec.width, torch.device('cpu'),
+            table = sincos_table(self._native_grid(), spec.width, torch.device('cpu'),
                                  torch.float32)
             self.pos_embed = nn.Parameter(table[None].to(torch.get_default_device()),
                                           requires_grad=False)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden model folders: pictures to latents, predictions, rollouts, costs, losses, plans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jepa_wm_ros.evaluation.golden_planning import planning_rows
+from jepa_wm_ros.evaluation.goldens import GoldenError, Row, relative_error
+from jepa_wm_ros.world_model.checkpoints import load_world_model
+from jepa_wm_ros.world_model.latents import Latents
+from jepa_wm_ros.world_model.model import WorldModel
+from jepa_wm_ros.world_model.objective import Objective, distance, distance_curve
+from jepa_wm_ros.world_model.official import published_name
+from jepa_wm_ros.world_model.safe_files import read_json
+from jepa_wm_ros.world_model.training_loss import LossSettings, frame_loss, training_loss
+
+COSTS = {'L2': 'L2', 'L1': 'L1', 'cos': 'cosine'}
+FORWARD = re.compile(r'fwd_T(\d+)_pred_(visual|proprio)$')
+UNROLL = re.compile(r'unroll_T(\d+)_ctxt(\d+)_(visual|proprio)$')
+COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
+
+
+class Golden:
+    """The recorded inputs in one precision, and what the model makes of them."""
+
+    def __init__(self, model: WorldModel, inputs: Mapping, config: Mapping[str, Any]) -> None:
+        self.model, self.inputs, self.config = model, inputs, config
+
+    def tensor(self, name: str) -> Tensor:
+        return torch.from_numpy(self.inputs[name]).to(self.model.dtype)
+
+    def latents(self, visual: str, proprio: str) -> Latents:
+        """Recorded visual latents, with proprio from its normalised values."""
+        features = None
+        if self.model.spec.uses_proprio:
+            features = self.model.proprio_features(self.tensor(proprio))
+        return Latents(self.tensor(visual), features)
+
+    @property
+    def frames(self) -> Latents:
+        return self.latents('fwd_visual', 'fwd_proprio')
+
+    @property
+    def goal(self) -> Latents:
+        return self.latents('goal_visual', 'goal_p_normalised')
+
+    @property
+    def context(self) -> Latents:
+        return self.latents('unroll_z0_visual', 'unroll_p0_normalised')
+
+    def unroll(self, steps: int, window: int) -> Latents:
+        return self.model.unroll(self.context, self.tensor('unroll_actions')[:steps], window)
+
+    def pixels(self, shape: str) -> Tensor:
+        frames = torch.from_numpy(self.inputs[f'raw_{shape}']).flatten(0, 1).permute(0, 2, 3, 1)
+        return self.model.prepare_images(frames)
+
+    def compute(self, name: str) -> Tensor:
+        """The array `name` of outputs.npz."""
+        if match := FORWARD.match(name):
+            steps, part = int(match[1]), match[2]
+            predicted = self.model.predict(self.frames[:, :steps],
+                                           self.tensor('fwd_actions')[:, :steps])
+            return getattr(predicted, part)
+        if match := UNROLL.match(name):
+            return getattr(self.unroll(int(match[1]), int(match[2])), match[3])
+        if match := COST.match(name):
+            objective = Objective(COSTS[match[1]], match[2] == '1', float(match[3]))
+            rollout = self.unroll(self.config['planner']['horizon'],
+                                  self.model.spec.context_window)
+            measure = distance_curve if match[4] else distance
+            return measure(rollout, self.goal, objective)
+        return self._compute_encoding(name)
+
+    def _compute_encoding(self, name: str) -> Tensor:
+        kind, _, rest = name.partition('_')
+        if kind == 'pixels':
+            return self.pixels(rest).unsqueeze(1)
+        if kind == 'encode':
+            shape, _, part = rest.partition('_')
+            proprio = None
+            if self.model.spec.uses_proprio:
+                count = self.inputs[f'raw_{shape}'].shape[0]
+                proprio = self.tensor('raw_proprio')[:count]
+            return getattr(self.model.encode(self.pixels(shape), proprio), part)
+        if name == 'fwd_action_features':
+            return self._action_features()
+        proprio = {'fwd_proprio_features': 'frames', 'unroll_z0_proprio': 'context',
+                   'goal_proprio': 'goal'}
+        if name in proprio:
+            return getattr(self, proprio[name]).proprio
+        raise GoldenError(f'array {name} is not one this project knows')
+
+    def _action_features(self) -> Tensor:
+        actions = self.tensor('fwd_actions')
+        if self.model.spec.predictor.conditioning != 'feature':
+            return actions
+        features = self.model.predictor.action_encoder(actions)
+        return features.unsqueeze(-2).expand(-1, -1, self.model.spec.grid ** 2, -1)
+
+
+def model_rows(folder: Path) -> Iterator[Row]:
+    """Rows of outputs.npz, train_loss.npz, cem*.npz and gd.npz of one model."""
+    config = read_json(folder / 'config.json')
+    model = load_world_model(folder)
+    inputs, outputs = np.load(folder / 'inputs.npz'), np.load(folder / 'outputs.npz')
+    for name in outputs:
+        if '_f64' in name:
+            continue
+        want64 = next((outputs[n] for n in _double_names(name) if n in outputs), None)
+        errors = []
+        for dtype in (torch.float32, torch.float64):
+            with torch.no_grad():
+                value = Golden(model.to(dtype), inputs, config).compute(name).numpy()
+            double = want64 is not None and dtype == torch.float64
+            errors.append(relative_error(value, want64 if double else outputs[name]))
+        yield Row(folder.name, name, *errors, exact=want64 is not None)
+    model.to(torch.float32)
+    if (folder / 'train_loss.npz').is_file():
+        yield from _loss_rows(folder, config, model, inputs)
+    yield from planning_rows(folder, config, model, inputs)
+
+
+def _double_names(name: str) -> tuple[str, ...]:
+    stem, _, part = name.rpartition('_')
+    return f'{name}_f64', f'{stem}_f64_{part}'
+
+
+def _loss_rows(folder: Path, config: Mapping, model: WorldModel, inputs: Mapping) -> Iterator[Row]:
+    golden, train = np.load(folder / 'train_loss.npz'), config['train']
+    weights = train['loss']
+    settings = LossSettings(
+        weights['l1_loss_weight'], weights['l2_loss_weight'], train['rollout_steps'],
+        train['ctxt_window_train_rollout'], train['rollout_stop_gradient'],
+        weights.get('proprio_loss', True))
+    runs = []
+    for dtype in (torch.float32, torch.float64):
+        runs.append(_losses(Golden(model.to(dtype), inputs, config), settings))
+    model.to(torch.float32)
+    for name in golden:
+        if name in runs[0]:
+            yield Row(folder.name, f'train_loss/{name}',
+                      *(relative_error(run[name].reshape(golden[name].shape), golden[name])
+                        for run in runs))
+    norms = [np.array([run['norms'][str(n)] for n in golden['grad_param_names']]) for run in runs]
+    yield Row(folder.name, 'train_loss/grad_param_norms',
+              *(relative_error(n, golden['grad_param_norms']) for n in norms))
+
+
+def _losses(golden: Golden, settings: LossSettings) -> dict[str, Any]:
+    """Loss terms, and the gradient's norm for every parameter under its published name."""
+    model = golden.model
+    model.predictor.requires_grad_(True)
+    frames, actions = golden.frames, golden.tensor('fwd_actions')
+    loss = training_loss(model, frames, actions, settings)
+    names, parameters = zip(*model.predictor.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(loss.total, parameters, allow_unused=True)
+    model.predictor.requires_grad_(False)
+    predicted = model.predict(frames, actions)
+    visual = [Latents(predicted.visual[:, :-1]), Latents(frames.visual[:, 1:])]
+    terms = {'tf_loss': loss.teacher_forcing, 'total_loss': loss.total,
+             'tf_visual_l1': frame_loss(*visual, LossSettings(l1=1, l2=0)),
+             'tf_visual_l2': frame_loss(*visual, LossSettings())}
+    if predicted.proprio is not None and model.spec.predictor.proprio == 'feature':
+        proprio = [Latents(predicted.proprio[:, :-1]), Latents(frames.proprio[:, 1:])]
+        terms['tf_proprio_l2'] = frame_loss(*proprio, LossSettings())
+    if loss.rollout:
+        terms['rollout_step2_loss'] = loss.rollout[0]
+        terms['rollout_term'] = sum(loss.rollout) / settings.rollout_steps
+    norms = {}
+    for name, gradient in zip(names, gradients, strict=True):
+        published = published_name(name, model.spec).replace('/', '.')
+        norms[published] = 0.0 if gradient is None else float(gradient.norm())
+    return {**{k: v.detach().numpy() for k, v in terms.items()}, 'norms': norms}

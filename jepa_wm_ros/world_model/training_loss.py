@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's training loss: teacher forcing, plus a rollout on the model's own predictions.
+
+Source: arXiv 2512.24497 section 3 (multistep rollout losses); weights as released, REFERENCE
+section 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jepa_wm_ros.world_model.latents import Latents, cat_time
+from jepa_wm_ros.world_model.model import WorldModel
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """l1, l2: weights of the absolute and squared error of a token.
+
+    rollout_steps: k, frames imagined from the model's own output (1: teacher forcing only).
+    window: W, frames the rollout shows the predictor. stop_gradient: the rollout's context is
+    detached before every step. proprio: predicted proprioception features count, weight 1.
+    """
+
+    l1: float = 0.0
+    l2: float = 1.0
+    rollout_steps: int = 2
+    window: int = 3
+    stop_gradient: bool = True
+    proprio: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLoss:
+    """total = teacher_forcing / (k + 1) + sum(rollout) / k; rollout has k - 1 entries."""
+
+    total: Tensor
+    teacher_forcing: Tensor
+    rollout: tuple[Tensor, ...]
+
+
+def training_loss(model: WorldModel, latents: Latents, actions: Tensor, settings: LossSettings,
+                  prefix: int = 0) -> TrainingLoss:
+    """Loss of encoded clips (B, T, ...) and normalised actions (B, T, A); T >= prefix + 3 if k > 1.
+
+    prefix: t, frames before the rollout starts from the prediction of frame t + 1.
+    """
+    predicted = model.predict(latents, actions)
+    forced = frame_loss(predicted[:, :-1], latents[:, 1:], settings)
+    rollout = _rollout_losses(model, latents, actions, predicted, settings, prefix)
+    k = settings.rollout_steps
+    total = forced / (k + 1) + sum(rollout, torch.zeros_like(forced)) / k
+    return TrainingLoss(total, forced, tuple(rollout))
+
+
+def frame_loss(predicted: Latents, target: Latents, settings: LossSettings) -> Tensor:
+    """Mean over batch, frames and tokens of the token errors, proprio features included."""
+    loss = _error(predicted.visual - target.visual, settings).mean()
+    features = predicted.proprio is not None and target.proprio is not None and \
+        predicted.proprio.shape == target.proprio.shape
+    if settings.proprio and features:
+        loss = loss + _error(predicted.proprio - target.proprio, settings).mean()
+    return loss
+
+
+def _rollout_losses(model: WorldModel, latents: Latents, actions: Tensor, predicted: Latents,
+                    settings: LossSettings, prefix: int) -> list[Tensor]:
+    """Losses of frames t + 2 ... t + k, each imagined from the one before."""
+    losses, newest = [], predicted[:, prefix:prefix + 1]
+    known = [latents[:, i:i + 1] for i in range(prefix + 1)]
+    for h in range(1, settings.rollout_steps):
+        known.append(_as_context(model, newest, latents[:, prefix + h:prefix + h + 1]))
+        seen = cat_time(known[-settings.window:])
+        if settings.stop_gradient:
+            seen = seen.detach()
+        end = prefix + h + 1
+        taken = actions[:, max(0, end - settings.window):end]
+        newest = model.predict(seen, taken)[:, -1:]
+        losses.append(frame_loss(newest, latents[:, end:end + 1].detach(), settings))
+    return losses
+
+
+def _as_context(model: WorldModel, predicted: Latents, truth: Latents) -> Latents:
+    """A predicted frame as context: a pose that is a token is the true one."""
+    if model.spec.predictor.proprio == 'token':
+        return Latents(predicted.visual, truth.proprio)
+    return predicted
+
+
+def _error(difference: Tensor, settings: LossSettings) -> Tensor:
+    """Weighted error of each token: mean over its features."""
+    error = torch.zeros((), dtype=difference.dtype, device=difference.device)
+    if settings.l1:
+        error = error + settings.l1 * difference.abs().mean(dim=-1)
+    if settings.l2:
+        error = error + settings.l2 * difference.square().mean(dim=-1)
+    return error
