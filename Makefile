@@ -34,7 +34,7 @@ test-slow: setup  ## what takes longer, or a GPU
 	@$(PYTEST) -m '(slow or gpu) and not installed_ros'
 
 goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=...
-	@$(BIN)/python -m jepa_wm_ros.world_model.goldens $(DIR)
+	@$(BIN)/python -m jepa_wm_ros.evaluation.goldens $(DIR)
 
 bench: setup      ## planners against each other
 	@$(BIN)/python -m jepa_wm_ros.planning.bench
