@@ -9,6 +9,7 @@ Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 import numpy as np
@@ -22,12 +23,13 @@ from jepa_wm_ros import ros_image
 from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, pose_message
 from jepa_wm_ros.sim.render import CellRenderer
-from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix
+from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, SimError, camera_matrix
 from jepa_wm_ros.sim.server import ArmServer
 from jepa_wm_ros.sim.shared_state import Snapshot
 from jepa_wm_ros.sim.variation import cell_of_seed
 
 NOMINAL_RATE = 1000.0  # Hz, of the arm's control loop
+CAMERA_SECONDS = 30.0  # the longest the camera may take to open
 
 
 class SimCell(NodeBase):
@@ -55,7 +57,7 @@ class SimCell(NodeBase):
         self.server.start()
         self.worker = Worker(self, 'camera')
         self._picture = None  # the future of the picture being drawn
-        self._rendering = self.worker.submit(self._open_camera)
+        self._in_worker(self._open_camera)
         qos = qos_profile_sensor_data
         self._said = {
             'image': self.create_publisher(Image, 'image', qos),
@@ -75,6 +77,7 @@ class SimCell(NodeBase):
 
     def halt(self) -> None:
         self.destroy_timer(self._timer)
+        self._in_worker(lambda: None)  # the picture being drawn is the last one
 
     def teardown(self) -> None:
         if diagnostics := self.__dict__.pop('diagnostics', None):
@@ -94,12 +97,11 @@ class SimCell(NodeBase):
 
     def _shoot(self) -> None:
         """Take a snapshot and have it drawn; one that would queue behind another is skipped."""
-        for pending in (self._rendering, self._picture):
-            if pending is not None and pending.done():
-                pending.result()  # raises what went wrong in the worker
-        if self._picture is not None and not self._picture.done():
-            self._late += 1
-            return
+        if self._picture is not None:
+            if not self._picture.done():
+                self._late += 1
+                return
+            self._picture.result()  # raises what went wrong in the worker
         self._picture = self.worker.submit(self._draw, self.server.snapshot())
 
     def _draw(self, snapshot: Snapshot) -> None:
@@ -136,6 +138,15 @@ class SimCell(NodeBase):
     def _open_camera(self) -> None:
         self._camera = CellRenderer(
             self.value('width'), self.value('height'), self.value('camera'))
+
+    def _in_worker(self, function) -> None:
+        """Run `function` in the worker, wait for its end and raise what it raised."""
+        ended = threading.Event()
+        future = self.worker.submit(function)
+        self.worker.submit(ended.set)
+        if not ended.wait(CAMERA_SECONDS):
+            raise SimError(f'the camera did not answer within {CAMERA_SECONDS:.0f} s')
+        future.result()
 
     def _close_camera(self) -> None:
         if camera := self.__dict__.pop('_camera', None):

@@ -82,7 +82,7 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
     from tqdm import tqdm
 
     from jepa_wm_ros.learning.episodes import recorded_indices
-    _claim(out, {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS})
+    _claim(out, settings(seed, steps))
     missing = sorted(set(range(episodes)) - recorded_indices(out))
     context = multiprocessing.get_context('spawn')
     count = context.Value('i', 0)
@@ -97,18 +97,23 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
                 future.result()
 
 
-def _claim(out: Path, settings: dict) -> None:
+def settings(seed: int, steps: int) -> dict:
+    """What all episodes of one folder have in common."""
+    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS}
+
+
+def _claim(out: Path, wanted: dict) -> None:
     """Make folder `out` this recording's own, or see that it already is."""
     path = out / SETTINGS
     if path.is_file():
-        if json.loads(path.read_text()) != settings:
+        if json.loads(path.read_text()) != wanted:
             raise SimError(f'{out} holds another recording ({path.read_text().strip()}): '
                            'choose another --out, or the same --seed and --steps to resume')
     elif out.exists() and any(out.iterdir()):
         raise SimError(f'{out} is not empty and not a recording: choose another --out')
     else:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings) + '\n')
+        path.write_text(json.dumps(wanted) + '\n')
 
 
 def _start_worker(count) -> None:

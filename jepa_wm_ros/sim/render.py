@@ -6,10 +6,23 @@ A renderer owns its model and data, so the process that steps the physics never 
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
+from jepa_wm_ros.sim import OFF_SCREEN
 from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, WIDTH, SimError, compile_model
 from jepa_wm_ros.sim.variation import Appearance
+
+
+def _check_opengl(mujoco) -> None:
+    """Stop with one line where MuJoCo would abort the process."""
+    wanted = os.environ.get('MUJOCO_GL')
+    if wanted is None:
+        raise SimError('no off-screen OpenGL: install libegl1 and libgl1-mesa-dri')
+    if wanted in OFF_SCREEN and mujoco.GLContext.__module__ != f'mujoco.{wanted}':
+        raise SimError('mujoco was imported before jepa_wm_ros.sim and has no off-screen OpenGL: '
+                       f'set MUJOCO_GL={wanted} in the environment')
 
 
 class CellRenderer:
@@ -26,15 +39,14 @@ class CellRenderer:
         self._data = mujoco.MjData(self._model)
         self._model.vis.global_.offwidth = max(width, WIDTH)
         self._model.vis.global_.offheight = max(height, HEIGHT)
+        known = [self._model.camera(i).name for i in range(self._model.ncam)]
+        if camera not in known:
+            raise SimError(f'the scene has no camera {camera!r}: use one of {known}')
         self._camera = camera
+        _check_opengl(mujoco)
         self._lamps = self._model.light_diffuse.copy()
         self._ambient = np.array(self._model.vis.headlight.ambient)
-        try:
-            self._renderer = mujoco.Renderer(self._model, height, width)
-        except Exception as error:
-            raise SimError(
-                f'no off-screen OpenGL ({error}): install libegl1 and libgl1-mesa-dri, or set '
-                'MUJOCO_GL=osmesa with libosmesa6 installed') from error
+        self._renderer = mujoco.Renderer(self._model, height, width)
 
     def __enter__(self) -> CellRenderer:
         return self

@@ -7,7 +7,6 @@ radians, everything in the arm's base frame `fr3_link0`, which is the world fram
 
 from __future__ import annotations
 
-import os
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
@@ -15,11 +14,6 @@ import numpy as np
 
 from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.errors import JepaWmError
-
-# The camera draws with software OpenGL wherever there is no display; EGL does so without one.
-# MuJoCo reads these when it is imported: this module must therefore be imported before mujoco.
-os.environ.setdefault('MUJOCO_GL', 'egl')
-os.environ.setdefault('LP_NUM_THREADS', '1')
 
 PREFIX = 'robot0_'
 CAMERA = 'exterior'
@@ -100,9 +94,9 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
 
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
     ET.SubElement(hand, 'site', name='hand_tcp', pos=_text(TCP_IN_HAND), rgba='0 0 0 0')
-    axes = camera_rotation()
+    right, down, _ = camera_rotation().T
     ET.SubElement(worldbody, 'camera', name=CAMERA, pos=_text(CAMERA_POSITION),
-                  xyaxes=_text([*axes[:, 0], *-axes[:, 1]]), fovy=str(np.rad2deg(CAMERA_FOVY)))  # degrees
+                  xyaxes=_text([*right, *-down]), fovy=str(np.rad2deg(CAMERA_FOVY)))
 
 
 def _text(values) -> str:

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm server as its users meet it: over the protocol, several at once, and when things die."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
+pytest.importorskip('mujoco')
+pytest.importorskip('franky_sim')
+
+from jepa_wm_ros.sim.scene import HOME_Q, SimError, compile_model  # noqa: E402
+from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
+from jepa_wm_ros.sim.shared_state import SharedState  # noqa: E402
+from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
+
+
+def address(last):
+    """A loopback address of this test process alone."""
+    pid = os.getpid()
+    return f'127.{64 + pid // 65536 % 64}.{pid // 256 % 256}.{last + 1}'
+
+
+@pytest.fixture(scope='module')
+def server():
+    with ArmServer(address(10)) as server:
+        yield server
+
+
+def test_two_arms_stand_side_by_side_on_two_addresses(server):
+    with ArmServer(address(11)) as second:
+        for arm in (server, second):
+            with socket.create_connection((arm.address, 1337), timeout=2):
+                pass
+            np.testing.assert_allclose(arm.snapshot().qpos[:7], HOME_Q, atol=1e-3)
+    assert server.alive and not second.alive
+
+
+def test_physics_goes_on_and_stamps_follow_the_wall_clock(server):
+    first = server.snapshot()
+    threading.Event().wait(0.3)
+    second = server.snapshot()
+    assert second.steps > first.steps
+    assert second.sim_time - first.sim_time == pytest.approx(
+        (second.steps - first.steps) * 1e-3, abs=1e-6)
+    assert second.stamp - first.stamp == pytest.approx(0.3e9, rel=0.5)
+
+
+def test_a_taken_address_is_refused_in_one_line(server):
+    with pytest.raises(SimError) as refusal:
+        ArmServer(server.address).start()
+    assert 'port 1337 or 1338 is taken' in str(refusal.value)
+    assert server.address in str(refusal.value) and '\n' not in str(refusal.value)
+
+
+@pytest.mark.parametrize('wrong', ['192.168.1.3', 'localhost', ''])
+def test_an_address_off_this_machine_is_refused(wrong):
+    with pytest.raises(SimError, match='not a loopback address'):
+        ArmServer(wrong).start()
+
+
+def test_the_cube_is_put_where_asked_and_stays_there(server):
+    wanted = cell_of_seed(5).cube_pose
+    server.reset_cube(wanted)
+    before = server.snapshot()
+    threading.Event().wait(0.2)
+    after = server.snapshot()
+    assert after.steps > before.steps
+    np.testing.assert_allclose(after.qpos[9:], wanted, atol=1e-3)
+
+
+def test_a_stopped_server_says_so(server):
+    stopped = ArmServer(address(12))
+    stopped.start()
+    stopped.stop()
+    stopped.stop()
+    with pytest.raises(SimError, match='does not run'):
+        stopped.snapshot()
+    with pytest.raises(SimError, match='does not run'):
+        stopped.reset_cube(cell_of_seed(0).cube_pose)
+
+
+def test_no_server_outlives_the_process_that_started_it():
+    script = ('import sys, signal; from jepa_wm_ros.sim.server import ArmServer\n'
+              f'arm = ArmServer({address(13)!r}); arm.start()\n'
+              'print(arm._process.pid, flush=True); signal.pause()\n')
+    with subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE,
+                          text=True) as parent:
+        server_pid = int(parent.stdout.readline())
+        gone = os.pidfd_open(server_pid)
+        try:
+            parent.send_signal(signal.SIGKILL)
+            assert wait_readable(gone, 10), 'the server still runs'
+        finally:
+            os.close(gone)
+
+
+def test_a_reader_never_sees_half_a_state():
+    import mujoco
+    model = compile_model()
+    data = mujoco.MjData(model)
+    writer = SharedState()
+    reader = SharedState(os.dup(writer.fd))
+    stop = threading.Event()
+
+    def write():
+        steps = 0
+        while not stop.is_set():
+            steps += 1
+            data.qpos[:] = steps
+            writer.write(data, 0, 0.0, steps)
+
+    writing = threading.Thread(target=write)
+    writer.write(data, 0, 0.0, 0)
+    writing.start()
+    try:
+        for _ in range(2000):
+            snapshot = reader.read()
+            assert snapshot.steps == 0 or (snapshot.qpos == snapshot.steps).all()
+    finally:
+        stop.set()
+        writing.join()
+        reader.close()
+        writer.close()
+
+
+def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
+    franky = pytest.importorskip('franky')
+    from jepa_wm_ros.sim.direct import DirectCell
+    arm = franky.Robot(server.address, realtime_config=franky.RealtimeConfig.Ignore)
+    arm.relative_dynamics_factor = 0.3
+    start = server.snapshot().hand_pose
+    steps = np.array([[0.05, 0.0, -0.03], [0.0, -0.06, 0.02], [0.004, 0.003, 0.0]])
+    with DirectCell() as cell:
+        cell.reset(start)
+        for step in steps:
+            begin = server.snapshot().hand_pose[:3]
+            arm.move(franky.CartesianMotion(
+                franky.Affine(begin + step, [1.0, 0.0, 0.0, 0.0]), franky.ReferenceType.Absolute))
+            threading.Event().wait(0.4)
+            achieved = server.snapshot().hand_pose[:3] - begin
+            before = cell.pose[:3]
+            _, pose = cell.step(np.array([*step, 0, 0, 0, 0]))
+            np.testing.assert_allclose(pose[:3] - before, achieved, atol=4e-3)
+    arm.move(franky.JointMotion([float(q) for q in HOME_Q]))
+
+
+def wait_readable(fd, timeout):
+    import select
+    return bool(select.select([fd], [], [], timeout)[0])
