@@ -26,6 +26,7 @@ class ErrorKind(enum.Enum):
     PLANNER = 'planner'    # no trajectory to the target; the arm did not move
     BUSY = 'busy'          # another motion is running
     TIMEOUT = 'timeout'    # a motion did not end in time
+    STOPPED = 'stopped'    # a motion was stopped on request
 
 
 class ArmError(JepaWmError):

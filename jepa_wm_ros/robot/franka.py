@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.robot.arm_state import ArmMode, ArmState, interpret, to_pose
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line, translate
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
@@ -38,30 +37,6 @@ GUIDED_ANGLE = np.deg2rad(1.0)
 
 def _never() -> bool:
     return False
-
-
-class ArmMode(enum.Enum):
-    """What the arm is doing."""
-
-    DISCONNECTED = 0
-    IDLE = 1
-    MOVING = 2
-    FAULT = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArmState:
-    """One reading of the arm."""
-
-    stamp: float             # time.monotonic() of the reading [s]
-    robot_time: float        # the arm's own clock [s]
-    mode: ArmMode
-    q: np.ndarray            # (7,) measured joint angles [rad]
-    dq: np.ndarray           # (7,) measured joint speeds [rad/s]
-    pose: Pose               # measured hand TCP
-    commanded: Pose          # last commanded hand TCP
-    errors: tuple[str, ...]  # names of the active error flags
-    success_rate: float      # control commands that arrived in time, 0 .. 1
 
 
 class FrankaArm:
@@ -111,14 +86,14 @@ class FrankaArm:
         self._robot = connect(build, 'arm', self.address, self._connect_timeout)
         reading = self._robot.state
         self._frames = (reading.F_T_EE, reading.EE_T_K)
-        with self._fresh:
-            self._state = self._commanded = self._fault = None
+        called = time.monotonic()
+        self._fault = None
         self._closing.clear()
         self._reader = threading.Thread(target=self._read, name=f'arm-{self.address}', daemon=True)
         self._reader.start()
         with self._fresh:
-            self._fresh.wait_for(lambda: self._state or self._fault, self._connect_timeout)
-            if self._state is None:
+            if not self._fresh.wait_for(
+                    lambda: self._state and self._state.stamp > called, self._connect_timeout):
                 raise self._fault or ArmError(
                     ErrorKind.NETWORK, f'arm at {self.address} connects but sends no state')
 
@@ -160,8 +135,7 @@ class FrankaArm:
             raise ArmError(ErrorKind.REFLEX, (
                 f'arm at {self.address} cannot recover by itself: release the user stop, check '
                 'Desk and call ~/recover again'))
-        with self._fresh:
-            self._fault = self._commanded = None
+        self._fault = None
         self._next_state()
         return True
 
@@ -195,30 +169,23 @@ class FrankaArm:
                 continue
             failures = 0
             with self._fresh:
-                self._state = self._interpret(reading, _pose(measured))
-                self._fresh.notify_all()
+                self._keep(interpret(reading, to_pose(measured)))
 
-    def _interpret(self, reading, measured: Pose) -> ArmState:
-        dq = np.array(reading.dq).ravel()
-        resting = not self._moving and np.abs(dq).max() < STILL
-        commanded = self._commanded
-        if commanded is None or (resting and (commanded.distance(measured) > GUIDED_DISTANCE
-                                              or commanded.angle(measured) > GUIDED_ANGLE)):
-            commanded = self._commanded = measured
-        mode = {'Idle': ArmMode.IDLE, 'Guiding': ArmMode.IDLE, 'Move': ArmMode.MOVING}.get(
-            reading.robot_mode.name, ArmMode.FAULT)
-        return ArmState(
-            stamp=time.monotonic(), robot_time=reading.time.to_msec() / 1000.0, mode=mode,
-            q=np.array(reading.q).ravel(), dq=dq, pose=measured, commanded=commanded,
-            errors=_flags(reading.current_errors),
-            success_rate=float(reading.control_command_success_rate))
+    def _keep(self, state: ArmState) -> None:
+        """Take a new reading; called with `_fresh` held."""
+        resting = not self._moving and np.abs(state.dq).max() < STILL
+        told = self._commanded
+        if told is None or (resting and (told.distance(state.pose) > GUIDED_DISTANCE
+                                         or told.angle(state.pose) > GUIDED_ANGLE)):
+            self._commanded = state.pose
+        self._state = state
+        self._fresh.notify_all()
 
     def _next_state(self, timeout: float = 1.0) -> ArmState:
         """A reading newer than this call; the last one when none comes in time."""
         called = time.monotonic()
         with self._fresh:
-            self._fresh.wait_for(
-                lambda: self._fault or (self._state and self._state.stamp > called), timeout)
+            self._fresh.wait_for(lambda: self._fault or self._state.stamp > called, timeout)
         return self.state()
 
     def _lose(self, error: Exception) -> None:
@@ -353,12 +320,3 @@ def kernel_is_realtime() -> bool:
     """Whether this machine runs a PREEMPT_RT kernel."""
     flag = Path('/sys/kernel/realtime')
     return flag.exists() and flag.read_text().strip() == '1'
-
-
-def _pose(affine) -> Pose:
-    return Pose.of(np.array(affine.translation).ravel(), np.array(affine.quaternion).ravel())
-
-
-def _flags(errors) -> tuple[str, ...]:
-    return tuple(name for name, member in vars(type(errors)).items()
-                 if isinstance(member, property) and getattr(errors, name))

@@ -36,7 +36,7 @@ class FrankaGripper:
         self._waiting: tuple[float, Future] | None = None
         self._closing = False
         self._closure = 0.0
-        self._max_width = 0.0
+        self._max_width = self._speed = self._measured = 0.0
         self._failure: str | None = None
 
     @property
@@ -48,6 +48,11 @@ class FrankaGripper:
     def width(self) -> float:
         """Measured distance of the fingers [m]."""
         return self._max_width * (1.0 - self._closure)
+
+    @property
+    def speed(self) -> float:
+        """Speed of the width [m/s]; positive opens."""
+        return self._speed
 
     @property
     def failure(self) -> str | None:
@@ -126,8 +131,9 @@ class FrankaGripper:
                              'fingers, check its cable and call ~/recover')
 
     def _measure(self) -> float:
-        state = self._hand.state
-        self._max_width = state.max_width
+        state, before, now = self._hand.state, self.width, time.monotonic()
+        self._speed = (state.width - before) / max(now - self._measured, POLL_SECONDS)
+        self._max_width, self._measured = state.max_width, now
         self._closure = min(max(1.0 - state.width / state.max_width, 0.0), 1.0)
         return state.width
 

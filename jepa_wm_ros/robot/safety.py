@@ -23,6 +23,7 @@ SHOULDER = np.array([0.0, 0.0, 0.333])  # where joint 2 sits: reach is measured 
 
 MIN_FRACTION = 0.1     # of a request that must be left for it to be worth moving
 NEGLIGIBLE = 0.02      # requests below this part of a whole step are noise: clipped, not refused
+WAYPOINT_SPACING = 0.9  # of a whole step: leaves room for where the arm really comes to rest
 SLACK = 0.01           # an arm sags by a millimetre: up to here outside the box counts as on it [m]
 CONDITION_SLOW = 17.0  # condition numbers of the Jacobian (MoveIt Servo's thresholds)
 CONDITION_HALT = 30.0
@@ -167,6 +168,17 @@ def _largest(allowed: Callable[[float], bool]) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if allowed(middle) else (low, middle)
     return low
+
+
+def waypoints(envelope: SafetyEnvelope, present: Pose, target: Pose) -> list[Pose]:
+    """Poses on the straight way to `target`, each less than one step from the one before."""
+    steps = max(present.distance(target) / envelope.max_step,
+                present.angle(target) / envelope.max_turn)
+    count = max(1, int(np.ceil(steps / WAYPOINT_SPACING)))
+    way = target.position - present.position
+    return [Pose(present.position + way * (k / count),
+                 slerp(present.quaternion, target.quaternion, k / count))
+            for k in range(1, count + 1)]
 
 
 def moved(planned_from: Pose, present: Pose, max_distance: float, max_angle: float) -> str:

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One reading of an arm, in this project's units and names."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepa_wm_ros.robot.pose import Pose
+
+
+class ArmMode(enum.Enum):
+    """What the arm is doing."""
+
+    DISCONNECTED = 0
+    IDLE = 1
+    MOVING = 2
+    FAULT = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmState:
+    """One reading of the arm."""
+
+    stamp: float             # time.monotonic() of the reading [s]
+    robot_time: float        # the arm's own clock [s]
+    mode: ArmMode
+    q: np.ndarray            # (7,) measured joint angles [rad]
+    dq: np.ndarray           # (7,) measured joint speeds [rad/s]
+    pose: Pose               # measured hand TCP
+    commanded: Pose          # last commanded hand TCP (as measured, in a raw reading)
+    errors: tuple[str, ...]  # names of the active error flags
+    success_rate: float      # control commands that arrived in time, 0 .. 1
+
+
+MODES = {'Idle': ArmMode.IDLE, 'Guiding': ArmMode.IDLE, 'Move': ArmMode.MOVING}  # else FAULT
+
+
+def interpret(reading, measured: Pose) -> ArmState:
+    """The state in a franky `RobotState` whose measured TCP pose is `measured`.
+
+    (`reading.O_T_EE` is measured on a real arm but the desired pose on the simulated one, so the
+    pose comes from the model and the measured joints on both.)
+    """
+    return ArmState(
+        stamp=time.monotonic(), robot_time=reading.time.to_msec() / 1000.0,
+        mode=MODES.get(reading.robot_mode.name, ArmMode.FAULT),
+        q=np.array(reading.q).ravel(), dq=np.array(reading.dq).ravel(),
+        pose=measured, commanded=measured, errors=_flags(reading.current_errors),
+        success_rate=float(reading.control_command_success_rate))
+
+
+def to_pose(affine) -> Pose:
+    """Pose of a franky `Affine`."""
+    return Pose.of(np.array(affine.translation).ravel(), np.array(affine.quaternion).ravel())
+
+
+def _flags(errors) -> tuple[str, ...]:
+    return tuple(name for name, member in vars(type(errors)).items()
+                 if isinstance(member, property) and getattr(errors, name))
