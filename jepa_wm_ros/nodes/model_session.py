@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
@@ -59,7 +59,7 @@ class ModelSession:
         return cls(
             load_world_model(model, weights_dir=weights_dir or None, device=device,
                              mode=settings.mode),
-            Objective(**asdict(settings.objective)))
+            Objective(**settings.objective))
 
     @property
     def reached_distance(self) -> float:
