@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that live and end together, whatever becomes of the one that started them."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from jepa_wm_ros.errors import JepaWmError
+
+NEXT_SECONDS = 2.0       # for one process to end after SIGINT before the next is asked
+STOP_SECONDS = 6.0       # for all of them to end after SIGINT
+TERMINATE_SECONDS = 2.0  # more after SIGTERM; then SIGKILL
+OUTPUT_SECONDS = 0.5     # for the last words of a process that ended
+TAIL_LINES = 40          # of output kept to tell why a process ended
+PR_SET_PDEATHSIG = 1     # <sys/prctl.h>
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ProcessError(JepaWmError):
+    """A process that could not be started or ended before it was asked to."""
+
+
+class Startable(Protocol):
+    """What a ProcessGroup starts."""
+
+    name: str
+    environment: Mapping[str, str]
+
+    def command(self) -> list[str]:
+        """The executable and its arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended: exit status (negative: the signal), its last words, all its output."""
+
+    name: str
+    status: int
+    last_line: str
+    log: Path
+
+    def __str__(self) -> str:
+        how = f'with status {self.status}' if self.status >= 0 else (
+            f'by {signal.Signals(-self.status).name}')
+        words = f': {self.last_line.removeprefix("error: ")}' if self.last_line else ''
+        return f'{self.name} ended {how}{words} (its output: {self.log})'
+
+
+class ProcessGroup:
+    """Starts processes, notices the first that ends, and stops them all; a context manager.
+
+    Each runs in a session of its own, so that Ctrl-C reaches only the caller, which then stops
+    them in order. The kernel kills each one when the thread that started it dies, so start the
+    group in the main thread. Output goes to `log_dir`/NAME.log (a new temporary folder by default)
+    and, with `echo`, to stderr with the name in front.
+    """
+
+    def __init__(self, specs: Sequence[Startable], *, log_dir: Path | None = None,
+                 echo: bool = False) -> None:
+        self.specs = tuple(specs)
+        self.log_dir = log_dir
+        self.first_end: Ended | None = None
+        self._echo = echo
+        self._children: list[_Child] = []
+        self._change = threading.Condition()
+
+    def __enter__(self) -> ProcessGroup:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start all of them; when one cannot be started, none is left running."""
+        commands = [(spec, spec.command()) for spec in self.specs]
+        self.log_dir = self.log_dir or Path(tempfile.mkdtemp(prefix='jepa_wm_ros_'))
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            for spec, command in commands:
+                self._children.append(_Child(spec, command, self.log_dir / f'{spec.name}.log'))
+        except BaseException:
+            for child in self._children:
+                child.kill()
+            self._children.clear()
+            raise
+        for child in self._children:  # threads only now: a fork should not meet them
+            child.watch(self._on_end, self._echo)
+
+    def wait(self, timeout: float | None = None) -> Ended | None:
+        """Wait for the first process to end; None when none did within `timeout` seconds."""
+        with self._change:
+            self._change.wait_for(lambda: self.first_end, timeout)
+        return self.first_end
+
+    def check(self) -> None:
+        """Raise ProcessError when a process has ended."""
+        if self.first_end:
+            raise ProcessError(str(self.first_end))
+
+    def stop(self) -> None:
+        """End all, the last started first: SIGINT, SIGTERM, at last SIGKILL. Safe to repeat."""
+        children = self._children[::-1]
+        try:
+            deadline = time.monotonic() + STOP_SECONDS
+            for child in children:
+                child.signal(signal.SIGINT)
+                child.wait(min(NEXT_SECONDS, deadline - time.monotonic()))
+            for child in children:
+                child.wait(deadline - time.monotonic())
+            deadline = time.monotonic() + TERMINATE_SECONDS
+            for child in children:
+                child.signal(signal.SIGTERM)
+            for child in children:
+                child.wait(deadline - time.monotonic())
+        finally:  # also when a second Ctrl-C ends the patience above
+            for child in children:
+                child.kill()
+            self._children.clear()
+
+    def _on_end(self, ended: Ended) -> None:
+        with self._change:
+            self.first_end = self.first_end or ended
+            self._change.notify_all()
+
+
+class _Child:
+    """One process, its output and its end."""
+
+    def __init__(self, spec: Startable, command: list[str], log: Path) -> None:
+        self.name, self.log = spec.name, log
+        self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._watchers: list[threading.Thread] = []
+        self._gone = threading.Event()
+        # Held around anything that uses the process id: until it is reaped, the id is ours.
+        self._id_lock = threading.Lock()
+        self._reaped = False
+        parent = os.getpid()
+
+        def die_with_parent() -> None:
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(1)
+
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=die_with_parent,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1', **spec.environment})
+        except OSError as error:
+            raise ProcessError(f'{spec.name} cannot be started: {error}') from None
+
+    def watch(self, on_end, echo: bool) -> None:
+        """Begin to read the output and to wait for the end, which is told to `on_end`."""
+        reader = threading.Thread(target=self._read, args=(echo,), daemon=True)
+        waiter = threading.Thread(target=self._await_end, args=(reader, on_end), daemon=True)
+        self._watchers = [reader, waiter]
+        for thread in self._watchers:
+            thread.start()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it still runs."""
+        with self._id_lock:
+            if not self._reaped:
+                os.kill(self._process.pid, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process is gone within `seconds`."""
+        return self._gone.wait(max(seconds, 0.0))
+
+    def kill(self) -> None:
+        """Kill the process with its whole session; returns when it is gone."""
+        with self._id_lock:
+            if not self._reaped:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        if not self._watchers:
+            self._reap()
+        self._gone.wait()
+
+    def _read(self, echo: bool) -> None:
+        with self.log.open('w') as log:
+            for line in map(_decoded, self._process.stdout):
+                log.write(line)
+                log.flush()
+                self._tail.append(line.rstrip())
+                if echo:
+                    sys.stderr.write(f'[{self.name}] {line}')
+
+    def _await_end(self, reader: threading.Thread, on_end) -> None:
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self._reap()
+        reader.join(OUTPUT_SECONDS)
+        on_end(Ended(self.name, self._process.returncode, self._last_words(), self.log))
+        self._gone.set()
+
+    def _reap(self) -> None:
+        with self._id_lock:
+            # What the process itself started must not outlive it either.
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._reaped = True
+        if not self._watchers:
+            self._gone.set()
+
+    def _last_words(self) -> str:
+        lines = [line for line in list(self._tail) if line]
+        told = [line for line in lines if line.startswith('error: ')]
+        return (told or lines or [''])[-1]
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode(errors='replace')
