@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
+from jepa_wm_ros.world_model.heads import ImageHead, load_image_head, published_head_spec
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.official import allocate, load_entry, load_folder
-from jepa_wm_ros.world_model.registry import find, weights_directory
+from jepa_wm_ros.world_model.registry import DECODERS, ENTRIES, find, weights_directory
 from jepa_wm_ros.world_model.safe_files import (
     CheckpointError,
     check_sha256,
@@ -40,7 +41,8 @@ def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None
 
     name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, or a
     folder with config.json, checkpoint.pth.tar and the encoder's file in the published layout.
-    Raises CheckpointError with one line that says what is wrong and what to do.
+    Its picture decoder is loaded when the file is in the weights folder. Raises CheckpointError
+    with one line that says what is wrong and what to do.
     """
     path = Path(name_or_path).expanduser()
     if path.suffix == SAFETENSORS:
@@ -54,6 +56,7 @@ def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None
             model = _load_own(entry.weights.present_file(folder), mode)
         else:
             model = load_entry(entry, folder, mode)
+    model.decoder = _present_decoder(model, Path(weights_dir) if weights_dir else None)
     return model.to(device=device, dtype=dtype).freeze()
 
 
@@ -63,7 +66,9 @@ def save_world_model(model: WorldModel, path: str | Path,
     path = Path(path)
     if path.suffix != SAFETENSORS:
         raise CheckpointError(f'{path} must end in {SAFETENSORS}')
-    write_safetensors(model.state_dict(), path, {
+    state = {key: value for key, value in model.state_dict().items()
+             if not key.startswith('decoder.')}
+    write_safetensors(state, path, {
         **{key: str(value) for key, value in (metadata or {}).items()},
         SPEC_KEY: json.dumps(model.spec.to_dict())})
     digest = sha256(path)
@@ -88,3 +93,15 @@ def _load_own(path: Path, mode: str) -> WorldModel:
     model = allocate(read_spec(metadata, path), mode)
     load_strict(model, tensors, str(path))
     return model
+
+
+def _present_decoder(model: WorldModel, folder: Path | None) -> ImageHead | None:
+    """The published picture decoder of a model, when its file is there."""
+    entry = ENTRIES.get(model.spec.name)
+    if entry is None or not entry.decoder:
+        return None
+    path = (folder or weights_directory()) / DECODERS[entry.decoder].file
+    if not path.is_file():
+        return None
+    check_sha256(path, DECODERS[entry.decoder].sha256)
+    return load_image_head(path, published_head_spec(model.spec, entry.decoder))

@@ -24,7 +24,7 @@ from jepa_wm_ros.world_model.safe_files import (
     read_torch_file,
     tensors_only,
 )
-from jepa_wm_ros.world_model.spec import IMAGENET_MEAN, IMAGENET_STD, SpecError
+from jepa_wm_ros.world_model.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,31 @@ class ImageHead(nn.Module):
 
 
 class ProprioHead(nn.Module):
-    """Latents (B, T, 1, g, g, D) to proprioception (B, T, P) in physical units.
+    """Visual latents (.., .., 1, g, g, D) to proprioception (.., .., P) in physical units.
 
-    A linear read-out of the mean token: what a probe of the latents can see of the arm.
+    A linear reading of all tokens: what can be seen of the arm in the latents alone.
     """
 
-    def __init__(self, latent_width: int, proprio_dim: int) -> None:
+    def __init__(self, features: int, proprio_dim: int) -> None:
         super().__init__()
-        self.read = nn.Linear(latent_width, proprio_dim)
+        self.read = nn.Linear(features, proprio_dim)
 
     def forward(self, visual: Tensor) -> Tensor:
-        return self.read(visual.mean(dim=(-4, -3, -2)))
+        return self.read(visual.flatten(-4))
+
+    @classmethod
+    def fit(cls, visual: Tensor, proprio: Tensor, ridge: float = 1e-3) -> ProprioHead:
+        """Ridge regression from latents (n, 1, 1, g, g, D) to proprio (n, 1, P)."""
+        x, y = visual.flatten(1).double(), proprio.flatten(1).double()
+        x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
+        x, y = x - x_mean, y - y_mean
+        penalty = ridge * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        weight = torch.linalg.solve(x.T @ x + penalty, x.T @ y).T
+        head = cls(x.shape[1], y.shape[1])
+        with torch.no_grad():
+            head.read.weight.copy_(weight)
+            head.read.bias.copy_(y_mean - weight @ x_mean)
+        return head.requires_grad_(False).eval()
 
 
 def load_image_head(path: Path | str, spec: ImageHeadSpec) -> ImageHead:
@@ -109,6 +123,13 @@ def load_image_head(path: Path | str, spec: ImageHeadSpec) -> ImageHead:
     head = head.to_empty(device='cpu')
     load_strict(head, state, str(path))
     return head.requires_grad_(False).eval()
+
+
+def published_head_spec(model: ModelSpec, name: str) -> ImageHeadSpec:
+    """The decoder `name` of the published models, for the latents of `model`."""
+    return ImageHeadSpec(model.encoder.width, model.img_size,
+                         depth=12 if name.startswith('vjepa2') else 24,
+                         image_mean=model.image_mean, image_std=model.image_std)
 
 
 def image_head_spec(config: Mapping[str, Any]) -> ImageHeadSpec:

@@ -45,6 +45,7 @@ class WorldModel(nn.Module):
         self.mode = mode
         self.encoder = build_encoder(spec.encoder, spec.img_size)
         self.predictor = Predictor(spec)
+        self.decoder: nn.Module | None = None  # pictures for people, see heads.py
 
     @property
     def device(self) -> torch.device:
@@ -175,6 +176,26 @@ class WorldModel(nn.Module):
             taken = actions[max(0, h + 1 - window):h + 1].transpose(0, 1)
             frames.append(self.step(seen, taken))
         return cat_time(frames).transpose()
+
+    # --- imagined latents -> something to look at ---------------------------------------------
+
+    def decode(self, latents: Latents) -> Tensor:
+        """Pictures uint8 (frames, S, S, 3) of latents, leading dimensions flattened."""
+        if self.decoder is None:
+            raise JepaWmError(f'{self.spec.name} has no picture decoder loaded; see `ros2 run '
+                              'jepa_wm_ros model list` for its file')
+        return self.decoder(latents.visual).flatten(0, 2)
+
+    def decode_proprio(self, latents: Latents) -> Tensor | None:
+        """Proprioception (.., .., P) in physical units that latents carry; None without any."""
+        if latents.proprio is None:
+            return None
+        if self.spec.predictor.proprio == 'token':
+            return self.denormalize_proprio(latents.proprio)
+        encoder = self.predictor.proprio_encoder
+        features = latents.proprio.mean(dim=-2) - encoder.bias
+        inverse = torch.linalg.pinv(encoder.weight.double()).to(features)
+        return self.denormalize_proprio(features @ inverse.T)
 
     # --- imagined latents -> costs ------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jepa_wm_ros import resources
 from jepa_wm_ros.world_model.encoders.conv import conv_spec
 from jepa_wm_ros.world_model.safe_files import CheckpointError
 from jepa_wm_ros.world_model.spec import HALF, EncoderSpec, ModelSpec, PredictorSpec
@@ -204,9 +205,7 @@ def find(name: str) -> Entry:
 
 
 def weights_directory() -> Path:
-    """$JEPA_WM_WEIGHTS, else weights/ of the source tree or of the installed package's share."""
+    """$JEPA_WM_WEIGHTS, else the package's weights/ (installed or in the checkout)."""
     if value := os.environ.get(WEIGHTS_VARIABLE):
         return Path(value).expanduser()
-    root = Path(__file__).resolve().parents[2]
-    installed = [p / 'share' / 'jepa_wm_ros' / 'weights' for p in Path(__file__).parents]
-    return next((p for p in (root / 'weights', *installed) if p.is_dir()), root / 'weights')
+    return resources.find('weights')

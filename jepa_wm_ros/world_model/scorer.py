@@ -35,8 +35,9 @@ class LatentCost:
                  micro_batch: int | None = None) -> None:
         self.model = model
         self.objective = objective
-        self.context = context.detach()
-        self.goal = goal.detach()
+        with torch.inference_mode(False):  # so that `gradient` may use what inference made
+            self.context = context.map(lambda t: t.detach().clone())
+            self.goal = goal.map(lambda t: t.detach().clone())
         self.action_dim = model.spec.action_dim
         self.device = model.device
         self.dtype = torch.promote_types(model.dtype, torch.float32)
@@ -51,11 +52,14 @@ class LatentCost:
         """Costs (N,) and the gradient (N, H, A) of each with respect to its own actions."""
         return self._in_chunks(actions, self._costs_and_gradient)
 
-    def _costs(self, actions: Tensor) -> Tensor:
+    def unroll(self, actions: Tensor) -> Latents:
+        """Imagined frames (H + 1, N, ...) of physical actions (N, H, A), the context first."""
         model = self.model
         normalized = model.normalize_actions(actions.to(model.device, model.dtype))
-        rollout = model.unroll(self.context, normalized.transpose(0, 1))
-        return distance(rollout, self.goal, self.objective).to(actions)
+        return model.unroll(self.context, normalized.transpose(0, 1))
+
+    def _costs(self, actions: Tensor) -> Tensor:
+        return distance(self.unroll(actions), self.goal, self.objective).to(actions)
 
     @torch.enable_grad()
     def _costs_and_gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
