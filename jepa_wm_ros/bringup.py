@@ -22,6 +22,7 @@ from jepa_wm_ros.processes import ProcessGroup
 ROBOTS = ('sim', 'real')
 PLANNERS = ('cem', 'nevergrad', 'gd', 'adam', 'mppi', 'icem')
 SIM_ADDRESS = '127.0.0.1'
+SIM_SECONDS = 60.0  # for a simulated arm to start
 
 
 class BringupError(JepaWmError):
@@ -112,8 +113,10 @@ def plan_processes(robot: str = 'sim', *, arm_address: str = '', namespace: str 
         return ProcessSpec(name, name, namespace=namespace, params_file=parameters,
                            parameters=values, environment=environment)
 
+    # A simulated arm starts beside its controller, and may take a while to answer.
+    patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
     processes = [
-        node('franka_controller', arm_address=address),
+        node('franka_controller', arm_address=address, **patience),
         node('world_model', model=model, profile=profile),
         node('planner', planner=planner, profile=profile),
     ]

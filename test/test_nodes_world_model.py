@@ -12,7 +12,6 @@ pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup
 
 import rclpy  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
 from ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
@@ -74,7 +73,8 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture
 def graph(model_file, ros_domain):
-    with ros(model=model_file, threads=1):
+    # Generous ages: a loaded machine must not look like a dead camera.
+    with ros(model=model_file, threads=1, max_image_age=3.0, max_state_age=3.0):
         node, cell, client = WorldModelNode(), Cell(), rclpy.create_node('client')
         with spinning(node, cell.node, client):
             assert node.trigger_configure().name == 'SUCCESS'

@@ -6,12 +6,14 @@ from __future__ import annotations
 import concurrent.futures
 import enum
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from jepa_wm_ros.errors import JepaWmError
 
 COMPATIBILITY = 'https://frankarobotics.github.io/docs/libfranka/docs/compatibility_with_images.html'
+RETRY_SECONDS = 0.25  # between attempts at an arm that refuses
 T = TypeVar('T')
 
 
@@ -77,21 +79,29 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
 def connect(factory: Callable[[], T], what: str, address: str, timeout: float) -> T:
     """Run a blocking connect and give up after `timeout` seconds with a one-line ArmError.
 
-    libfranka waits a minute for an address that swallows packets, and for ever for an arm that
+    An address that refuses is asked again until then: the arm may still be starting. libfranka waits a minute for an address that swallows packets, and for ever for an arm that
     already serves another program; the thread that waits is left behind.
     """
     result: concurrent.futures.Future = concurrent.futures.Future()
+    given_up = threading.Event()
+    deadline = time.monotonic() + timeout - RETRY_SECONDS
 
     def run() -> None:
-        try:
-            result.set_result(factory())
-        except Exception as error:  # handed to the waiting caller
-            result.set_exception(error)
+        while True:
+            try:
+                result.set_result(factory())
+            except Exception as error:
+                refused = 'refused' in str(error) and time.monotonic() < deadline
+                if refused and not given_up.wait(RETRY_SECONDS):
+                    continue
+                result.set_exception(error)  # handed to the waiting caller
+            return
 
     threading.Thread(target=run, name=f'connect-{address}', daemon=True).start()
     try:
         return result.result(timeout)
     except concurrent.futures.TimeoutError:
+        given_up.set()
         raise ArmError(ErrorKind.NETWORK, (
             f'{what} at {address} did not answer within {timeout:g} s: check the address and the '
             'cable, and that no other program is connected to it')) from None
