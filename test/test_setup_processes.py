@@ -148,7 +148,8 @@ def test_the_processes_end_when_their_starter_is_killed(tmp_path, number):
         from pathlib import Path
         from test_setup_processes import STUBBORN, Script
         from jepa_wm_ros.processes import ProcessGroup
-        with ProcessGroup([Script('mule', "import os; print(f'me={{os.getpid()}} ')\\n" + STUBBORN)],
+        mule = Script('mule', "import os; print(f'me={{os.getpid()}} ')\\n" + STUBBORN)
+        with ProcessGroup([mule],
                           log_dir=Path({str(tmp_path)!r})) as group:
             group.wait()
     '''

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may rely on: a ROS graph and an arm address of its own, honest skips."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jepa_wm_ros import bringup
+
+DOMAINS = range(1, 102)  # what ROS 2 may use on Linux without meeting ephemeral ports
+# Not there under a ROS 2 that was installed by rosdep alone (README); then the tests that need one
+# are skipped. `make test` sets the variable: in its environment a missing module is an error.
+OPTIONAL = {'array_api_compat', 'cv2', 'franky', 'franky_sim', 'h5py', 'hypothesis', 'mujoco',
+            'nevergrad', 'pinocchio', 'rosbags', 'safetensors', 'timm', 'torch', 'torchvision',
+            'tqdm', 'rclpy', 'jepa_wm_msgs'}
+COMPLETE = 'JEPA_WM_ROS_COMPLETE'
+
+
+class Domain:
+    """A ROS domain id that no other test process of this user holds; freed with the process."""
+
+    def __init__(self) -> None:
+        folder = Path(tempfile.gettempdir()) / f'jepa_wm_ros_domains_{os.getuid()}'
+        folder.mkdir(exist_ok=True)
+        for turn in range(len(DOMAINS)):
+            self.id = DOMAINS[(os.getpid() + turn) % len(DOMAINS)]
+            self._lock = (folder / str(self.id)).open('w')
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                self._lock.close()
+        raise RuntimeError(f'all {len(DOMAINS)} ROS domains are held by tests that still run')
+
+    def release(self) -> None:
+        """Let another test have it."""
+        self._lock.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to be alone in this domain."""
+        return {'ROS_DOMAIN_ID': str(self.id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                **bringup.dds_environment()}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this test run a domain, which also fixtures of a whole module use."""
+    config.ros_domain = Domain()
+    os.environ.update(config.ros_domain.environment)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.ros_domain.release()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f'ROS domain of this run: {config.ros_domain.id}'
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector) -> Iterator[None]:
+    """A test file that needs an optional package which is not installed is skipped, and says so."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.outcome != 'failed' or os.environ.get(COMPLETE):
+        return
+    missing = re.search(r"ModuleNotFoundError: No module named '(\w+)", str(report.longrepr))
+    if missing and missing[1] in OPTIONAL:
+        report.outcome = 'skipped'
+        report.longrepr = (str(collector.path), 0, f'Skipped: {missing[1]} is not installed')
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain of this test alone, for it and for the processes that it starts."""
+    domain = Domain()
+    for name, value in domain.environment.items():
+        monkeypatch.setenv(name, value)
+    yield domain.id
+    domain.release()
+
+
+@pytest.fixture(scope='session')
+def new_arm_address(pytestconfig: pytest.Config) -> Callable[[], str]:
+    """A function that gives a loopback address no other simulated arm is served at."""
+    given = iter(range(1, 255 * 255))
+
+    def address() -> str:
+        high, low = divmod(next(given), 254)
+        return f'127.{100 + pytestconfig.ros_domain.id}.{high}.{low + 1}'
+
+    return address
