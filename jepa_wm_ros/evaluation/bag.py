@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -131,7 +132,7 @@ class _RosbagsSource:
 
     def __init__(self, path, random_access: bool = True) -> None:
         self.random_access = random_access
-        self._reader = AnyReader([path], default_typestore=_typestore())
+        self._reader = AnyReader([path], default_typestore=_default_types())
         self._reader.open()
 
     @property
@@ -155,8 +156,9 @@ class _CutSqliteSource(TruncatedSqlite):
     random_access = True
 
 
-def _typestore():
-    """Types for bags that store no definitions (Humble and older)."""
+@cache
+def _default_types():
+    """Types for bags that store no definitions (Humble and older); not to be changed."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 
@@ -215,7 +217,7 @@ def _open_file(file: Path, findings: Findings) -> _Source | None:
             mended = MendedMcap(file)
             source: _Source = _RosbagsSource(mended, bool(mended.layout.chunks))
         else:
-            source = _CutSqliteSource(file, _typestore())
+            source = _CutSqliteSource(file, get_typestore(Stores.ROS2_JAZZY))
     except (*_DAMAGE, BagError) as error:
         findings.fault('unreadable file', str(error) if isinstance(error, BagError)
                        else f'{file}: {error}')

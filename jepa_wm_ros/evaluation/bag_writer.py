@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
+from PIL import Image
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -23,6 +25,11 @@ _COMPRESSION = {'message': CompressionMode.MESSAGE, 'file': CompressionMode.FILE
                 'storage': CompressionMode.STORAGE}
 
 
+@cache
+def _types():
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
 class CellBagWriter:
     """A bag of one cell: `image` (or `image/compressed`), `ee_pose` and `joint_states`.
 
@@ -37,7 +44,7 @@ class CellBagWriter:
         if self.path.exists():
             raise BagError(f'{self.path}: exists already; remove it or choose another name')
         self._images = images
-        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._types = _types()
         self._writer = Writer(self.path, version=BAG_VERSION, storage_plugin=_STORAGE[storage])
         if compression:
             self._writer.set_compression(_COMPRESSION[compression], CompressionFormat.ZSTD)
@@ -68,12 +75,11 @@ class CellBagWriter:
                 header=header, height=height, width=width, encoding=encoding, is_bigendian=0,
                 step=3 * width, data=np.ascontiguousarray(frame).reshape(-1))
         else:
-            parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if self._images == 'jpeg' else []
-            done, data = cv2.imencode(f'.{self._images}', frame[..., ::-1], parameters)
-            if not done:
-                raise BagError(f'{self.path}: a frame {frame.shape} cannot be compressed')
+            stream = io.BytesIO()
+            Image.fromarray(frame).save(stream, self._images, quality=JPEG_QUALITY)
             message = types['sensor_msgs/msg/CompressedImage'](
-                header=header, format=self._images, data=data.reshape(-1))
+                header=header, format=self._images,
+                data=np.frombuffer(stream.getvalue(), np.uint8))
         self.message('image', message, stamp if record is None else record)
 
     def pose(self, stamp: int, pose7: np.ndarray, record: int | None = None) -> None:

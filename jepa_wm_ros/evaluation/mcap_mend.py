@@ -53,10 +53,7 @@ def scan(path: Path) -> Layout:
         if file.read(len(MAGIC)) != MAGIC:
             raise BagError(f'{path}: not an MCAP file (its first bytes are not the MCAP magic)')
         end = file.tell()
-        while True:
-            head = file.read(9)
-            if len(head) < 9:
-                break
+        while len(head := file.read(9)) == 9:
             opcode, length = struct.unpack('<BQ', head)
             if opcode in (_DATA_END, _FOOTER) or end + 9 + length > size:
                 break
@@ -69,7 +66,9 @@ def scan(path: Path) -> Layout:
             elif opcode == _MESSAGE:
                 loose += 1
             end = file.seek(end + 9 + length)
-    if chunks and end == chunks[-1].offset + chunks[-1].length + chunks[-1].index_length:
+    last = chunks[-1] if chunks else None
+    if last and end == last.offset + last.length + last.index_length and (
+            not head or head[0] == _MESSAGE_INDEX):
         # The cut may have taken some of the last chunk's index records, and rosbags trusts them
         # to say which channels the chunk holds: leave that chunk out.
         end = chunks.pop().offset

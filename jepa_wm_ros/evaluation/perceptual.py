@@ -29,7 +29,7 @@ class Perceptual:
         self._network = lpips.LPIPS(net='alex', verbose=False).eval()
         self._decode = decode
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def distances(self, rollout: Latents, frames: Sequence[np.ndarray]) -> list[float]:
         """LPIPS (T,) of a decoded rollout (T, 1, ...) against recorded frames (H, W, 3)."""
         imagined = self._decode(rollout.visual)

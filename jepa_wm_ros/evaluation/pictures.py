@@ -35,7 +35,7 @@ def find_decoder(model: WorldModel, weights_dir: str | None) -> tuple[Decode | N
     except JepaWmError as error:
         return None, str(error)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(visual: Tensor) -> np.ndarray:
         return head(visual.transpose(0, 1).float())[0, :, 0].cpu().numpy()
 
@@ -55,7 +55,7 @@ class Gallery:
         return Gallery(np.stack([square(frame, size) for frame in frames]),
                        torch.cat([latent.visual.flatten(1) for latent in latents]))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def nearest(self, visual: Tensor) -> np.ndarray:
         """The recorded picture nearest in latent space to each of visual (T, 1, 1, g, g, D)."""
         distances = torch.cdist(visual.flatten(1).float(), self.latents.float())

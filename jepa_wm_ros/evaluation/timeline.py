@@ -109,6 +109,7 @@ class _Builder:
         self._pending: deque[tuple[int, int]] = deque()
         self._newest: dict[str, int] = {}
         self._clock = 0
+        self._jump = -NS  # record time of the last clock jump
         self._stamps, self._records, self._clocks = array('q'), array('q'), array('i')
         self._rows = array('d')
 
@@ -152,13 +153,16 @@ class _Builder:
         self._findings.fault(
             'clock back', f'{self._name}: {topic}: the clock jumps back {(newest - stamp) / NS:.3f}'
             f' s at record time {record / NS:.3f}; no clip spans the jump', where=topic)
-        self._settle(None)
-        if is_image:
-            self._clock += 1
-        if topic == self._chosen.pose.name:
-            self._poses.clear()
-        if self._chosen.gripper and topic == self._chosen.gripper.name:
-            self._closures.clear()
+        # The clock of all topics jumps, but each is heard to do so at its next message.
+        heard_of = record - self._jump < NS
+        self._jump = record
+        if is_image or not heard_of:
+            self._settle(None)
+        self._clock += is_image
+        for track, source in ((self._poses, self._chosen.pose),
+                              (self._closures, self._chosen.gripper)):
+            if not heard_of or (source is not None and topic == source.name):
+                track.clear()
 
     def _settle(self, record: int | None) -> None:
         """Give frames their states once those around them were heard, or never will be."""

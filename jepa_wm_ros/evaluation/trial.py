@@ -46,8 +46,7 @@ class PlannerChoice:
 
     @property
     def objective(self) -> Objective:
-        chosen = self.profile.objective
-        return Objective(chosen.kind, chosen.sum_all, chosen.alpha)
+        return Objective(**self.profile.objective)
 
 
 def random_bounds(profile: Profile) -> np.ndarray:
@@ -83,7 +82,7 @@ class ClipTrial:
         names += [(planner.name, seed) for planner in self.planners for seed in self.seeds]
         return [(bag, number, self.name, name, seed) for name, seed in names]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, frame: np.ndarray, pose: np.ndarray) -> Latents:
         """Latents (1, 1, ...) of a picture (H, W, 3) uint8 and the pose7 it was taken at."""
         proprio = None
@@ -147,7 +146,7 @@ class ClipTrial:
         return np.random.default_rng([row.seed, row.clip]).uniform(
             -bounds, bounds, clip.actions.shape)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def imagine(self, context: Latents, actions: np.ndarray) -> Latents:
         """The rollout (H+1, 1, ...) of physical actions (H, 7) from a frame's latents."""
         taken = torch.as_tensor(actions, dtype=torch.float32)[:, None]
@@ -155,11 +154,11 @@ class ClipTrial:
         return self.model.unroll(context, self.model.normalize_actions(taken))
 
     @staticmethod
-    @torch.inference_mode()
+    @torch.no_grad()
     def _curve(rollout: Latents, goal: Latents, objective: Objective) -> tuple[float, ...]:
         return curve(distance_per_frame(rollout, goal, objective)[:, 0].float().cpu())
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _with_imagination(self, row: Row, clip: Clip, rollout: Latents, latents: list[Latents],
                           frames: list[np.ndarray], objective: Objective) -> Row:
         """Adds how far the rollout of the expert's actions strays from what was recorded."""
