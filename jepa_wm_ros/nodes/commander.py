@@ -20,15 +20,15 @@ import rclpy
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.action import ReachGoal
+from jepa_wm_msgs.msg import ArmStatus
+from jepa_wm_msgs.srv import MoveTo, SetGripper
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from jepa_wm_msgs.action import ReachGoal
-from jepa_wm_msgs.msg import ArmStatus
-from jepa_wm_msgs.srv import MoveTo, SetGripper
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.nodes.common import to_ns

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
-from rclpy.signals import SignalHandlerOptions
-
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
 from jepa_wm_msgs.srv import DescribeModel, ResetScene
+from rclpy.signals import SignalHandlerOptions
+
 from jepa_wm_ros import actions as convention
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from jepa_wm_msgs.action import ReachGoal
+
 from jepa_wm_ros.errors import JepaWmError
 
 Code = ReachGoal.Result

@@ -21,13 +21,13 @@ import traceback
 from dataclasses import dataclass, replace
 
 from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.srv import MoveTo, SetGripper
 from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus
-from jepa_wm_msgs.srv import MoveTo, SetGripper
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.nodes import controller_parameters
 from jepa_wm_ros.nodes.common import (

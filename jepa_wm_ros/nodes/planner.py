@@ -15,12 +15,12 @@ import threading
 
 import numpy as np
 from geometry_msgs.msg import Point
+from jepa_wm_msgs.action import ReachGoal
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run
 from jepa_wm_ros.nodes.convert import from_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault
@@ -28,6 +28,7 @@ from jepa_wm_ros.nodes.planner_ports import RosPorts
 from jepa_wm_ros.nodes.reach import Limits, Outcome, Progress, Reach
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
 from jepa_wm_ros.planning.goals import GoalSequence
+from jepa_wm_ros.planning.gripper import GripperPolicy
 from jepa_wm_ros.planning.mpc import Mpc
 
 PHASES = {
@@ -70,6 +71,12 @@ class PlannerNode(NodeBase):
                      bounds=(0.1, 60.0))
         self.declare('motion_timeout', 20.0, 'Longest time for one command [s].',
                      bounds=(0.1, 600.0))
+        self.declare('use_gripper', False, 'Let plans open and close the gripper.')
+        self.declare('gripper_open_below', 0.35, 'Planned closure that opens.', bounds=(0.0, 1.0))
+        self.declare('gripper_close_above', 0.65, 'Planned closure that closes.',
+                     bounds=(0.0, 1.0))
+        self.declare('gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.',
+                     bounds=(0, 1000))
         self._current = None
         self._preempted = threading.Event()
         self._planning: list[float] = []
@@ -172,7 +179,7 @@ class PlannerNode(NodeBase):
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
         profile = self._profile()
         reach = Reach(
-            ports=self.ports, mpc=Mpc(profile), gripper=profile.make_gripper_policy(),
+            ports=self.ports, mpc=Mpc(profile), gripper=self._gripper_policy(),
             goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
                 max_steps=goal.max_steps or self.value('max_steps'),
@@ -190,10 +197,14 @@ class PlannerNode(NodeBase):
             raise Fault(Code.BAD_LIMITS, str(error)) from None
 
     def _profile(self) -> Profile:
-        profile = load_profile(self.value('profile'))
-        if planner := self.value('planner'):
-            profile = profile.with_planner(planner)
-        return profile.with_seed(self.value('seed'))
+        return load_profile(self.value('profile'), planner=self.value('planner') or None,
+                            settings={'seed': self.value('seed')})
+
+    def _gripper_policy(self) -> GripperPolicy | None:
+        if not self.value('use_gripper'):
+            return None
+        return GripperPolicy(self.value('gripper_open_below'), self.value('gripper_close_above'),
+                             self.value('gripper_hold_steps'))
 
     # What it says
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus
-from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from jepa_wm_ros.nodes.common import NodeBase, to_ns, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, to_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault

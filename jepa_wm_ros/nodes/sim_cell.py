@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.srv import ResetScene
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from jepa_wm_msgs.srv import ResetScene
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, pose_message

@@ -15,13 +15,13 @@ import time
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.msg import LatentDistance
+from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from jepa_wm_msgs.msg import LatentDistance
-from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.nodes.common import Diagnostics, NodeBase, Worker, run, to_ns, to_stamp
 from jepa_wm_ros.nodes.convert import pose_message, position_and_quaternion
