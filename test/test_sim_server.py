@@ -21,20 +21,14 @@ from jepa_wm_ros.sim.shared_state import SharedState  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
 
 
-def address(last):
-    """A loopback address of this test process alone."""
-    pid = os.getpid()
-    return f'127.{64 + pid // 65536 % 64}.{pid // 256 % 256}.{last + 1}'
-
-
 @pytest.fixture(scope='module')
-def server():
-    with ArmServer(address(10)) as server:
+def server(new_arm_address):
+    with ArmServer(new_arm_address()) as server:
         yield server
 
 
-def test_two_arms_stand_side_by_side_on_two_addresses(server):
-    with ArmServer(address(11)) as second:
+def test_two_arms_stand_side_by_side_on_two_addresses(server, new_arm_address):
+    with ArmServer(new_arm_address()) as second:
         for arm in (server, second):
             with socket.create_connection((arm.address, 1337), timeout=2):
                 pass
@@ -75,8 +69,8 @@ def test_the_cube_is_put_where_asked_and_stays_there(server):
     np.testing.assert_allclose(after.qpos[9:], wanted, atol=1e-3)
 
 
-def test_a_stopped_server_says_so(server):
-    stopped = ArmServer(address(12))
+def test_a_stopped_server_says_so(new_arm_address):
+    stopped = ArmServer(new_arm_address())
     stopped.start()
     stopped.stop()
     stopped.stop()
@@ -86,9 +80,9 @@ def test_a_stopped_server_says_so(server):
         stopped.reset_cube(cell_of_seed(0).cube_pose)
 
 
-def test_no_server_outlives_the_process_that_started_it():
+def test_no_server_outlives_the_process_that_started_it(new_arm_address):
     script = ('import sys, signal; from jepa_wm_ros.sim.server import ArmServer\n'
-              f'arm = ArmServer({address(13)!r}); arm.start()\n'
+              f'arm = ArmServer({new_arm_address()!r}); arm.start()\n'
               'print(arm._process.pid, flush=True); signal.pause()\n')
     with subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE,
                           text=True) as parent:

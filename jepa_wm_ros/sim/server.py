@@ -25,7 +25,7 @@ from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
 from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
 
 PERIOD = 0.001         # s, of the real arm's control loop
-START_TIMEOUT = 30.0   # s
+START_TIMEOUT = 60.0   # s
 ANSWER_TIMEOUT = 5.0   # s
 LAST_WORD_AFTER = 2.0  # s a stopping server may take before it is cut short
 
