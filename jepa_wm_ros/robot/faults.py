@@ -79,8 +79,9 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
 def connect(factory: Callable[[], T], what: str, address: str, timeout: float) -> T:
     """Run a blocking connect and give up after `timeout` seconds with a one-line ArmError.
 
-    An address that refuses is asked again until then: the arm may still be starting. libfranka waits a minute for an address that swallows packets, and for ever for an arm that
-    already serves another program; the thread that waits is left behind.
+    An address that refuses is asked again until then: the arm may still be starting. libfranka
+    waits a minute for an address that swallows packets, and for ever for an arm that already
+    serves another program; the thread that waits is left behind.
     """
     result: concurrent.futures.Future = concurrent.futures.Future()
     given_up = threading.Event()

@@ -25,7 +25,8 @@ from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_sca
 HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
 STOP_FACTOR = 0.5        # of the arm's full dynamics: a smooth stop within about two centimetres
 SLOWEST = 0.1            # of the dynamics factor, beside a singularity or joint limit
-STILL = 0.01             # joint speeds below this count as standing still [rad/s]
+STILL = 0.01             # slower joints count as standing still [rad/s]; from positions over a
+REST_SECONDS = 0.03      # moment, since a simulated wrist chatters in its measured speeds
 SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
 SETTLE_WALL_SECONDS = 2.0
 MOTION_SECONDS = 60.0
@@ -67,7 +68,8 @@ class FrankaArm:
         self._stop = threading.Event()
         self._fresh = threading.Condition()  # guards every field below
         self._state: ArmState | None = None
-        self._moving = False
+        self._moving = self._resting = False
+        self._anchor: ArmState | None = None  # where the present rest began to be judged from
         self._commanded: Pose | None = None
         self._fault: ArmError | None = None
 
@@ -173,10 +175,15 @@ class FrankaArm:
 
     def _keep(self, state: ArmState) -> None:
         """Take a new reading; called with `_fresh` held."""
-        resting = not self._moving and np.abs(state.dq).max() < STILL
-        told = self._commanded
-        if told is None or (resting and (told.distance(state.pose) > GUIDED_DISTANCE
-                                         or told.angle(state.pose) > GUIDED_ANGLE)):
+        elapsed = state.robot_time - self._anchor.robot_time if self._anchor else -1.0
+        if elapsed < 0.0:
+            self._anchor, self._resting = state, False
+        elif elapsed >= REST_SECONDS:
+            travelled = np.abs(state.q - self._anchor.q).max()
+            self._anchor, self._resting = state, bool(travelled < STILL * elapsed)
+        told, rests = self._commanded, self._resting and not self._moving
+        if told is None or (rests and (told.distance(state.pose) > GUIDED_DISTANCE
+                                       or told.angle(state.pose) > GUIDED_ANGLE)):
             self._commanded = state.pose
         self._state = state
         self._fresh.notify_all()
@@ -308,9 +315,11 @@ class FrankaArm:
 
     def _settle(self) -> ArmState:
         """Wait until the measured joints rest: a position controller lags behind its command."""
+        with self._fresh:
+            self._anchor, self._resting = None, False
         state = self._next_state()
         begun, wall = state.robot_time, time.monotonic() + SETTLE_WALL_SECONDS
-        while (np.abs(state.dq).max() >= STILL and state.robot_time < begun + SETTLE_SECONDS
+        while (not self._resting and state.robot_time < begun + SETTLE_SECONDS
                and time.monotonic() < wall and self._fault is None):
             state = self._next_state()
         return state

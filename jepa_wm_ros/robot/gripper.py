@@ -20,6 +20,8 @@ GRASP_CLOSURE = 0.9    # from here on closing means to grasp whatever is there
 NEAR = 0.002           # a width this near is where the fingers already are [m]
 STATE_SECONDS = 1 / 30
 POLL_SECONDS = 0.02
+ANSWER_SECONDS = 5.0   # how long `recover` waits for a late answer
+_IN_FLIGHT: list = []  # connections whose last command was never answered
 
 
 class FrankaGripper:
@@ -64,7 +66,7 @@ class FrankaGripper:
         import franky
         self._hand = connect(lambda: franky.Gripper(self.address), 'gripper', self.address,
                              self._connect_timeout)
-        self._unanswered = self._failure = None
+        self._failure = None
         self._closing = False
         self._measure()
         self._worker = threading.Thread(target=self._run, name=f'gripper-{self.address}',
@@ -79,14 +81,24 @@ class FrankaGripper:
         if self._worker is not None:
             self._worker.join(self._timeout + self._connect_timeout)
         self._worker = None
+        self._let_go()
 
     def recover(self) -> bool:
         """Connect anew when the last command failed or the hand was lost; True when it did."""
-        if self._failure is None and self._hand is not None:
+        if self._failure is None and self._worker is not None:
             return False
+        if self._unanswered is not None:
+            self._unanswered.wait(ANSWER_SECONDS)  # it may only have been slow
         self.close()
         self.connect()
         return True
+
+    def _let_go(self) -> None:
+        """End the connection, for the hand may serve one only; but with a command in flight that
+        would end this process, so then the connection is kept aside until the process ends."""
+        if self._unanswered is not None and not self._unanswered.wait(0.0):
+            _IN_FLIGHT.append((self._hand, self._unanswered))
+        self._hand = self._unanswered = None
 
     def request(self, closure: float) -> Future:
         """Ask for a closure; the future holds whether it was reached, or is cancelled by a newer
