@@ -128,6 +128,25 @@ def test_icem_shrinks_its_population_but_not_below_twice_the_elites():
     assert [s.population(i) for i in range(1, 6)] == [100, 50, 25, 20, 20]
 
 
+def test_icem_refits_to_elites_weighed_by_rank_and_draws_mirrored_pairs():
+    noise, draw = tape([(2, 4, 7)])
+    s = {'iterations': 1, 'num_samples': 8, 'num_elites': 3, 'horizon': 2, 'var_scale': 0.3,
+         'noise_beta': 0.0, 'momentum_std': 0.25}
+    reports = []
+    make_planner('icem', s).plan(Curved(), on_iteration=reports.append, draw=draw)
+    actions = (0.3 * noise[0].numpy()).transpose(1, 0, 2)
+    actions = np.concatenate([actions, -actions])
+    actions[0] = 0
+    np.testing.assert_allclose(reports[0].actions, actions, rtol=1e-6)
+    best = actions[np.argsort((Curved().residual(actions) ** 2).sum(-1))[:3]]
+    weights = math.log(3.5) - np.log([1, 2, 3])
+    weights /= weights.sum()
+    mean = np.einsum('k,kha->ha', weights, best)
+    variance = np.einsum('k,kha->ha', weights, (best - mean) ** 2) / (1 - (weights ** 2).sum())
+    np.testing.assert_allclose(reports[0].mean, mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(reports[0].std, 0.75 * np.sqrt(variance) + 0.25 * 0.3, rtol=1e-4)
+
+
 def test_icem_keeps_elites_without_scoring_them_again():
     cost, scored, reports = Curved(horizon=3), [], []
 

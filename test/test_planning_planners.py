@@ -27,7 +27,7 @@ SMALL = {
     'gd': {'iterations': 200, 'lr': 2.0, 'action_noise': 0.0, 'var_scale': 0.1},
     'adam': {'iterations': 80, 'lr': 0.01},
     'mppi': {'iterations': 15, 'num_samples': 150},
-    'icem': {'iterations': 14},
+    'icem': {},
 }
 needs_nevergrad = pytest.mark.skipif(find_spec('nevergrad') is None,
                                      reason='nevergrad is not installed')

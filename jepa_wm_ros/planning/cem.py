@@ -51,10 +51,20 @@ class Cem:
 
 
 def refit(mean: Tensor, std: Tensor, elites: Tensor, settings: EliteSettings,
-          ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (H, A) after the elites (K, H, A), with the momenta."""
+          weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (H, A) after the elites (K, H, A), with the momenta.
+
+    weights: (K,) that sum to 1 in place of equal ones. The standard deviation is unbiased.
+    """
     keep_mean, keep_std = settings.momentum_mean, settings.momentum_std
-    new_mean = elites.mean(dim=0) * (1 - keep_mean) + mean * keep_mean
     if len(elites) < 2:  # one finite candidate says nothing about the spread
-        return new_mean, std
-    return new_mean, elites.std(dim=0) * (1 - keep_std) + std * keep_std
+        return elites[0] * (1 - keep_mean) + mean * keep_mean, std
+    if weights is None:
+        new_mean, new_std = elites.mean(dim=0), elites.std(dim=0)
+    else:
+        w = weights[:, None, None]
+        new_mean = (w * elites).sum(dim=0)
+        variance = (w * (elites - new_mean)**2).sum(dim=0) / (1 - weights.square().sum())
+        new_std = variance.sqrt()
+    return (new_mean * (1 - keep_mean) + mean * keep_mean,
+            new_std * (1 - keep_std) + std * keep_std)

@@ -5,10 +5,15 @@ Against CEM: noise coloured along the horizon, a population that shrinks, elites
 iterations and, shifted, between plans, the mean as a candidate of the last iteration, and the
 best candidate as the answer. The context is frozen, so kept elites keep their cost and are not
 scored again.
+
+Two additions from evolution strategies let small populations go on where the method as published
+stalls: noise comes in mirrored pairs (Brockhoff et al. 2010), and elites count by the logarithm
+of their rank (Hansen, arXiv 1604.00772, section 2.2).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,16 +36,15 @@ class IcemSettings(EliteSettings):
     separate treatment of the gripper dimension, off by default.
     """
 
-    iterations: int = 8
-    num_samples: int = 48
+    iterations: int = 28
+    num_samples: int = 24
     num_elites: int = 8
-    momentum_mean: float = 0.1
-    momentum_std: float = 0.1
+    momentum_std: float = 0.7
     warm_start: bool = True
     noise_beta: float = 1.0
     decay: float = 1.25
     keep_fraction: float = 0.3
-    warm_scale: float = 0.5
+    warm_scale: float = 0.2
     gripper: GripperSampling | None = None
 
     def __post_init__(self):
@@ -67,7 +71,7 @@ class Icem:
 
     def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
              index=0, draw=None) -> Plan:
-        """See protocol.Planner. White noise is drawn once per iteration with shape (H, S, A)."""
+        """See protocol.Planner. White noise is drawn once per iteration, shape (H, S/2, A)."""
         s = self.settings
         search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         mean, std = search.start(), search.first_std() * (s.warm_scale if search.warm else 1.0)
@@ -78,7 +82,7 @@ class Icem:
             costs = search.evaluate(fresh)
             pool, pool_costs = torch.cat([fresh, kept]), torch.cat([costs, kept_costs])
             elites, elite_costs = search.finite_elites(pool, pool_costs, s.num_elites)
-            mean, std = refit(mean, std, elites, s)
+            mean, std = refit(mean, std, elites, s, rank_weights(elites))
             keep = round(s.keep_fraction * len(elites))
             kept, kept_costs = elites[:keep], elite_costs[:keep]
             search.report(fresh, costs, mean, std)
@@ -88,8 +92,9 @@ class Icem:
         """What this iteration scores (N, H, A): new ones, old ones, the mean where it counts."""
         s = self.settings
         count = s.population(search.iterations)
-        white = search.normal(search.horizon, count, search.action_dim)
-        actions = mean + std * coloured(white, s.noise_beta).transpose(0, 1)
+        white = search.normal(search.horizon, (count + 1) // 2, search.action_dim)
+        noise = coloured(white, s.noise_beta).transpose(0, 1)
+        actions = mean + std * torch.cat([noise, -noise])[:count]
         if search.iterations == 1 or search.iterations == s.iterations:
             actions[0] = mean
         if s.gripper is not None:
@@ -98,6 +103,13 @@ class Icem:
         if search.iterations == 1:
             actions = torch.cat([actions, search.warm_candidates()])
         return actions
+
+
+def rank_weights(elites: Tensor) -> Tensor:
+    """Weights (K,) of elites (K, ...) given best first: log(K + 1/2) - log(rank), summing to 1."""
+    ranks = torch.arange(1, len(elites) + 1, device=elites.device, dtype=elites.dtype)
+    weights = math.log(len(elites) + 0.5) - ranks.log()
+    return weights / weights.sum()
 
 
 def coloured(white: Tensor, beta: float) -> Tensor:
