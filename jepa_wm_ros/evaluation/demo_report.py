@@ -29,16 +29,20 @@ class EpisodeRecord:
     final_cost: float = float('nan')
     steps: int = 0
     message: str = ''
+    fault: bool = False  # ended by an exception or error, not by reaching the goal or a limit
 
     def add_step(self, cost: float, planning_seconds: float, position: np.ndarray) -> None:
-        """Note the cost, planning time and true hand position after a step."""
+        """Note the cost and true hand position after a step (step 0: at the start)."""
         self.costs.append(cost)
         self.errors.append(float(np.linalg.norm(position - self.goal_position)))
-        self.planning_seconds.append(planning_seconds)
+        if len(self.costs) > 1:
+            self.planning_seconds.append(planning_seconds)
 
-    def finish(self, end: np.ndarray, cost: float, steps: int, message: str) -> None:
+    def finish(self, end: np.ndarray, cost: float, steps: int, message: str,
+               fault: bool = False) -> None:
         """Note how the episode ended."""
         self.end, self.final_cost, self.steps, self.message = end, cost, steps, message
+        self.fault = fault
 
     @property
     def start_error(self) -> float:
@@ -89,17 +93,16 @@ def write_png(path: Path, record: EpisodeRecord) -> None:
         axes[name].imshow(picture)
         axes[name].set_title(titles[name])
         axes[name].axis('off')
-    steps = np.arange(1, len(record.costs) + 1)
+    steps = np.arange(len(record.costs))
     axes['curve'].plot(steps, record.costs, 'o-', color='tab:blue')
     axes['curve'].set_xlabel('step')
     axes['curve'].set_ylabel('latent distance to the goal', color='tab:blue')
     axes['curve'].xaxis.get_major_locator().set_params(integer=True)
-    axes['curve'].set_ylim(bottom=0)
+    axes['curve'].set_ylim(0, max(record.costs, default=1.0) * 1.08)
     distance = axes['curve'].twinx()
-    distance.plot([0, *steps], [record.start_error * 100, *np.array(record.errors) * 100], 's--',
-                  color='tab:orange')
+    distance.plot(steps, np.array(record.errors) * 100, 's--', color='tab:orange')
     distance.set_ylabel('hand to goal [cm] (simulator)', color='tab:orange')
-    distance.set_ylim(bottom=0)
+    distance.set_ylim(0, max(record.errors, default=0.1) * 108)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -129,4 +132,4 @@ def print_table(records: list[EpisodeRecord], random_rows: list[EpisodeRecord], 
     for record in records:
         ends[record.message or 'reached'] = ends.get(record.message or 'reached', 0) + 1
     print('ends: ' + '; '.join(f'{count} x {text}' for text, count in ends.items()))
-    print('exceptions: 0')
+    print(f'exceptions: {sum(record.fault for record in records)}')

@@ -95,12 +95,15 @@ def episode(cell, seed: int) -> EpisodeRecord:
 
     def on_step(step: int, cost: float, planning_seconds: float, position: np.ndarray) -> None:
         record.add_step(cost, planning_seconds, position)
+        if not step:
+            return
         away = np.linalg.norm(position - goal_position) * 100
         print(f'  step {step:2d}   cost {cost:7.4f}   planning {planning_seconds * 1e3:4.0f} ms   '
               f'hand {away:5.1f} cm from the goal', flush=True)
 
     result = cell.reach(goal_picture, on_step, record.frames, MAX_STEPS)
-    record.finish(cell.hand_position(), result.cost, result.steps, result.error_msg)
+    record.finish(cell.hand_position(), result.cost, result.steps, result.error_msg,
+                  fault=cell.is_fault(result))
     reached = record.final_error <= TOLERANCE
     reason = '' if reached or not result.error_msg else f' ({result.error_msg})'
     print(f'{"reached" if reached else "missed"}: {record.final_error * 100:.1f} cm from the goal '

@@ -20,6 +20,7 @@ from jepa_wm_ros.bringup import ProcessGroup
 from jepa_wm_ros.nodes.commander import CommanderError, JepaCommander
 from jepa_wm_ros.nodes.common import to_ns, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, to_pose7
+from jepa_wm_ros.nodes.faults import Code
 from jepa_wm_ros.sim.variation import sample_reach_task
 
 READY_SECONDS = 90.0
@@ -87,7 +88,7 @@ class DemoCell(JepaCommander):
 
     def reach(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
         """Reach a picture, collecting camera frames; `on_step(step, cost, seconds, position)`."""
-        moving: list[ReachGoal.Feedback] = []
+        moving: list[ReachGoal.Feedback | None] = [None]  # None: not moved yet
 
         def on_feedback(said: ReachGoal.Feedback) -> None:
             if said.phase == ReachGoal.Feedback.MOVING:
@@ -98,13 +99,20 @@ class DemoCell(JepaCommander):
                 moving.append(said)
             elif moving and after_a_step and self._hand is not None:
                 step = moving.pop()
-                on_step(step.step, said.cost, step.planning_seconds, self._hand[1])
+                number, seconds = (step.step, step.planning_seconds) if step else (0, 0.0)
+                on_step(number, said.cost, seconds, self._hand[1])
 
         self.on_frame = lambda message: frames.append(ros_image.to_rgb8(message)[::2, ::2])
         try:
             return super().reach([picture], on_feedback, max_steps=max_steps)
         finally:
             self.on_frame = None
+
+    @staticmethod
+    def is_fault(result: ReachGoal.Result) -> bool:
+        """Whether a goal ended by an error, not by reaching it or by one of its limits."""
+        return result.error_code not in (Code.SUCCEEDED, Code.MAX_STEPS, Code.MAX_DURATION,
+                                         Code.NO_PROGRESS)
 
     def random_step(self, generator: np.random.Generator) -> None:
         """Command one random step, as the planner would, and wait for its end."""

@@ -111,9 +111,13 @@ class SimCell(NodeBase):
         header = Header(stamp=stamp, frame_id=OPTICAL_FRAME)
         message = ros_image.fill_image(Image(), pixels, 'rgb8')
         message.header = self._info.header = header
-        self._said['image'].publish(message)
-        self._said['info'].publish(self._info)
-        self._publish_truth(stamp, snapshot)
+        try:
+            self._said['image'].publish(message)
+            self._said['info'].publish(self._info)
+            self._publish_truth(stamp, snapshot)
+        except RuntimeError:
+            if self.context.ok():  # else Ctrl-C came while this picture was drawn
+                raise
         self._sent += 1
 
     def _publish_truth(self, stamp, snapshot: Snapshot) -> None:
