@@ -111,6 +111,10 @@ class ProcessGroup:
         if self.first_end:
             raise ProcessError(str(self.first_end))
 
+    def pid(self, name: str) -> int:
+        """Process id of the process called `name`."""
+        return next(child.pid for child in self._children if child.name == name)
+
     def stop(self) -> None:
         """End all, the last started first: SIGINT, SIGTERM, at last SIGKILL. Safe to repeat."""
         children = self._children[::-1]
@@ -170,6 +174,11 @@ class _Child:
         self._watchers = [reader, waiter]
         for thread in self._watchers:
             thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is also that of its session."""
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process, if it still runs."""
