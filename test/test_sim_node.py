@@ -11,11 +11,11 @@ pytest.importorskip('franky_sim')
 
 import rclpy  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
+from jepa_wm_msgs.srv import ResetScene  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from ros_peers import call, ros, spinning  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
-from jepa_wm_msgs.srv import ResetScene  # noqa: E402
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.nodes.common import to_ns  # noqa: E402
 from jepa_wm_ros.nodes.sim_cell import SimCell  # noqa: E402
@@ -80,7 +80,6 @@ def test_one_stamp_joins_picture_camera_model_and_truth_and_reset_scene_shows_in
     hand = heard['sim_cell/hand_pose']
     assert hand.header.frame_id == 'fr3_link0'
     np.testing.assert_allclose([hand.pose.position.x, hand.pose.position.y], [0.457, 0], atol=2e-3)
-    # Unwanted to trust pictures of the past: a stamp must not be older than two periods.
     assert cell.now_ns() - to_ns(viewer.after(cell.now_ns())['image'].header.stamp) < 2e9
 
     assert call(viewer.node, ResetScene, 'sim_cell/reset_scene', ResetScene.Request(seed=9)).success

@@ -2,11 +2,13 @@
 """The arm server as its users meet it: over the protocol, several at once, and when things die."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('mujoco')
 pytest.importorskip('franky_sim')
 
-from jepa_wm_ros.sim.scene import HOME_Q, SimError, compile_model  # noqa: E402
+from jepa_wm_ros.sim.scene import HOME_Q, SimError  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from jepa_wm_ros.sim.shared_state import SharedState  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
@@ -36,14 +38,14 @@ def test_two_arms_stand_side_by_side_on_two_addresses(server, new_arm_address):
     assert server.alive and not second.alive
 
 
-def test_physics_goes_on_and_stamps_follow_the_wall_clock(server):
+def test_physics_goes_on_and_stamps_are_the_time_of_the_state(server):
     first = server.snapshot()
-    threading.Event().wait(0.3)
-    second = server.snapshot()
+    before = time.time_ns()
+    second = later(server, 0.05)
     assert second.steps > first.steps
     assert second.sim_time - first.sim_time == pytest.approx(
         (second.steps - first.steps) * 1e-3, abs=1e-6)
-    assert second.stamp - first.stamp == pytest.approx(0.3e9, rel=0.5)
+    assert before < second.stamp <= time.time_ns()
 
 
 def test_a_taken_address_is_refused_in_one_line(server):
@@ -62,11 +64,7 @@ def test_an_address_off_this_machine_is_refused(wrong):
 def test_the_cube_is_put_where_asked_and_stays_there(server):
     wanted = cell_of_seed(5).cube_pose
     server.reset_cube(wanted)
-    before = server.snapshot()
-    threading.Event().wait(0.2)
-    after = server.snapshot()
-    assert after.steps > before.steps
-    np.testing.assert_allclose(after.qpos[9:], wanted, atol=1e-3)
+    np.testing.assert_allclose(later(server, 0.2).qpos[9:], wanted, atol=1e-3)
 
 
 def test_a_stopped_server_says_so(new_arm_address):
@@ -74,9 +72,9 @@ def test_a_stopped_server_says_so(new_arm_address):
     stopped.start()
     stopped.stop()
     stopped.stop()
-    with pytest.raises(SimError, match='does not run'):
+    with pytest.raises(SimError, match='start it again'):
         stopped.snapshot()
-    with pytest.raises(SimError, match='does not run'):
+    with pytest.raises(SimError, match='start it again'):
         stopped.reset_cube(cell_of_seed(0).cube_pose)
 
 
@@ -96,32 +94,31 @@ def test_no_server_outlives_the_process_that_started_it(new_arm_address):
 
 
 def test_a_reader_never_sees_half_a_state():
-    import mujoco
-    model = compile_model()
-    data = mujoco.MjData(model)
-    writer = SharedState()
-    reader = SharedState(os.dup(writer.fd))
-    stop = threading.Event()
-
-    def write():
-        steps = 0
-        while not stop.is_set():
-            steps += 1
-            data.qpos[:] = steps
-            writer.write(data, 0, 0.0, steps)
-
-    writing = threading.Thread(target=write)
-    writer.write(data, 0, 0.0, 0)
-    writing.start()
-    try:
-        for _ in range(2000):
-            snapshot = reader.read()
-            assert snapshot.steps == 0 or (snapshot.qpos == snapshot.steps).all()
-    finally:
-        stop.set()
-        writing.join()
-        reader.close()
-        writer.close()
+    script = """
+import sys
+from types import SimpleNamespace
+import numpy as np
+from jepa_wm_ros.sim.shared_state import SharedState
+state, steps = SharedState(int(sys.argv[1])), 0
+data = SimpleNamespace(time=0.0, qpos=np.zeros(16), site_xpos=np.zeros((1, 3)),
+                       site_xmat=np.zeros((1, 9)))
+while True:
+    state.write(data, 0, 0.0, steps)
+    steps += 1
+    data.qpos[:] = steps
+"""
+    reader = SharedState()
+    with subprocess.Popen([sys.executable, '-c', script, str(reader.fd)],
+                          pass_fds=[reader.fd]) as writer:
+        try:
+            seen = set()
+            while len(seen) < 3000:
+                snapshot = reader.read()
+                assert (snapshot.qpos == snapshot.steps).all()
+                seen.add(snapshot.steps)
+        finally:
+            writer.kill()
+    reader.close()
 
 
 def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
@@ -137,14 +134,20 @@ def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
             begin = server.snapshot().hand_pose[:3]
             arm.move(franky.CartesianMotion(
                 franky.Affine(begin + step, [1.0, 0.0, 0.0, 0.0]), franky.ReferenceType.Absolute))
-            threading.Event().wait(0.4)
-            achieved = server.snapshot().hand_pose[:3] - begin
+            achieved = later(server, 0.4).hand_pose[:3] - begin
             before = cell.pose[:3]
             _, pose = cell.step(np.array([*step, 0, 0, 0, 0]))
             np.testing.assert_allclose(pose[:3] - before, achieved, atol=4e-3)
     arm.move(franky.JointMotion([float(q) for q in HOME_Q]))
 
 
+def later(server, seconds):
+    """The snapshot once this much time has passed in the simulation."""
+    start = server.snapshot().sim_time
+    while (snapshot := server.snapshot()).sim_time < start + seconds:
+        threading.Event().wait(0.01)
+    return snapshot
+
+
 def wait_readable(fd, timeout):
-    import select
     return bool(select.select([fd], [], [], timeout)[0])

@@ -87,13 +87,13 @@ class ArmServer:
     def snapshot(self) -> Snapshot:
         """The newest state of the simulation; SimError when the server is gone."""
         if not self.alive:
-            raise SimError(f'the arm server at {self.address} does not run: restart it')
+            raise SimError(f'the arm server at {self.address} does not run: start it again')
         return self._state.read()
 
     def reset_cube(self, cube_pose: np.ndarray) -> None:
         """Put the cube at rest at position [m] and quaternion (w, x, y, z) (7,)."""
         if not self.alive:
-            raise SimError(f'the arm server at {self.address} does not run: restart it')
+            raise SimError(f'the arm server at {self.address} does not run: start it again')
         request = {'cube': [float(value) for value in cube_pose]}
         self._process.stdin.write(json.dumps(request).encode() + b'\n')
         self._process.stdin.flush()
