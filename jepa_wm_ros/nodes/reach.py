@@ -176,7 +176,7 @@ class Reach:
                 self.mpc.reset()
                 return False
             self._check_motion(motion)
-            self._say(clipped=motion.clipped)
+            self.progress = replace(self.progress, clipped=motion.clipped)
             self.goals.step()
             self.mpc.executed(1)
             self._check_cancel()
