@@ -112,14 +112,17 @@ class FrankaArm:
         """Why the arm refuses to move until `recover`, or None."""
         return self._fault
 
+    @property
+    def _lost(self) -> bool:
+        return self._fault is not None and self._fault.kind is ErrorKind.NETWORK
+
     def recover(self) -> bool:
         """Clear a fault; True when there was one. Without a fault the arm is left alone.
 
         After a broken connection everything is rebuilt. Raises ArmError when that fails.
         """
         import franky
-        lost = self._robot is None or (self._fault and self._fault.kind is ErrorKind.NETWORK)
-        if lost:
+        if self._robot is None or self._lost:
             self._closing.set()
             if self._reader is not None:
                 self._reader.join(self._connect_timeout)
@@ -150,8 +153,7 @@ class FrankaArm:
             if state is None:
                 raise ArmError(ErrorKind.NETWORK, f'arm at {self.address} is not connected')
             if fault is not None:
-                lost = fault.kind is ErrorKind.NETWORK
-                mode = ArmMode.DISCONNECTED if lost else ArmMode.FAULT
+                mode = ArmMode.DISCONNECTED if self._lost else ArmMode.FAULT
             elif self._moving and state.mode is ArmMode.IDLE:
                 mode = ArmMode.MOVING
             return dataclasses.replace(state, mode=mode or state.mode, commanded=self._commanded)
@@ -192,25 +194,26 @@ class FrankaArm:
         """A reading newer than this call; the last one when none comes in time."""
         called = time.monotonic()
         with self._fresh:
-            self._fresh.wait_for(lambda: self._fault or self._state.stamp > called, timeout)
+            self._fresh.wait_for(lambda: self._lost or self._state.stamp > called, timeout)
         return self.state()
 
     def _lose(self, error: Exception) -> None:
         with self._fresh:
-            self._fault = ArmError(ErrorKind.NETWORK, (
-                f'arm at {self.address} lost the connection ({one_line(error)}): check that it is '
-                'powered and reachable, then call ~/recover'))
+            if not self._lost:
+                self._fault = ArmError(ErrorKind.NETWORK, (
+                    f'arm at {self.address} lost the connection ({one_line(error)}): check that '
+                    'it is powered and reachable, then call ~/recover'))
             self._fresh.notify_all()
 
     def _take(self, error: Exception) -> ArmError:
         """Translate an exception of franky; all but a failed plan leave the arm in a fault."""
         with self._fresh:
-            flags = self._state.errors if self._state else ()
-            fault = translate(error, self.address, flags)
-            if fault.kind is not ErrorKind.PLANNER and self._fault is None:
-                self._fault = fault
+            fault = translate(error, self.address, self._state.errors if self._state else ())
+            if fault.kind is ErrorKind.PLANNER:
+                return fault
+            self._fault = self._fault or fault
             self._fresh.notify_all()
-        return fault
+            return self._fault
 
     # -- motion -------------------------------------------------------------------------------
 
@@ -274,6 +277,8 @@ class FrankaArm:
                 self._robot.move(motion, asynchronous=True)
                 stopped = self._join(self._robot, stop_motion, cancelled)
             except (franky.Exception, RuntimeError) as error:
+                if isinstance(error, franky.ControlException):
+                    self._next_state()  # tells the names of the error flags
                 raise self._take(error) from error
             state = self._settle()
             if self._fault is not None:
