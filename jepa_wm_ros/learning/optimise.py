@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop of a stage: optimiser, schedule, progress, history and resumable checkpoints.
+
+What is optimised is a function from the iteration's random numbers to named losses; everything
+random comes from the seed and the iteration, so a resumed run ends at the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from jepa_wm_ros.learning.settings import StageSettings, TrainingError
+
+LossTerms = dict[str, tuple[float, Tensor]]
+_SMOOTHING = 0.98
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a stage stands: iterations done, and the loss curves logged on the way."""
+
+    iteration: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def cosine(iteration: int, settings: StageSettings) -> float:
+    """Learning rate factor 0..1 of an iteration: linear warm-up, then a half cosine to zero."""
+    if iteration < settings.warmup:
+        return (iteration + 1) / settings.warmup
+    share = (iteration - settings.warmup) / max(1, settings.iterations - settings.warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def make_optimizer(module: nn.Module, settings: StageSettings) -> torch.optim.AdamW:
+    """AdamW over what is trainable; biases and one-dimensional parameters are not decayed."""
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [{'params': [p for p in trainable if p.ndim > 1], 'weight_decay': settings.weight_decay},
+         {'params': [p for p in trainable if p.ndim <= 1], 'weight_decay': 0.0}],
+        lr=settings.learning_rate, betas=settings.betas)
+
+
+def optimise(module: nn.Module, losses: Callable[[torch.Generator], LossTerms],
+             settings: StageSettings, *, seed: int, checkpoint: Path, title: str,
+             validate: Callable[[], dict[str, float]] | None = None,
+             every: int = 500, quiet: bool = False) -> Progress:
+    """Train the trainable parameters of `module` for the iterations of `settings`.
+
+    `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
+    and at the end, `validate` is called, the history grows and `checkpoint` is written; a
+    checkpoint found at the start is continued.
+    """
+    optimizer = make_optimizer(module, settings)
+    progress = _resume(module, optimizer, settings, checkpoint, seed)
+    smooth: dict[str, float] = {}
+    bar = tqdm(total=settings.iterations, initial=progress.iteration, desc=title, disable=quiet,
+               mininterval=2.0, dynamic_ncols=True)
+    for iteration in range(progress.iteration, settings.iterations):
+        for group in optimizer.param_groups:
+            group['lr'] = settings.learning_rate * cosine(iteration, settings)
+        # Two streams: what the module itself draws (SIGReg's directions) and what `losses` draws.
+        torch.manual_seed(_mix(seed, iteration))
+        module.train()
+        terms = losses(torch.Generator().manual_seed(_mix(seed, iteration)))
+        _step(module, optimizer, terms, settings, iteration)
+        for name, (_, value) in terms.items():
+            keep = _SMOOTHING if name in smooth else 0.0
+            smooth[name] = keep * smooth.get(name, 0.0) + (1 - keep) * value.item()
+        bar.update()
+        bar.set_postfix({name: f'{value:.4f}' for name, value in smooth.items()}, refresh=False)
+        if (iteration + 1) % every == 0 or iteration + 1 == settings.iterations:
+            measured = {}
+            if validate is not None:
+                module.eval()
+                measured = validate()
+                tqdm.write(f'{title} {iteration + 1}: ' + '  '.join(
+                    f'{name} {value:.4g}' for name, value in {**smooth, **measured}.items()))
+            progress.history.append({'iteration': iteration + 1, **smooth, **measured})
+            progress.iteration = iteration + 1
+            _save(module, optimizer, settings, progress, checkpoint, seed)
+    bar.close()
+    module.eval()
+    return progress
+
+
+def _step(module: nn.Module, optimizer: torch.optim.Optimizer, terms: LossTerms,
+          settings: StageSettings, iteration: int) -> None:
+    total = sum(weight * value for weight, value in terms.values())
+    if not torch.isfinite(total):
+        raise TrainingError(f'the loss is not finite at iteration {iteration}: '
+                            + ', '.join(f'{name} {v.item():g}' for name, (_, v) in terms.items())
+                            + '; lower learning_rate')
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
+    optimizer.step()
+
+
+def _mix(seed: int, iteration: int) -> int:
+    return seed * 1_000_003 + iteration
+
+
+def _fingerprint(settings: StageSettings, seed: int) -> str:
+    return f'{settings} seed={seed}'
+
+
+def _save(module: nn.Module, optimizer: torch.optim.Optimizer, settings: StageSettings,
+          progress: Progress, path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    torch.save({'fingerprint': _fingerprint(settings, seed), 'iteration': progress.iteration,
+                'history': progress.history, 'module': module.state_dict(),
+                'optimizer': optimizer.state_dict()}, part)
+    part.replace(path)
+
+
+def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, settings: StageSettings,
+            path: Path, seed: int) -> Progress:
+    if not path.exists():
+        return Progress()
+    try:
+        saved = torch.load(path, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f'{path} is not a usable checkpoint: delete it to start afresh'
+                            ) from error
+    if saved['fingerprint'] != _fingerprint(settings, seed):
+        raise TrainingError(f'{path} belongs to a run with other settings or another seed: delete '
+                            'it to start afresh, or choose another --work folder')
+    module.load_state_dict(saved['module'])
+    optimizer.load_state_dict(saved['optimizer'])
+    return Progress(saved['iteration'], saved['history'])

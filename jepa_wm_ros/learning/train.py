@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command `train`: a world model from recorded episodes.
+
+    python -m jepa_wm_ros.learning.train --data data/cell --val data/cell_val \\
+        --out weights/jepa_wm_cell.safetensors --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.learning.data import Recording, load_recording
+from jepa_wm_ros.learning.optimise import Progress, optimise
+from jepa_wm_ros.learning.plot import plot_losses
+from jepa_wm_ros.learning.probes import probe
+from jepa_wm_ros.learning.settings import (
+    STAGES,
+    TrainingError,
+    TrainSettings,
+    load_settings,
+)
+from jepa_wm_ros.learning.stages import (
+    EncoderStage,
+    PredictorStage,
+    encode_frames,
+    new_model,
+    prepare_predictor,
+    validation,
+)
+from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog='train', description='Train a world model on episodes recorded by `record`.')
+    parser.add_argument('--config', type=Path, default=Path('config/train/cell.yaml'),
+                        help='model and stages (default %(default)s)')
+    parser.add_argument('--data', type=Path, required=True, help='folder of training episodes')
+    parser.add_argument('--val', type=Path, required=True, help='folder of validation episodes')
+    parser.add_argument('--out', type=Path, required=True, help='weights file to write')
+    parser.add_argument('--work', type=Path, default=None,
+                        help='checkpoints, plot and metrics (default data/train/<name of --out>)')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--stage', choices=(*STAGES, 'all'), default='all',
+                        help='encoder: end to end; predictor: again, on the frozen encoder of '
+                             '--encoder-from; all: both (default)')
+    parser.add_argument('--encoder-from', type=Path, default=None,
+                        help='weights file whose encoder stage predictor freezes')
+    parser.add_argument('--iterations', type=int, default=None,
+                        help='length of each stage, in place of the configuration\'s')
+    parser.add_argument('--threads', type=int, default=2)
+    return parser.parse_args(arguments)
+
+
+def train(options: argparse.Namespace) -> dict:
+    """Run the stages asked for, write weights, loss plot and metrics; returns the metrics."""
+    settings = load_settings(options.config)
+    if options.iterations:
+        settings = settings.with_iterations(options.iterations)
+    if options.stage == 'predictor' and options.encoder_from is None:
+        raise TrainingError('--stage predictor needs --encoder-from, the weights file of an '
+                            'encoder stage')
+    work = options.work or Path('data/train') / options.out.stem
+    work.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    recording, val = load_recording(options.data), load_recording(options.val)
+    print(f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
+          f'{recording.size} px, read in {time.monotonic() - began:.0f} s')
+    metrics = _describe(options, settings, recording, val)
+    if options.stage == 'predictor':
+        model = load_world_model(str(options.encoder_from))
+    else:
+        model = _train_encoder(options, settings, recording, val, work, metrics)
+    if options.stage != 'encoder':
+        model = _train_predictor(model, options, settings, recording, val, work, metrics)
+    _measure(model, recording, val, metrics)
+    model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
+    save_world_model(model, options.out, {'training': json.dumps(metrics['run'])})
+    (work / 'metrics.json').write_text(json.dumps(metrics, indent=1))
+    plot_losses(metrics['history'], work / 'losses.png')
+    return metrics
+
+
+def _train_encoder(options, settings: TrainSettings, recording: Recording, val: Recording,
+                   work: Path, metrics: dict) -> WorldModel:
+    torch.manual_seed(options.seed)
+    model = new_model(settings, recording, options.seed)
+    stage = EncoderStage(model, recording, settings.encoder)
+    _timed(metrics, 'encoder', lambda: optimise(
+        stage, stage.losses, settings.encoder, seed=options.seed, checkpoint=work / 'encoder.pt',
+        title='encoder', validate=validation(model, val, settings.encoder)))
+    return model.freeze()
+
+
+def _train_predictor(trained: WorldModel, options, settings: TrainSettings, recording: Recording,
+                     val: Recording, work: Path, metrics: dict) -> WorldModel:
+    """A fresh predictor on the frozen encoder of `trained`."""
+    spec = trained.spec.replace(predictor=dataclasses.replace(
+        trained.spec.predictor, **settings.model['predictor']))
+    model = build(spec, seed=options.seed)
+    model.encoder.load_state_dict(trained.encoder.state_dict())
+    prepare_predictor(model)
+    stage = PredictorStage(model, recording, settings.predictor, options.seed)
+    _timed(metrics, 'predictor', lambda: optimise(
+        stage, stage.losses, settings.predictor, seed=options.seed,
+        checkpoint=work / 'predictor.pt', title='predictor',
+        validate=validation(model, val, settings.predictor)))
+    return model.freeze()
+
+
+def _timed(metrics: dict, name: str, run) -> None:
+    began = time.monotonic()
+    progress: Progress = run()
+    metrics['history'][name] = progress.history
+    metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)
+
+
+def _measure(model: WorldModel, recording: Recording, val: Recording, metrics: dict) -> None:
+    measured = probe(encode_frames(model, recording), recording, encode_frames(model, val), val)
+    metrics['probes'] = dataclasses.asdict(measured)
+
+
+def _describe(options, settings: TrainSettings, recording: Recording, val: Recording) -> dict:
+    return {
+        'run': {
+            'seed': options.seed, 'stage': options.stage, 'config': options.config.name,
+            'train_episodes': int(recording.episode[-1]) + 1,
+            'val_episodes': int(val.episode[-1]) + 1,
+            'torch': torch.__version__, 'threads': torch.get_num_threads(),
+            'machine': platform.processor() or platform.machine(),
+            'settings': {name: dataclasses.asdict(settings.stage(name)) for name in STAGES},
+        },
+        'history': {},
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        metrics = train(options)
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    for name, value in metrics['probes'].items():
+        print(f'{name:>18} {value:.4g}')
+    print(f'wrote {options.out}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
