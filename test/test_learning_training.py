@@ -35,7 +35,7 @@ TOY = {
     },
     'encoder': {'iterations': 120, 'batch': 16, 'warmup': 10, 'learning_rate': 3e-3,
                 'sigreg': 0.02, 'inverse_dynamics': 0.3, 'proprio': 1.0, 'stop_gradient': False},
-    'predictor': {'iterations': 60, 'batch': 16, 'warmup': 5, 'learning_rate': 3e-3,
+    'predictor': {'iterations': 240, 'batch': 16, 'warmup': 10, 'learning_rate': 1e-2,
                   'rollout_steps': 3, 'views': 2},
 }
 

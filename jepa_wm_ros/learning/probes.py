@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jepa_wm_ros.learning.data import Recording
 
-_RIDGE = 1e-3
+_RIDGE = 1e-6
 _STILL = 0.005  # m, a cube that moved less than this did not move
 
 
