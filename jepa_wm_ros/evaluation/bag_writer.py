@@ -18,7 +18,7 @@ from jepa_wm_ros.evaluation.findings import BagError
 FINGERS = ('fr3_finger_joint1', 'fr3_finger_joint2')
 FINGER_OPEN = 0.04      # m
 BAG_VERSION = 8         # metadata that Humble and later read
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
 
 _STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 _COMPRESSION = {'message': CompressionMode.MESSAGE, 'file': CompressionMode.FILE,

@@ -64,7 +64,7 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
     for name in models:
         model = load_world_model(name, weights_dir=options.weights_dir)
         rates.add(model.spec.fps)
-        _, reason = find_perceptual(model, options.weights_dir)
+        _, reason = find_perceptual(model)
         if reason:
             lines.append(f'LPIPS is not computed for {name}: {reason}')
     if options.rate is None and (len(rates) > 1 or not all(rates)):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from jepa_wm_ros.actions import POSITION
@@ -39,8 +40,11 @@ def uri_of_picture(picture: np.ndarray) -> str:
     return 'data:image/png;base64,' + base64.b64encode(stream.getvalue()).decode()
 
 
-def colour_of(planner: str, index: int) -> str:
-    return BASELINE_COLOURS.get(planner, COLOURS[index % len(COLOURS)])
+def colour_of(planner: str, planners: Sequence[str]) -> str:
+    """The same colour for a planner or baseline in every figure of a report."""
+    if planner in BASELINE_COLOURS:
+        return BASELINE_COLOURS[planner]
+    return COLOURS[list(planners).index(planner) % len(COLOURS)]
 
 
 def _draw(axes, steps: Sequence[int], intervals: list[Interval], colour: str, label: str,
@@ -51,14 +55,14 @@ def _draw(axes, steps: Sequence[int], intervals: list[Interval], colour: str, la
                       color=colour, alpha=0.15, linewidth=0)
 
 
-def cost_curves(results: list[Result]) -> str:
+def cost_curves(results: list[Result], planners: Sequence[str]) -> str:
     """Cost to the goal along the imagined rollout of each planner and baseline of one model."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure((5.2, 3.4))
         axes = figure.subplots()
-        for index, result in enumerate(results):
+        for result in results:
             _draw(axes, range(len(result.costs)), result.costs,
-                  colour_of(result.planner, index), result.planner)
+                  colour_of(result.planner, planners), result.planner)
         axes.set(xlabel='step of the rollout', ylabel='latent distance to the goal', ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
@@ -90,7 +94,8 @@ def error_curves(imagination: Imagination) -> str:
         return uri_of_figure(figure)
 
 
-def paths(clips: Sequence[tuple[str, np.ndarray, dict[str, np.ndarray]]]) -> str:
+def paths(clips: Sequence[tuple[str, np.ndarray, dict[str, np.ndarray]]],
+          planners: Sequence[str]) -> str:
     """Hand paths in 3-D: (title, start (3,) [m], {planner: actions (H, 7)}) of each clip."""
     with matplotlib.rc_context(_STYLE):
         columns = min(3, len(clips))
@@ -98,22 +103,25 @@ def paths(clips: Sequence[tuple[str, np.ndarray, dict[str, np.ndarray]]]) -> str
         figure = Figure((4.0 * columns, 3.7 * rows))
         for place, (title, start, plans) in enumerate(clips, start=1):
             axes = figure.add_subplot(rows, columns, place, projection='3d')
-            for index, (planner, actions) in enumerate(plans.items()):
+            for planner, actions in plans.items():
                 steps = np.concatenate([np.zeros((1, 3)), actions[:, POSITION]])
                 x, y, z = ((start + np.cumsum(steps, axis=0)) * 100).T
-                axes.plot(x, y, z, marker='o', markersize=3, color=colour_of(planner, index),
-                          label=planner)
+                axes.plot(x, y, z, marker='o', markersize=3, label=planner,
+                          color=colour_of(planner, planners))
             axes.scatter(*(start[:, None] * 100), color='black', s=18)
             axes.set(xlabel='x [cm]', ylabel='y [cm]', zlabel='z [cm]')
             axes.set_title(title, fontsize=10)
             axes.set_aspect('equal')
             axes.tick_params(labelsize=7)
+            for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+                axis.set_major_locator(MaxNLocator(4))
             if place == 1:
                 axes.legend(fontsize=8, loc='upper left')
         return uri_of_figure(figure)
 
 
-def error_strip(results: list[Result], errors: dict[tuple[str, str], np.ndarray]) -> str:
+def error_strip(results: list[Result], errors: dict[tuple[str, str], np.ndarray],
+                planners: Sequence[str]) -> str:
     """Position error of every clip, one row of dots per model and planner, the mean as a bar."""
     with matplotlib.rc_context(_STYLE):
         shown = [r for r in results if r.planner != EXPERT]
@@ -123,7 +131,7 @@ def error_strip(results: list[Result], errors: dict[tuple[str, str], np.ndarray]
         for index, result in enumerate(shown):
             values = errors[result.model, result.planner] * 100
             y = len(shown) - index
-            colour = colour_of(result.planner, index)
+            colour = colour_of(result.planner, planners)
             axes.scatter(values, y + rng.uniform(-0.18, 0.18, len(values)), s=9, alpha=0.45,
                          color=colour, linewidths=0)
             axes.plot([values.mean()] * 2, [y - 0.32, y + 0.32], color=colour, linewidth=2.5)

@@ -15,7 +15,7 @@ import numpy as np
 from jepa_wm_ros.actions import DIM, GRIPPER
 from jepa_wm_ros.evaluation.bag import Bag
 from jepa_wm_ros.evaluation.findings import Findings
-from jepa_wm_ros.evaluation.pictures import Gallery, find_decoder, square
+from jepa_wm_ros.evaluation.pictures import Gallery, square
 from jepa_wm_ros.evaluation.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label, load_trials
@@ -77,7 +77,7 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
         chosen = choose_clips(rows, trial.name, planner)
         if not chosen:
             continue
-        studio = _Studio(trial, recordings[chosen[0][1].bag], plan.weights_dir)
+        studio = _Studio(trial, recordings[chosen[0][1].bag])
         notes.append(studio.note)
         for name, row in chosen:
             films.append(_film(studio, recordings[row.bag], rows, row, name))
@@ -89,13 +89,14 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
 class _Studio:
     """Turns rollouts of one model into pictures."""
 
-    def __init__(self, trial: ClipTrial, recording: Recording, weights_dir: str | None) -> None:
+    def __init__(self, trial: ClipTrial, recording: Recording) -> None:
         self.trial = trial
-        self._decode, reason = find_decoder(trial.model, weights_dir)
-        if self._decode is None:
+        self._gallery = None
+        if trial.model.decoder is None:
             self._gallery = self._recorded(recording)
-            self.note = (f'{trial.name}: {reason}; imagined pictures are the recorded frames '
-                         f'nearest in latent space, out of {len(self._gallery.pictures)}')
+            self.note = (f'{trial.name} has no picture decoder loaded: imagined pictures are the '
+                         'recorded frames nearest in latent space, out of '
+                         f'{len(self._gallery.pictures)}')
         else:
             self.note = f'{trial.name}: imagined pictures are decoded from the predicted latents'
 
@@ -114,8 +115,11 @@ class _Studio:
 
     def strip(self, rollout: Latents, first: np.ndarray) -> np.ndarray:
         """The recorded first frame, then the imagined ones, side by side."""
-        imagined = (self._gallery.nearest(rollout.visual[1:]) if self._decode is None
-                    else [square(p, SIDE) for p in self._decode(rollout.visual[1:])])
+        if self._gallery is None:
+            decoded = self.trial.model.decode(rollout[1:]).cpu().numpy()
+            imagined = [square(picture, SIDE) for picture in decoded]
+        else:
+            imagined = self._gallery.nearest(rollout.visual[1:])
         return beside([square(first, SIDE), *imagined])
 
 

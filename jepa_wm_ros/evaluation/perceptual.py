@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from jepa_wm_ros.evaluation.pictures import Decode, find_decoder, square
+from jepa_wm_ros.evaluation.pictures import square
 from jepa_wm_ros.world_model import Latents, WorldModel
 
 BACKBONE = 'alexnet-owt-7be5be79.pth'
@@ -22,17 +22,17 @@ BACKBONE_URL = f'https://download.pytorch.org/models/{BACKBONE}'
 
 
 class Perceptual:
-    """LPIPS with the AlexNet backbone (Zhang et al., 2018) on pictures of one decoder."""
+    """LPIPS with the AlexNet backbone (Zhang et al., 2018) on a model's decoded pictures."""
 
-    def __init__(self, decode: Decode) -> None:
+    def __init__(self, model: WorldModel) -> None:
         import lpips
         self._network = lpips.LPIPS(net='alex', verbose=False).eval()
-        self._decode = decode
+        self._model = model
 
     @torch.no_grad()
     def distances(self, rollout: Latents, frames: Sequence[np.ndarray]) -> list[float]:
         """LPIPS (T,) of a decoded rollout (T, 1, ...) against recorded frames (H, W, 3)."""
-        imagined = self._decode(rollout.visual)
+        imagined = self._model.decode(rollout).cpu().numpy()
         size = imagined.shape[1]
         return [float(self._network(_signed(picture), _signed(square(frame, size))))
                 for picture, frame in zip(imagined, frames, strict=True)]
@@ -43,14 +43,13 @@ def _signed(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def find_perceptual(model: WorldModel, weights_dir: str | None) -> tuple[Perceptual | None, str]:
+def find_perceptual(model: WorldModel) -> tuple[Perceptual | None, str]:
     """LPIPS for a model, or None and what it lacks in one line."""
-    decode, reason = find_decoder(model, weights_dir)
-    if decode is None:
-        return None, reason
+    if model.decoder is None:
+        return None, f'{model.spec.name} has no picture decoder loaded'
     if find_spec('lpips') is None:
         return None, 'the package lpips is not installed (pip install lpips)'
     path = Path(torch.hub.get_dir()) / 'checkpoints' / BACKBONE
     if not path.is_file():
         return None, f'its backbone {path} is missing; fetch it from {BACKBONE_URL}'
-    return Perceptual(decode), ''
+    return Perceptual(model), ''

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latents as pictures: decoded where the model has a decoder, else the nearest recorded frame."""
+"""Recorded pictures for latents that nobody can decode, and pictures of one size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,35 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.world_model import Latents, WorldModel
-
-Decode = Callable[[Tensor], np.ndarray]  # visual (T, 1, 1, g, g, D) -> pictures (T, S, S, 3) uint8
-
-
-def find_decoder(model: WorldModel, weights_dir: str | None) -> tuple[Decode | None, str]:
-    """The model's published picture decoder, or None and the reason in one line."""
-    from jepa_wm_ros.world_model.heads import ImageHeadSpec, load_image_head
-    from jepa_wm_ros.world_model.registry import DECODERS, ENTRIES, weights_directory
-
-    entry = ENTRIES.get(model.spec.name)
-    if entry is None or not entry.decoder:
-        return None, f'{model.spec.name} has no picture decoder'
-    spec = ImageHeadSpec(
-        model.spec.encoder.width, model.spec.img_size,
-        depth=12 if entry.decoder.startswith('vjepa2') else 24,
-        image_mean=model.spec.image_mean, image_std=model.spec.image_std)
-    try:
-        path = DECODERS[entry.decoder].present_file(weights_dir or weights_directory())
-        head = load_image_head(path, spec).to(model.device)
-    except JepaWmError as error:
-        return None, str(error)
-
-    @torch.no_grad()
-    def decode(visual: Tensor) -> np.ndarray:
-        return head(visual.transpose(0, 1).float())[0, :, 0].cpu().numpy()
-
-    return decode, ''
+from jepa_wm_ros.world_model import Latents
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def write_report(path: Path, plan: EvaluationPlan, summary: Summary, rows: Seque
         plan=plan, summary=summary, illustrations=illustrations, lines=lines,
         score_max=SCORE_MAX, bags=[_bag(recording) for recording in plan.recordings],
         models=[_model(model, plan, summary, rows) for model in plan.models],
-        strip=figures.error_strip(summary.results, _errors(summary, rows))
+        strip=figures.error_strip(summary.results, _errors(summary, rows), plan.planners)
         if summary.results else '')
     path.write_text(page)
 
@@ -59,7 +59,7 @@ def _model(model: str, plan: EvaluationPlan, summary: Summary, rows: Sequence[Ro
     results = [r for r in summary.results if r.model == model]
     imagination = next((i for i in summary.imagination if i.model == model), None)
     return {'name': model,
-            'costs': figures.cost_curves(results) if results else '',
+            'costs': figures.cost_curves(results, plan.planners) if results else '',
             'errors': figures.error_curves(imagination) if imagination else '',
             'paths': _paths(model, plan, rows)}
 
@@ -75,4 +75,4 @@ def _paths(model: str, plan: EvaluationPlan, rows: Sequence[Row]) -> str:
             if other.ok and same and other.planner in plan.planners:
                 plans.setdefault(other.planner, np.array(other.planned).reshape(-1, DIM))
         clips.append((f'{name}: {row.bag} #{row.clip}', start, plans))
-    return figures.paths(clips) if clips else ''
+    return figures.paths(clips, plan.planners) if clips else ''

@@ -10,7 +10,7 @@ PAGE = """\
 <title>Offline evaluation: {{ plan.models | join(', ') }}</title>
 <style>
   body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
-         max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
+         max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
   h1 { font-size: 1.6rem; margin-bottom: .2rem; }
   h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid #ddd; }
   h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }

@@ -138,7 +138,7 @@ def load_trials(plan: EvaluationPlan) -> list[ClipTrial]:
         for index, (mode, choices) in enumerate(by_mode.items()):
             model = load_world_model(name, weights_dir=plan.weights_dir, device=plan.device,
                                      mode=mode)
-            perceptual, _ = find_perceptual(model, plan.weights_dir) if index == 0 else (None, '')
+            perceptual, _ = find_perceptual(model) if index == 0 else (None, '')
             trials.append(ClipTrial(model, name, choices, plan.seeds, baselines=index == 0,
                                     perceptual=perceptual))
     return trials

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, rotation_angle
 from jepa_wm_ros.errors import JepaWmError
@@ -171,9 +170,10 @@ class ClipTrial:
                        lpips=self._lpips(rollout, frames))
 
     def _pose_errors(self, rollout: Latents, clip: Clip) -> tuple[float, ...]:
-        poses = decode_proprio(self.model, rollout)
-        if poses is None or poses.shape[-1] != DIM:
+        decoded = self.model.decode_proprio(rollout)
+        if decoded is None or decoded.shape[-1] != DIM:
             return ()
+        poses = decoded[:, 0].double().cpu().numpy()
         return curve([(np.linalg.norm(pose[POSITION] - truth[POSITION]),
                        rotation_angle(pose[ROTATION], truth[ROTATION]),
                        abs(pose[GRIPPER] - truth[GRIPPER]))
@@ -183,29 +183,3 @@ class ClipTrial:
         if self.perceptual is None:
             return ()
         return curve(self.perceptual.distances(rollout[1:], frames[1:]))
-
-
-def decode_proprio(model: WorldModel, rollout: Latents) -> np.ndarray | None:
-    """Proprioception (T, P) in physical units of a rollout (T, 1, ...); None without any.
-
-    A pose carried as a token is itself the answer. Features come from a linear encoder with more
-    outputs than inputs: its pseudo-inverse is the decoder.
-    """
-    if rollout.proprio is None:
-        return None
-    if model.spec.predictor.proprio == 'token':
-        normalized = rollout.proprio[:, 0].reshape(rollout.proprio.shape[0], -1)
-    else:
-        normalized = _invert_linear(model.predictor.proprio_encoder,
-                                    rollout.proprio[:, 0].mean(-2), model.spec.proprio_dim)
-    return model.denormalize_proprio(normalized).double().cpu().numpy()
-
-
-def _invert_linear(encoder, features: Tensor, inputs: int) -> Tensor:
-    """Least-squares inputs (T, P) of an affine map whose outputs (T, p) are `features`."""
-    probe = torch.zeros(1, inputs + 1, inputs, dtype=features.dtype, device=features.device)
-    probe[0, 1:] = torch.eye(inputs, dtype=features.dtype, device=features.device)
-    images = encoder(probe)[0]
-    offset, matrix = images[0], (images[1:] - images[0]).T
-    return torch.linalg.lstsq(matrix.double(), (features - offset).double().T
-                              ).solution.T.to(features.dtype)
