@@ -13,7 +13,7 @@ DIR ?= test/goldens
 
 VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest
+PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 
 # The environment is complete in itself: nothing of a ROS that the calling shell has sourced may
 # be mixed with its wheels.
