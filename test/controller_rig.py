@@ -35,7 +35,7 @@ class Planner:
         self.session, self.sequence = 42, 0
         self.news = threading.Condition()
         self.status = self.joints = self.pose = self.diagnostics = None
-        self.heard = 0
+        self.heard, self.history = 0, []
         self._publisher = self.node.create_publisher(ArmCommand, 'command', 1)
         for kind, topic, name in ((ArmStatus, 'arm_status', 'status'),
                                   (JointState, 'joint_states', 'joints'),
@@ -47,6 +47,8 @@ class Planner:
     def _hear(self, name, message):
         with self.news:
             setattr(self, name, message)
+            if name == 'status':
+                self.history.append((message.session, message.sequence, message.outcome))
             self.heard += 1
             self.news.notify_all()
 

@@ -152,6 +152,9 @@ def test_while_a_command_runs_another_is_refused_and_does_not_hide_its_end(rig, 
     planner._publisher.publish(first)  # a duplicate of the one that runs
     planner.until(lambda: planner.said_of(first) and (
         planner.status.outcome == ArmStatus.OUTCOME_DONE))
+    done = planner.history.index((first.session, first.sequence, ArmStatus.OUTCOME_DONE))
+    refused = (first.session, first.sequence, ArmStatus.OUTCOME_REFUSED)
+    assert refused not in planner.history[:done]
 
 
 def test_recover_does_nothing_to_a_healthy_arm(planner):

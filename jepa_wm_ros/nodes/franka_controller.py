@@ -75,7 +75,8 @@ class FrankaController(NodeBase):
         self.driver = controller_parameters.build_driver(self)
         self.driver.connect()
         self.worker = Worker(self, 'arm')
-        self._gate, self._last, self._told = CommandGate(), Record(), None
+        self._gate, self._told = CommandGate(), None
+        self._last = self._running = Record()
         self._idle, self._job = threading.Event(), None
         self._idle.set()
         self._counts = dict.fromkeys(('accepted', 'clipped', 'refused', 'failed'), 0)
@@ -134,10 +135,10 @@ class FrankaController(NodeBase):
             return self._refuse(replace(record, outcome=Outcome.REFUSED, message=str(error)))
         self._counts['accepted'] += 1
         self._counts['clipped'] += step.clipped
-        self._last = replace(record, outcome=Outcome.EXECUTING, clipped=step.clipped,
-                             message=step.reason)
+        self._last = self._running = replace(
+            record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason)
         closure = None if math.isnan(command.gripper) else command.gripper
-        self._launch(self._execute, self._last, step.target, closure)
+        self._launch(self._execute, self._running, step.target, closure)
 
     def _judge(self, command: ArmCommand) -> LimitedStep:
         """What the envelope leaves of a command.
@@ -170,8 +171,9 @@ class FrankaController(NodeBase):
     def _refuse(self, record: Record) -> None:
         self._counts['refused'] += 1
         self.get_logger().warning(f'command {record.sequence}: {record.message}')
-        same = (record.session, record.sequence) == (self._last.session, self._last.sequence)
-        if self._idle.is_set() or not same:  # a duplicate must not hide how the running one ends
+        running = (self._running.session, self._running.sequence)
+        # A duplicate of the running command must not hide how that one ends.
+        if self._idle.is_set() or (record.session, record.sequence) != running:
             self._last = record
             self._publish()
 

@@ -80,13 +80,12 @@ class FrankaArm:
         import franky
         config = franky.RealtimeConfig.Enforce if self._enforce else franky.RealtimeConfig.Ignore
 
-        def build() -> franky.Robot:
+        def build() -> tuple:
             robot = franky.Robot(self.address, realtime_config=config)
             robot.set_collision_behavior(*self._thresholds)
-            return robot
+            return robot, robot.state
 
-        self._robot = connect(build, 'arm', self.address, self._connect_timeout)
-        reading = self._robot.state
+        self._robot, reading = connect(build, 'arm', self.address, self._connect_timeout)
         self._frames = (reading.F_T_EE, reading.EE_T_K)
         called = time.monotonic()
         self._fault = None
