@@ -142,7 +142,7 @@ def describe(timeline: Timeline, steps: Steps, *, period: int, max_gap: int, hor
     dropped = int(np.maximum(np.round(steady / median) - 1, 0).sum()) if median > 0 else 0
     without = int((~np.isfinite(timeline.poses).all(1)).sum())
     # A hole between two runs of one clock was spanned by the recording but has no grid.
-    lost = int((gaps // period).sum())
+    lost = int((np.round(gaps / period) - 1).sum())
     usable = steps.frames >= 0
     spanned = len(steps.frames) + lost
     coverage = Coverage(
