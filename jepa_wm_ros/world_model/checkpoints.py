@@ -16,11 +16,21 @@ import torch
 from jepa_wm_ros.world_model.heads import ImageHead, load_image_head, published_head_spec
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.official import allocate, load_entry, load_folder
-from jepa_wm_ros.world_model.registry import DECODERS, ENTRIES, find, weights_directory
+from jepa_wm_ros.world_model.official_config import spec_from_official
+from jepa_wm_ros.world_model.registry import (
+    DECODERS,
+    ENTRIES,
+    find,
+    find_file,
+    weights_directory,
+)
 from jepa_wm_ros.world_model.safe_files import (
     CheckpointError,
     check_sha256,
+    existing_file,
     load_strict,
+    read_json,
+    read_metadata,
     read_safetensors,
     sha256,
     sidecar,
@@ -28,7 +38,7 @@ from jepa_wm_ros.world_model.safe_files import (
 )
 from jepa_wm_ros.world_model.spec import ModelSpec
 
-__all__ = ['CheckpointError', 'load_world_model', 'read_spec', 'save_world_model']
+__all__ = ['CheckpointError', 'load_world_model', 'read_spec', 'save_world_model', 'spec_of']
 
 SPEC_KEY = 'jepa_wm_spec'
 SAFETENSORS = '.safetensors'
@@ -39,24 +49,26 @@ def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None
                      mode: str = 'exact') -> WorldModel:
     """A frozen world model in evaluation mode.
 
-    name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, or a
-    folder with config.json, checkpoint.pth.tar and the encoder's file in the published layout.
+    name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, a
+    published .pth.tar file under its own name (with its encoder's file beside it or in the
+    weights folder), or a folder with config.json, checkpoint.pth.tar and the encoder's file.
     Its picture decoder is loaded when the file is in the weights folder. Raises CheckpointError
     with one line that says what is wrong and what to do.
     """
     path = Path(name_or_path).expanduser()
+    folder = Path(weights_dir) if weights_dir else weights_directory()
     if path.suffix == SAFETENSORS:
         model = _load_own(path, mode)
     elif path.is_dir():
         model = load_folder(path, mode)
+    elif path.name != str(name_or_path) or path.is_file():
+        model = load_entry(find_file(existing_file(path)), path, folder, mode)
     else:
         entry = find(str(name_or_path))
-        folder = Path(weights_dir) if weights_dir else weights_directory()
-        if entry.weights.file.endswith(SAFETENSORS):
-            model = _load_own(entry.weights.present_file(folder), mode)
-        else:
-            model = load_entry(entry, folder, mode)
-    model.decoder = _present_decoder(model, Path(weights_dir) if weights_dir else None)
+        weights = entry.weights.present_file(folder)
+        own = weights.suffix == SAFETENSORS
+        model = _load_own(weights, mode) if own else load_entry(entry, weights, folder, mode)
+    model.decoder = _present_decoder(model, folder)
     return model.to(device=device, dtype=dtype).freeze()
 
 
@@ -87,6 +99,19 @@ def read_spec(metadata: Mapping[str, str], source: str | Path) -> ModelSpec:
         raise CheckpointError(f'{source} has a damaged {SPEC_KEY}: {error}') from error
 
 
+def spec_of(name_or_path: str | Path) -> ModelSpec:
+    """What a model is made of, without reading its weights; the file is asked before the name."""
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return spec_from_official(read_json(path / 'config.json'), path.name)
+    if path.suffix != SAFETENSORS:
+        entry = find(str(name_or_path))
+        path = weights_directory() / entry.weights.file
+        if path.suffix != SAFETENSORS or not path.is_file():
+            return entry.spec
+    return read_spec(read_metadata(path), path)
+
+
 def _load_own(path: Path, mode: str) -> WorldModel:
     tensors, metadata = read_safetensors(path)
     check_sha256(path)
@@ -95,12 +120,12 @@ def _load_own(path: Path, mode: str) -> WorldModel:
     return model
 
 
-def _present_decoder(model: WorldModel, folder: Path | None) -> ImageHead | None:
+def _present_decoder(model: WorldModel, folder: Path) -> ImageHead | None:
     """The published picture decoder of a model, when its file is there."""
     entry = ENTRIES.get(model.spec.name)
     if entry is None or not entry.decoder:
         return None
-    path = (folder or weights_directory()) / DECODERS[entry.decoder].file
+    path = folder / DECODERS[entry.decoder].file
     if not path.is_file():
         return None
     check_sha256(path, DECODERS[entry.decoder].sha256)

@@ -38,12 +38,13 @@ IGNORED = {'dino_wm': re.compile(r'^transformer\.layers\.\d+\.0\.bias$'),
            'vjepa2_ac': re.compile(r'^extrinsics_encoder\.(weight|bias)$')}
 
 
-def load_entry(entry: Entry, folder: Path, mode: str = 'exact') -> WorldModel:
-    """A published model from its files in `folder`."""
-    for file in entry.files:
-        check_sha256(file.present_file(folder), file.sha256)
-    return load_official(entry.spec, entry.weights.present_file(folder),
-                         entry.encoder.present_file(folder), mode)
+def load_entry(entry: Entry, weights: Path, folder: Path, mode: str = 'exact') -> WorldModel:
+    """A published model from its file; the encoder's is beside it or in `folder`."""
+    check_sha256(existing_file(weights), entry.weights.sha256)
+    beside = weights.parent / entry.encoder.file
+    encoder = beside if beside.is_file() else entry.encoder.present_file(folder)
+    check_sha256(encoder, entry.encoder.sha256)
+    return load_official(entry.spec, weights, encoder, mode)
 
 
 def load_folder(folder: Path, mode: str = 'exact') -> WorldModel:

@@ -27,12 +27,13 @@ class Predictor(nn.Module):
         spec = model.predictor
         self.spec, self.grid = spec, model.grid
         width, token_width = spec.width, spec.token_width
-        embed_action = {'adaln': token_width, 'sequence': width, 'feature': spec.action_features}
+        action_width = spec.action_features or token_width
         self.predictor_embed = nn.Linear(model.encoder.width, width) if spec.project else None
-        self.action_encoder = nn.Linear(model.action_dim, embed_action[spec.conditioning])
+        self.action_encoder = nn.Linear(model.action_dim, action_width)
         self.proprio_encoder = None
         if spec.proprio != 'none':
-            self.proprio_encoder = nn.Linear(model.proprio_dim, spec.proprio_features or width)
+            self.proprio_encoder = nn.Linear(
+                model.proprio_dim, spec.proprio_features or token_width)
         self.pos_embedding = None
         if spec.position == 'learned':
             tokens = spec.max_frames * self.grid ** 2

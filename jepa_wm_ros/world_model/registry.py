@@ -204,6 +204,16 @@ def find(name: str) -> Entry:
                           '`ros2 run jepa_wm_ros model list` shows all')
 
 
+def find_file(path: Path) -> Entry:
+    """The entry a published file belongs to, by its name."""
+    for entry in ENTRIES.values():
+        if entry.weights.file == path.name:
+            return entry
+    raise CheckpointError(f'{path} has no published file name, so its architecture is unknown; '
+                          'rename it as `ros2 run jepa_wm_ros model list` shows, or give a folder '
+                          'with its config.json')
+
+
 def weights_directory() -> Path:
     """$JEPA_WM_WEIGHTS, else the package's weights/ (installed or in the checkout)."""
     if value := os.environ.get(WEIGHTS_VARIABLE):

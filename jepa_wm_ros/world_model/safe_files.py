@@ -11,7 +11,7 @@ import hashlib
 import json
 import pickle
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -54,10 +54,20 @@ def read_torch_file(path: Path | str) -> dict:
 
 def read_safetensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file."""
+    return _open_safetensors(path, lambda file: (
+        {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}))
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """Metadata of a safetensors file alone."""
+    return _open_safetensors(path, lambda file: file.metadata() or {})
+
+
+def _open_safetensors(path: Path | str, read: Callable):
     path = existing_file(path)
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+            return read(file)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f'{path} is damaged or not a safetensors file '
                               f'({_first_line(error)})') from error
