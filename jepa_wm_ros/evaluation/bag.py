@@ -21,7 +21,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
 from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.mcap_mend import MendedMcap, scan
+from jepa_wm_ros.evaluation.mcap_mend import MendedMcap, is_chunked
 from jepa_wm_ros.evaluation.sqlite_mend import TruncatedSqlite, decompressed, zstd
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
@@ -189,7 +189,7 @@ def _storage_files(directory: Path) -> list[Path]:
 
 def _chunked(files: list[Path]) -> bool:
     """Whether seeking by time is cheap: always in SQLite, in MCAP when it is chunked."""
-    return all(file.suffix != '.mcap' or not scan(file).loose_messages for file in files)
+    return all(file.suffix != '.mcap' or is_chunked(file) for file in files)
 
 
 def _open_files(files: list[Path], path: Path, findings: Findings) -> list[_Source]:

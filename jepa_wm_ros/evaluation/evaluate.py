@@ -22,7 +22,7 @@ from jepa_wm_ros.evaluation.recording import ClipSettings, Recording, read_recor
 from jepa_wm_ros.evaluation.report import write_report
 from jepa_wm_ros.evaluation.rows import Row, RowWriter, merge_rows, write_rows
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, Shard, bag_label, blocks, run
-from jepa_wm_ros.evaluation.summary import Summary, summarize, table
+from jepa_wm_ros.evaluation.summary import Summary, short, summarize, table
 from jepa_wm_ros.evaluation.topics import TopicSpec
 from jepa_wm_ros.evaluation.trial import PlannerChoice
 from jepa_wm_ros.world_model import load_world_model
@@ -55,18 +55,19 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
     models = tuple(dict.fromkeys(options.models or ['jepa_wm_cell']))
     planners = tuple(dict.fromkeys(options.planners or ['paper']))
     horizon = options.horizon or PlannerChoice.load(planners[0], None).profile.settings.horizon
-    for name in planners:
-        PlannerChoice.load(name, horizon)
+    lines = [f'{short(name)} stops each plan after {seconds:g} s: its numbers depend on the speed '
+             'of this machine' for name in planners
+             if (seconds := PlannerChoice.load(name, horizon).profile.budget_seconds)]
     device = options.device
     if device == 'cuda' and 'LOCAL_RANK' in os.environ:
         device = f'cuda:{os.environ["LOCAL_RANK"]}'
-    rates, lines = set(), []
+    rates = set()
     for name in models:
         model = load_world_model(name, weights_dir=options.weights_dir)
         rates.add(model.spec.fps)
         _, reason = find_perceptual(model)
         if reason:
-            lines.append(f'LPIPS is not computed for {name}: {reason}')
+            lines.append(f'LPIPS is not computed for {short(name)}: {reason}')
     if options.rate is None and (len(rates) > 1 or not all(rates)):
         raise BagError(f'the models step at {sorted(rates)} Hz; choose one with --rate')
     settings = ClipSettings(options.rate or rates.pop(), horizon, options.stride or horizon,

@@ -16,7 +16,7 @@ from PIL import Image
 from jepa_wm_ros.actions import POSITION
 from jepa_wm_ros.evaluation.metrics import Interval
 from jepa_wm_ros.evaluation.rows import EXPERT, RANDOM, ZERO
-from jepa_wm_ros.evaluation.summary import Imagination, Result
+from jepa_wm_ros.evaluation.summary import Imagination, Result, short
 
 BASELINE_COLOURS = {EXPERT: '#2a7f3f', ZERO: '#8a8a8a', RANDOM: '#c9b26b'}
 COLOURS = ('#1f5fa8', '#c8502d', '#7a4fa3', '#118a8a', '#b03a6b', '#5c6b1f')
@@ -62,7 +62,7 @@ def cost_curves(results: list[Result], planners: Sequence[str]) -> str:
         axes = figure.subplots()
         for result in results:
             _draw(axes, range(len(result.costs)), result.costs,
-                  colour_of(result.planner, planners), result.planner)
+                  colour_of(result.planner, planners), short(result.planner))
         axes.set(xlabel='step of the rollout', ylabel='latent distance to the goal', ylim=(0, None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
@@ -106,7 +106,7 @@ def paths(clips: Sequence[tuple[str, np.ndarray, dict[str, np.ndarray]]],
             for planner, actions in plans.items():
                 steps = np.concatenate([np.zeros((1, 3)), actions[:, POSITION]])
                 x, y, z = ((start + np.cumsum(steps, axis=0)) * 100).T
-                axes.plot(x, y, z, marker='o', markersize=3, label=planner,
+                axes.plot(x, y, z, marker='o', markersize=3, label=short(planner),
                           color=colour_of(planner, planners))
             axes.scatter(*(start[:, None] * 100), color='black', s=18)
             axes.set(xlabel='x [cm]', ylabel='y [cm]', zlabel='z [cm]')
@@ -137,6 +137,7 @@ def error_strip(results: list[Result], errors: dict[tuple[str, str], np.ndarray]
             axes.plot([values.mean()] * 2, [y - 0.32, y + 0.32], color=colour, linewidth=2.5)
         axes.axvline(10.0, color='black', linewidth=0.8, linestyle=':')
         axes.text(10.0, len(shown) + 0.55, ' mean here scores 0', fontsize=8)
-        axes.set_yticks(range(len(shown), 0, -1), [f'{r.model}\n{r.planner}' for r in shown])
+        axes.set_yticks(range(len(shown), 0, -1),
+                        [f'{short(r.model)}\n{short(r.planner)}' for r in shown])
         axes.set(xlabel='position error of a clip [cm]', xlim=(0, None))
         return uri_of_figure(figure)

@@ -19,6 +19,7 @@ from jepa_wm_ros.evaluation.pictures import Gallery, square
 from jepa_wm_ros.evaluation.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label, load_trials
+from jepa_wm_ros.evaluation.summary import short
 from jepa_wm_ros.evaluation.trial import ClipTrial
 from jepa_wm_ros.world_model import Latents
 
@@ -94,11 +95,12 @@ class _Studio:
         self._gallery = None
         if trial.model.decoder is None:
             self._gallery = self._recorded(recording)
-            self.note = (f'{trial.name} has no picture decoder loaded: imagined pictures are the '
-                         'recorded frames nearest in latent space, out of '
+            self.note = (f'{short(trial.name)} has no picture decoder loaded: imagined pictures '
+                         'are the recorded frames nearest in latent space, out of '
                          f'{len(self._gallery.pictures)}')
         else:
-            self.note = f'{trial.name}: imagined pictures are decoded from the predicted latents'
+            self.note = (f'{short(trial.name)}: imagined pictures are decoded from the predicted '
+                         'latents')
 
     def _recorded(self, recording: Recording) -> Gallery:
         starts = [int(clip.frames[0]) for clip in recording.clips]
@@ -145,10 +147,10 @@ def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row,
     same = [r for r in rows if r.ok and (r.bag, r.clip, r.model) == (row.bag, row.clip, row.model)]
     for planner in dict.fromkeys(r.planner for r in same if r.planner in (EXPERT, row.planner)):
         actions = next(np.array(r.planned).reshape(-1, DIM) for r in same if r.planner == planner)
-        strips.append((f'imagined: {planner}', studio.strip(
+        strips.append((f'imagined: {short(planner)}', studio.strip(
             studio.trial.imagine(context, actions), frames[0])))
-    return Strip(f'{row.model} / {row.planner}: {name} clip ({row.bag} #{row.clip}, position error '
-                 f'{row.e_xyz * 100:.1f} cm)', strips)
+    return Strip(f'{short(row.model)} / {short(row.planner)}: {name} clip ({row.bag} #{row.clip}, '
+                 f'position error {row.e_xyz * 100:.1f} cm)', strips)
 
 
 def _counterfactual(studio: _Studio, recording: Recording, row: Row) -> Strip:
@@ -157,4 +159,4 @@ def _counterfactual(studio: _Studio, recording: Recording, row: Row) -> Strip:
     strips = [(caption, studio.strip(
         studio.trial.imagine(context, counterfactual_actions(stroke)), frames[0]))
         for caption, stroke in (('open and up', -STROKE), ('close and up', STROKE))]
-    return Strip(f'{row.model}: {row.bag} #{row.clip}', strips)
+    return Strip(f'{short(row.model)}: {row.bag} #{row.clip}', strips)

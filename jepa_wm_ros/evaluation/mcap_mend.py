@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -44,31 +45,58 @@ class Layout:
     loose_messages: int
 
 
+def _records(file: BinaryIO, path: Path) -> Generator[tuple[int, int, int], None, int | None]:
+    """(opcode, offset, length) of each whole top-level record up to the end of data or the cut.
+
+    The file stands at the record's content when it is given. Returns the opcode of the record
+    that the cut goes through, None where there is none.
+    """
+    size = path.stat().st_size
+    if file.read(len(MAGIC)) != MAGIC:
+        raise BagError(f'{path}: not an MCAP file (its first bytes are not the MCAP magic)')
+    offset = file.tell()
+    while len(head := file.read(9)) == 9:
+        opcode, length = struct.unpack('<BQ', head)
+        if opcode in (_DATA_END, _FOOTER) or offset + 9 + length > size:
+            return opcode
+        yield opcode, offset, 9 + length
+        offset = file.seek(offset + 9 + length)
+    return head[0] if head else None
+
+
+def is_chunked(path: Path) -> bool:
+    """Whether messages lie in chunks, so that a stretch of time is found without reading all."""
+    with path.open('rb') as file:
+        for opcode, _, _ in _records(file, path):
+            if opcode in (_MESSAGE, _CHUNK):
+                return opcode == _CHUNK
+    return True
+
+
 def scan(path: Path) -> Layout:
     """Walk the top-level records up to the end of data or the cut, without reading payloads."""
-    size = path.stat().st_size
     chunks: list[_Chunk] = []
-    loose = 0
+    loose, end, broken = 0, len(MAGIC), None
     with path.open('rb') as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise BagError(f'{path}: not an MCAP file (its first bytes are not the MCAP magic)')
-        end = file.tell()
-        while len(head := file.read(9)) == 9:
-            opcode, length = struct.unpack('<BQ', head)
-            if opcode in (_DATA_END, _FOOTER) or end + 9 + length > size:
+        records = _records(file, path)
+        while True:
+            try:
+                opcode, offset, length = next(records)
+            except StopIteration as stop:
+                broken = stop.value
                 break
+            end = offset + length
             if opcode == _CHUNK:
-                chunks.append(_read_chunk(file, end, 9 + length))
+                chunks.append(_read_chunk(file, offset, length))
             elif opcode == _MESSAGE_INDEX and chunks:
                 (channel,) = struct.unpack('<H', file.read(2))
-                chunks[-1].indexes[channel] = end
-                chunks[-1].index_length += 9 + length
+                chunks[-1].indexes[channel] = offset
+                chunks[-1].index_length += length
             elif opcode == _MESSAGE:
                 loose += 1
-            end = file.seek(end + 9 + length)
     last = chunks[-1] if chunks else None
     if last and end == last.offset + last.length + last.index_length and (
-            not head or head[0] == _MESSAGE_INDEX):
+            broken in (None, _MESSAGE_INDEX)):
         # The cut may have taken some of the last chunk's index records, and rosbags trusts them
         # to say which channels the chunk holds: leave that chunk out.
         end = chunks.pop().offset

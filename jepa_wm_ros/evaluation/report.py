@@ -17,7 +17,7 @@ from jepa_wm_ros.evaluation.recording import Recording
 from jepa_wm_ros.evaluation.report_page import PAGE
 from jepa_wm_ros.evaluation.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label
-from jepa_wm_ros.evaluation.summary import Summary
+from jepa_wm_ros.evaluation.summary import Summary, short
 
 
 def write_report(path: Path, plan: EvaluationPlan, summary: Summary, rows: Sequence[Row],
@@ -25,6 +25,7 @@ def write_report(path: Path, plan: EvaluationPlan, summary: Summary, rows: Seque
     """Write the page. `lines` are remarks: what was not computed and why."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters['interval'] = _interval
+    environment.filters['short'] = short
     environment.filters['picture'] = figures.uri_of_picture
     page = environment.from_string(PAGE).render(
         plan=plan, summary=summary, illustrations=illustrations, lines=lines,

@@ -7,7 +7,7 @@ PAGE = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Offline evaluation: {{ plan.models | join(', ') }}</title>
+<title>Offline evaluation: {{ plan.models | map('short') | join(', ') }}</title>
 <style>
   body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
          max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
@@ -28,7 +28,8 @@ PAGE = """\
 </head>
 <body>
 <h1>Offline evaluation</h1>
-<p class="note">{{ plan.models | join(', ') }} with {{ plan.planners | join(', ') }} on
+<p class="note">{{ plan.models | map('short') | join(', ') }} with
+{{ plan.planners | map('short') | join(', ') }} on
 {{ bags | map(attribute='name') | join(', ') }}; goal {{ plan.horizon }} steps ahead;
 seeds {{ plan.seeds | join(', ') }}. Brackets are 95 % bootstrap intervals over clips.</p>
 
@@ -40,7 +41,7 @@ ceiling; zero stands still; random draws within the planner's bounds.</p>
 <tr><th>model<th>planner<th>clips<th>Action Score<th>xyz error [cm]<th>orientation [rad]
 <th>closure<th>cost<th>s / plan<th>evaluations<th>score of each seed</tr>
 {% for r in summary.results %}
-<tr{% if r.baseline %} class="baseline"{% endif %}><td>{{ r.model }}<td>{{ r.planner }}
+<tr{% if r.baseline %} class="baseline"{% endif %}><td>{{ r.model | short }}<td>{{ r.planner | short }}
 <td>{{ r.clips }}<td><b>{{ r.score | interval(1) }}</b><td>{{ r.e_xyz | interval(2, 100) }}
 <td>{{ r.e_orientation | interval(3) }}<td>{{ r.e_closure | interval(2) }}
 <td>{{ r.cost | interval(4) }}
@@ -66,7 +67,7 @@ ceiling; zero stands still; random draws within the planner's bounds.</p>
 {% endif %}
 
 {% for m in models %}
-<h2>{{ m.name }}</h2>
+<h2>{{ m.name | short }}</h2>
 {% if m.costs %}
 <h3>Cost along the rollout</h3>
 <figure><img src="{{ m.costs }}" alt="Cost to the goal over the horizon"></figure>

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
@@ -167,8 +168,8 @@ def _compare(first: tuple[str, str], second: tuple[str, str],
     clips = [clip for clip in groups[first].by_clip if clip in groups[second].by_clip]
     a, b = (np.array([np.mean([r.e_xyz for r in groups[key].by_clip[clip]]) for clip in clips])
             for key in (first, second))
-    return Comparison(' / '.join(first), ' / '.join(second), len(clips),
-                      score_difference(a, b), mean_difference(a, b))
+    names = (' / '.join(short(name) for name in key) for key in (first, second))
+    return Comparison(*names, len(clips), score_difference(a, b), mean_difference(a, b))
 
 
 # --- the terminal ------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def table(summary: Summary) -> str:
     lines = [('model', 'planner', 'Action Score', 'xyz error [cm]', 'orientation [rad]', 'closure',
               'cost', 's/plan', 'evaluations')]
     for r in summary.results:
-        lines.append((r.model, r.planner, _text(r.score, 1), _text(r.e_xyz, 2, 100),
+        lines.append((short(r.model), short(r.planner), _text(r.score, 1), _text(r.e_xyz, 2, 100),
                       _text(r.e_orientation, 3), _text(r.e_closure, 2), _text(r.cost, 4),
                       '-' if r.baseline else f'{r.seconds:.2f}',
                       '-' if r.baseline else f'{r.evaluations:.0f}'))
@@ -189,6 +190,11 @@ def table(summary: Summary) -> str:
                   for c in summary.comparisons]
         text += '\n\n' + _aligned(lines)
     return text
+
+
+def short(name: str) -> str:
+    """A model or planner as tables show it: of a file, its name without folder and ending."""
+    return Path(name).stem if '/' in name else name
 
 
 def _text(interval: Interval, digits: int, scale: float = 1.0) -> str:
