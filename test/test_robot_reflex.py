@@ -39,7 +39,7 @@ def test_a_collision_is_a_fault_until_it_is_recovered(new_arm_address):
         assert '[cartesian_reflex]' in str(ended[0])
         assert arm._next_state().errors == ('cartesian_reflex',)
         assert arm.state().mode is ArmMode.FAULT and arm.fault is ended[0]
-        with pytest.raises(ArmError, match='stopped itself'):
+        with pytest.raises(ArmError, match='is stopped'):
             arm.home()
         assert arm.recover() is True
         state = arm.state()
@@ -55,7 +55,25 @@ def test_a_collision_at_rest_is_a_fault_too(new_arm_address):
         arm.connect()
         collide()
         assert arm._next_state().mode is ArmMode.FAULT
-        with pytest.raises(ArmError, match=r'in a fault \[cartesian_reflex\]'):
+        with pytest.raises(ArmError, match=r'is stopped \[cartesian_reflex\]'):
+            arm.home()
+        assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
+        arm.close()
+
+
+def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
+    with reflex_arm(address := new_arm_address()) as send:
+        arm = FrankaArm(address)
+        arm.connect()
+        send('press')
+        assert arm._next_state().mode is ArmMode.FAULT
+        with pytest.raises(ArmError, match=r'\[UserStopped\]'):
+            arm.home()
+        with pytest.raises(ArmError, match='release the user stop'):
+            arm.recover()
+        send('release')
+        assert arm._next_state().mode is ArmMode.FAULT  # nothing moves by itself after a release
+        with pytest.raises(ArmError, match='recover'):
             arm.home()
         assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
         arm.close()

@@ -32,7 +32,7 @@ class ArmState:
     dq: np.ndarray           # (7,) measured joint speeds [rad/s]
     pose: Pose               # measured hand TCP
     commanded: Pose          # last commanded hand TCP (as measured, in a raw reading)
-    errors: tuple[str, ...]  # names of the active error flags
+    errors: tuple[str, ...]  # names of the active error flags, or of a mode without motion
     success_rate: float      # control commands that arrived in time, 0 .. 1
 
 
@@ -45,11 +45,16 @@ def interpret(reading, measured: Pose) -> ArmState:
     (`reading.O_T_EE` is measured on a real arm but the desired pose on the simulated one, so the
     pose comes from the model and the measured joints on both.)
     """
+    mode_name = reading.robot_mode.name
+    mode = MODES.get(mode_name, ArmMode.FAULT)
+    errors = _flags(reading.current_errors)
+    if mode is ArmMode.FAULT and not errors:
+        errors = (mode_name,)  # such as UserStopped: the arm raises no flag then
     return ArmState(
         stamp=time.monotonic(), robot_time=reading.time.to_msec() / 1000.0,
-        mode=MODES.get(reading.robot_mode.name, ArmMode.FAULT),
+        mode=mode,
         q=np.array(reading.q).ravel(), dq=np.array(reading.dq).ravel(),
-        pose=measured, commanded=measured, errors=_flags(reading.current_errors),
+        pose=measured, commanded=measured, errors=errors,
         success_rate=float(reading.control_command_success_rate))
 
 

@@ -21,7 +21,6 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit, waypoints
 
 BUSY = 'arm is moving: wait until it rests or call ~/stop'
-LOST = (ArmMode.DISCONNECTED, ArmMode.FAULT)
 
 
 class Outcome(enum.Enum):
@@ -59,12 +58,9 @@ class ArmDriver:
 
     def trouble(self, max_state_age: float) -> str:
         """What is wrong with the arm; empty when nothing is."""
-        state = self.arm.state()
-        if state.mode in LOST:
-            return str(self.arm.fault or (
-                f'arm at {self.arm.address} is in a fault [{", ".join(state.errors)}]: clear it '
-                'and call ~/recover'))
-        age = time.monotonic() - state.stamp
+        if self.arm.fault is not None:
+            return str(self.arm.fault)
+        age = time.monotonic() - self.arm.state().stamp
         return f'arm state is {age:.2f} s old: is the arm starved?' if age > max_state_age else ''
 
     def unfit(self, max_state_age: float) -> str:

@@ -39,7 +39,7 @@ class ArmError(JepaWmError):
         self.kind = kind
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: object) -> str:
     """The text of an error without line breaks."""
     return ' '.join(str(error).split()) or type(error).__name__
 
@@ -67,7 +67,7 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
     if isinstance(error, franky.ControlException):
         raised = f' [{", ".join(flags)}]' if flags else ''
         return ArmError(ErrorKind.REFLEX, (
-            f'{arm} stopped itself{raised} ({text}): clear what it met, then call ~/recover'))
+            f'{arm} is stopped{raised} ({text}): clear the cause, then call ~/recover'))
     if isinstance(error, franky.Exception):
         return ArmError(ErrorKind.COMMAND, (
             f'{arm} refused the command ({text}): check its mode and the lights at its base'))

@@ -30,6 +30,7 @@ REST_SECONDS = 0.03      # moment, since a simulated wrist chatters in its measu
 SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
 SETTLE_WALL_SECONDS = 2.0
 MOTION_SECONDS = 60.0
+RECOVER_SECONDS = 2.0
 POLL_SECONDS = 0.01
 READ_FAILURES = 3        # failed readings in a row that count as a lost connection
 GUIDED_DISTANCE = 0.005  # a resting arm further than this from its last command was moved by hand
@@ -120,7 +121,6 @@ class FrankaArm:
 
         After a broken connection everything is rebuilt. Raises ArmError when that fails.
         """
-        import franky
         if self._robot is None or self._lost:
             self._closing.set()
             if self._reader is not None:
@@ -128,20 +128,32 @@ class FrankaArm:
             self._robot = None
             self.connect()
             return True
-        state = self.state()
-        if self._fault is None and state.mode is not ArmMode.FAULT and not state.errors:
-            return False
-        try:
-            cleared = self._robot.recover_from_errors()
-        except (franky.Exception, RuntimeError) as error:
-            raise self._take(error) from error
-        if not cleared:
-            raise ArmError(ErrorKind.REFLEX, (
-                f'arm at {self.address} cannot recover by itself: release the user stop, check '
-                'Desk and call ~/recover again'))
-        self._fault = None
         self._next_state()
+        if self._fault is None:
+            return False
+        if not self._reads_healthy():
+            self._clear_errors()
+        with self._fresh:
+            self._fault = None
         return True
+
+    def _clear_errors(self) -> None:
+        import franky
+        try:
+            self._robot.recover_from_errors()  # what it returns may be of before the recovery
+        except (franky.Exception, RuntimeError) as error:
+            raise self._stuck(error) from error
+        with self._fresh:
+            if not self._fresh.wait_for(self._reads_healthy, RECOVER_SECONDS):
+                raise self._stuck(', '.join(self._state.errors))
+
+    def _stuck(self, why: object) -> ArmError:
+        return ArmError(ErrorKind.REFLEX, (
+            f'arm at {self.address} cannot recover by itself ({one_line(why)}): release the user '
+            'stop, check Desk and call ~/recover again'))
+
+    def _reads_healthy(self) -> bool:
+        return self._state.mode is not ArmMode.FAULT and not self._state.errors
 
     # -- state --------------------------------------------------------------------------------
 
@@ -186,6 +198,10 @@ class FrankaArm:
         if told is None or (rests and (told.distance(state.pose) > GUIDED_DISTANCE
                                        or told.angle(state.pose) > GUIDED_ANGLE)):
             self._commanded = state.pose
+        if state.mode is ArmMode.FAULT and self._fault is None:
+            self._fault = ArmError(ErrorKind.REFLEX, (
+                f'arm at {self.address} is stopped [{", ".join(state.errors)}]: clear the cause, '
+                'then call ~/recover'))
         self._state = state
         self._fresh.notify_all()
 
@@ -250,11 +266,7 @@ class FrankaArm:
     def _check_fit(self) -> None:
         if self._fault is not None:
             raise self._fault
-        state = self.state()
-        if state.mode is ArmMode.FAULT:
-            raise ArmError(ErrorKind.REFLEX, (
-                f'arm at {self.address} is in a fault [{", ".join(state.errors)}]: clear it and '
-                'call ~/recover'))
+        self.state()
 
     def _proximity(self, target: Pose) -> float:
         """Part of the dynamics factor for a step to `target`; WorkspaceError when none is left."""
