@@ -23,6 +23,7 @@ from jepa_wm_ros.world_model.safe_files import read_json
 from jepa_wm_ros.world_model.training_loss import LossSettings, frame_loss, training_loss
 
 COSTS = {'L2': 'L2', 'L1': 'L1', 'cos': 'cosine'}
+LOSS_TERMS = {'l1': 'l1', 'l2': 'l2', 'cosine': 'cos', 'smooth_l1': 'smooth_l1'}
 FORWARD = re.compile(r'fwd_T(\d+)_pred_(visual|proprio)$')
 UNROLL = re.compile(r'unroll_T(\d+)_ctxt(\d+)_(visual|proprio)$')
 COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
@@ -31,8 +32,8 @@ COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
 class Golden:
     """The recorded inputs in one precision, and what the model makes of them."""
 
-    def __init__(self, model: WorldModel, inputs: Mapping, config: Mapping[str, Any]) -> None:
-        self.model, self.inputs, self.config = model, inputs, config
+    def __init__(self, model: WorldModel, inputs: Mapping, cost_rollout: tuple[int, int]) -> None:
+        self.model, self.inputs, self.cost_rollout = model, inputs, cost_rollout
 
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(self.inputs[name]).to(self.model.dtype)
@@ -74,8 +75,7 @@ class Golden:
             return getattr(self.unroll(int(match[1]), int(match[2])), match[3])
         if match := COST.match(name):
             objective = Objective(COSTS[match[1]], match[2] == '1', float(match[3]))
-            rollout = self.unroll(self.config['planner']['horizon'],
-                                  self.model.spec.context_window)
+            rollout = self.unroll(*self.cost_rollout)
             measure = distance_curve if match[4] else distance
             return measure(rollout, self.goal, objective)
         return self._compute_encoding(name)
@@ -112,6 +112,7 @@ def model_rows(folder: Path) -> Iterator[Row]:
     config = read_json(folder / 'config.json')
     model = load_world_model(folder)
     inputs, outputs = np.load(folder / 'inputs.npz'), np.load(folder / 'outputs.npz')
+    cost_rollout = _cost_rollout(outputs, config, model)
     for name in outputs:
         if '_f64' in name:
             continue
@@ -119,7 +120,7 @@ def model_rows(folder: Path) -> Iterator[Row]:
         errors = []
         for dtype in (torch.float32, torch.float64):
             with torch.no_grad():
-                value = Golden(model.to(dtype), inputs, config).compute(name).numpy()
+                value = Golden(model.to(dtype), inputs, cost_rollout).compute(name).numpy()
             double = want64 is not None and dtype == torch.float64
             errors.append(relative_error(value, want64 if double else outputs[name]))
         yield Row(folder.name, name, *errors, exact=want64 is not None)
@@ -127,6 +128,15 @@ def model_rows(folder: Path) -> Iterator[Row]:
     if (folder / 'train_loss.npz').is_file():
         yield from _loss_rows(folder, config, model, inputs)
     yield from planning_rows(folder, config, model, inputs)
+
+
+def _cost_rollout(outputs: Mapping, config: Mapping, model: WorldModel) -> tuple[int, int]:
+    """(steps, window) of the recorded rollout the costs are of: as long as their curves."""
+    curves = [len(outputs[name]) - 1 for name in outputs if name.endswith('_keepdims')]
+    steps = curves[0] if curves else config['planner']['horizon']
+    windows = [int(m[2]) for m in map(UNROLL.match, outputs) if m and int(m[1]) == steps]
+    usual = model.spec.context_window
+    return steps, usual if usual in windows or not windows else windows[0]
 
 
 def _double_names(name: str) -> tuple[str, ...]:
@@ -138,12 +148,13 @@ def _loss_rows(folder: Path, config: Mapping, model: WorldModel, inputs: Mapping
     golden, train = np.load(folder / 'train_loss.npz'), config['train']
     weights = train['loss']
     settings = LossSettings(
-        weights['l1_loss_weight'], weights['l2_loss_weight'], train['rollout_steps'],
-        train['ctxt_window_train_rollout'], train['rollout_stop_gradient'],
-        weights.get('proprio_loss', True))
+        **{name: weights[f'{key}_loss_weight'] for name, key in LOSS_TERMS.items()},
+        rollout_steps=train['rollout_steps'], window=train['ctxt_window_train_rollout'],
+        stop_gradient=train['rollout_stop_gradient'],
+        proprio=weights.get('proprio_loss', True))
     runs = []
     for dtype in (torch.float32, torch.float64):
-        runs.append(_losses(Golden(model.to(dtype), inputs, config), settings))
+        runs.append(_losses(Golden(model.to(dtype), inputs, (0, 0)), settings))
     model.to(torch.float32)
     for name in golden:
         if name in runs[0]:
@@ -166,9 +177,10 @@ def _losses(golden: Golden, settings: LossSettings) -> dict[str, Any]:
     model.predictor.requires_grad_(False)
     predicted = model.predict(frames, actions)
     visual = [Latents(predicted.visual[:, :-1]), Latents(frames.visual[:, 1:])]
-    terms = {'tf_loss': loss.teacher_forcing, 'total_loss': loss.total,
-             'tf_visual_l1': frame_loss(*visual, LossSettings(l1=1, l2=0)),
-             'tf_visual_l2': frame_loss(*visual, LossSettings())}
+    terms = {'tf_loss': loss.teacher_forcing, 'total_loss': loss.total}
+    for name, key in LOSS_TERMS.items():
+        alone = LossSettings(**{**dict.fromkeys(LOSS_TERMS, 0.0), name: 1.0})
+        terms[f'tf_visual_{key}'] = frame_loss(*visual, alone)
     if predicted.proprio is not None and model.spec.predictor.proprio == 'feature':
         proprio = [Latents(predicted.proprio[:, :-1]), Latents(frames.proprio[:, 1:])]
         terms['tf_proprio_l2'] = frame_loss(*proprio, LossSettings())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_wm_ros.world_model.latents import Latents, cat_time
@@ -18,7 +19,8 @@ from jepa_wm_ros.world_model.model import WorldModel
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """l1, l2: weights of the absolute and squared error of a token.
+    """l1, l2, cosine, smooth_l1: weights of a token's absolute error, squared error, negated
+    cosine similarity and smooth absolute error.
 
     rollout_steps: k, frames imagined from the model's own output (1: teacher forcing only).
     window: W, frames the rollout shows the predictor. stop_gradient: the rollout's context is
@@ -27,6 +29,8 @@ class LossSettings:
 
     l1: float = 0.0
     l2: float = 1.0
+    cosine: float = 0.0
+    smooth_l1: float = 0.0
     rollout_steps: int = 2
     window: int = 3
     stop_gradient: bool = True
@@ -58,11 +62,11 @@ def training_loss(model: WorldModel, latents: Latents, actions: Tensor, settings
 
 def frame_loss(predicted: Latents, target: Latents, settings: LossSettings) -> Tensor:
     """Mean over batch, frames and tokens of the token errors, proprio features included."""
-    loss = _error(predicted.visual - target.visual, settings).mean()
+    loss = _error(predicted.visual, target.visual, settings).mean()
     features = predicted.proprio is not None and target.proprio is not None and \
         predicted.proprio.shape == target.proprio.shape
     if settings.proprio and features:
-        loss = loss + _error(predicted.proprio - target.proprio, settings).mean()
+        loss = loss + _error(predicted.proprio, target.proprio, settings).mean()
     return loss
 
 
@@ -90,11 +94,13 @@ def _as_context(model: WorldModel, predicted: Latents, truth: Latents) -> Latent
     return predicted
 
 
-def _error(difference: Tensor, settings: LossSettings) -> Tensor:
+def _error(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
     """Weighted error of each token: mean over its features."""
-    error = torch.zeros((), dtype=difference.dtype, device=difference.device)
-    if settings.l1:
-        error = error + settings.l1 * difference.abs().mean(dim=-1)
-    if settings.l2:
-        error = error + settings.l2 * difference.square().mean(dim=-1)
-    return error
+    terms = (
+        (settings.l1, lambda: (predicted - target).abs().mean(dim=-1)),
+        (settings.l2, lambda: (predicted - target).square().mean(dim=-1)),
+        (settings.cosine, lambda: -F.cosine_similarity(predicted, target, dim=-1)),
+        (settings.smooth_l1,
+         lambda: F.smooth_l1_loss(predicted, target, reduction='none').mean(dim=-1)))
+    zero = torch.zeros((), dtype=predicted.dtype, device=predicted.device)
+    return sum((weight * term() for weight, term in terms if weight), zero)
