@@ -83,9 +83,10 @@ def train(options: argparse.Namespace) -> dict:
         model = _train_encoder(options, settings, recording, val, work, metrics)
     if options.stage != 'encoder':
         model = _train_predictor(model, options, settings, recording, val, work, metrics)
+    model.half().float()  # what is measured below is what half the file size holds
     _measure(model, recording, val, metrics)
     model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
-    save_world_model(model, options.out, {'training': json.dumps(metrics['run'])})
+    save_world_model(model.half(), options.out, {'training': json.dumps(metrics['run'])})
     (work / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], work / 'losses.png')
     return metrics
