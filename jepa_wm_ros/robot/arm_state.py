@@ -11,6 +11,9 @@ import numpy as np
 
 from jepa_wm_ros.robot.pose import Pose
 
+STILL = 0.02         # slower joints count as standing still [rad/s] ...
+REST_SECONDS = 0.03  # ... over at least this time on the arm's clock
+
 
 class ArmMode(enum.Enum):
     """What the arm is doing."""
@@ -34,6 +37,26 @@ class ArmState:
     commanded: Pose          # last commanded hand TCP (as measured, in a raw reading)
     errors: tuple[str, ...]  # names of the active error flags, or of a mode without motion
     success_rate: float      # control commands that arrived in time, 0 .. 1
+
+
+class Rest:
+    """Judges from positions whether an arm stands still.
+
+    Not from measured speeds: those of a simulated wrist chatter by 0.08 rad/s at rest.
+    """
+
+    def __init__(self) -> None:
+        self.resting = False
+        self._since: ArmState | None = None
+
+    def watch(self, state: ArmState) -> None:
+        """Take the next reading."""
+        elapsed = state.robot_time - self._since.robot_time if self._since else -1.0
+        if elapsed < 0.0:  # the first reading, or the arm's clock began anew
+            self.resting, self._since = False, state
+        elif elapsed >= REST_SECONDS:
+            travelled = np.abs(state.q - self._since.q).max()
+            self.resting, self._since = bool(travelled < STILL * elapsed), state
 
 
 MODES = {'Idle': ArmMode.IDLE, 'Guiding': ArmMode.IDLE, 'Move': ArmMode.MOVING}  # else FAULT

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.robot.arm_state import ArmMode, ArmState, interpret, to_pose
+from jepa_wm_ros.robot.arm_state import ArmMode, ArmState, Rest, interpret, to_pose
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line, translate
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
@@ -25,8 +25,6 @@ from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_sca
 HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
 STOP_FACTOR = 0.5        # of the arm's full dynamics: a smooth stop within about two centimetres
 SLOWEST = 0.1            # of the dynamics factor, beside a singularity or joint limit
-STILL = 0.01             # slower joints count as standing still [rad/s]; from positions over a
-REST_SECONDS = 0.03      # moment, since a simulated wrist chatters in its measured speeds
 SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
 SETTLE_WALL_SECONDS = 2.0
 MOTION_SECONDS = 60.0
@@ -69,8 +67,8 @@ class FrankaArm:
         self._stop = threading.Event()
         self._fresh = threading.Condition()  # guards every field below
         self._state: ArmState | None = None
-        self._moving = self._resting = False
-        self._anchor: ArmState | None = None  # where the present rest began to be judged from
+        self._moving = False
+        self._rest = Rest()
         self._commanded: Pose | None = None
         self._fault: ArmError | None = None
 
@@ -188,13 +186,8 @@ class FrankaArm:
 
     def _keep(self, state: ArmState) -> None:
         """Take a new reading; called with `_fresh` held."""
-        elapsed = state.robot_time - self._anchor.robot_time if self._anchor else -1.0
-        if elapsed < 0.0:
-            self._anchor, self._resting = state, False
-        elif elapsed >= REST_SECONDS:
-            travelled = np.abs(state.q - self._anchor.q).max()
-            self._anchor, self._resting = state, bool(travelled < STILL * elapsed)
-        told, rests = self._commanded, self._resting and not self._moving
+        self._rest.watch(state)
+        told, rests = self._commanded, self._rest.resting and not self._moving
         if told is None or (rests and (told.distance(state.pose) > GUIDED_DISTANCE
                                        or told.angle(state.pose) > GUIDED_ANGLE)):
             self._commanded = state.pose
@@ -266,7 +259,8 @@ class FrankaArm:
     def _check_fit(self) -> None:
         if self._fault is not None:
             raise self._fault
-        self.state()
+        if self._robot is None:
+            raise ArmError(ErrorKind.NETWORK, f'arm at {self.address} is not connected')
 
     def _proximity(self, target: Pose) -> float:
         """Part of the dynamics factor for a step to `target`; WorkspaceError when none is left."""
@@ -332,10 +326,10 @@ class FrankaArm:
     def _settle(self) -> ArmState:
         """Wait until the measured joints rest: a position controller lags behind its command."""
         with self._fresh:
-            self._anchor, self._resting = None, False
+            self._rest = Rest()
         state = self._next_state()
         begun, wall = state.robot_time, time.monotonic() + SETTLE_WALL_SECONDS
-        while (not self._resting and state.robot_time < begun + SETTLE_SECONDS
+        while (not self._rest.resting and state.robot_time < begun + SETTLE_SECONDS
                and time.monotonic() < wall and self._fault is None):
             state = self._next_state()
         return state
