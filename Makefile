@@ -37,7 +37,7 @@ goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=..
 	@$(BIN)/python -m jepa_wm_ros.evaluation.goldens $(DIR)
 
 bench: setup      ## planners against each other
-	@$(BIN)/python -m jepa_wm_ros.planning.bench
+	@$(BIN)/python -m jepa_wm_ros.evaluation.bench
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -27,8 +27,9 @@ ROOMS = {
     'sim': (ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
             {'actions', 'robot', 'learning', 'world_model'}),
     'learning': (ARITHMETIC | FILES | REPORTS | {'torch'}, {'actions', 'world_model', 'planning'}),
+    # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch'},
-                   {'actions', 'world_model', 'planning', 'ros_image'}),
+                   {'actions', 'world_model', 'planning', 'sim', 'ros_image'}),
     'nodes': (ARITHMETIC | {'torch'},
               {'actions', 'world_model', 'planning', 'robot', 'sim', 'evaluation', 'ros_image',
                'bringup', 'processes'}),
