@@ -28,7 +28,7 @@ ROOMS = {
             {'actions', 'robot', 'learning', 'world_model'}),
     'learning': (ARITHMETIC | FILES | REPORTS | {'torch'}, {'actions', 'world_model', 'planning'}),
     # its closed-loop trials and sample bags are made in the simulated cell
-    'evaluation': (ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch'},
+    'evaluation': (ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
                    {'actions', 'world_model', 'planning', 'sim', 'ros_image'}),
     'nodes': (ARITHMETIC | {'torch'},
               {'actions', 'world_model', 'planning', 'robot', 'sim', 'evaluation', 'ros_image',
