@@ -179,6 +179,22 @@ def test_icem_scores_the_shifted_elites_of_the_previous_plan_first():
     assert torch.equal(seen[0][0], warm[0]) and torch.equal(seen[0][-4:], warm[1:])
 
 
+def test_icem_searches_a_step_that_was_not_planned_in_full():
+    seen = []
+
+    class Watching(Curved):
+        def __call__(self, actions):
+            seen.append(actions)
+            return super().__call__(actions)
+
+    warm = torch.full((3, 7), 0.01)
+    warm[2] = 0.0
+    make_planner('icem', {'iterations': 1, 'num_samples': 2000, 'var_scale': 0.1,
+                          'warm_scale': 0.2}).plan(Watching(horizon=3), warm_start=warm)
+    spread = (seen[0][1:] - warm).std(dim=(0, 2))
+    torch.testing.assert_close(spread, torch.tensor([0.02, 0.02, 0.1]), rtol=0.05, atol=0)
+
+
 # -- Nevergrad -------------------------------------------------------------------------------------
 
 def published_loop(cost, seed, iterations, samples, optimizer):

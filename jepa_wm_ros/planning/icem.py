@@ -32,8 +32,8 @@ class IcemSettings(EliteSettings):
 
     noise_beta: power spectrum f^-beta along the horizon (0: white); decay: factor by which the
     population shrinks per iteration (not below 2 x num_elites); keep_fraction: share of the
-    elites that stay in the pool; warm_scale: factor on var_scale when warm started; gripper:
-    separate treatment of the gripper dimension, off by default.
+    elites that stay in the pool; warm_scale: factor on var_scale at the steps a warm start has
+    planned; gripper: separate treatment of the gripper dimension, off by default.
     """
 
     iterations: int = 28
@@ -74,7 +74,10 @@ class Icem:
         """See protocol.Planner. White noise is drawn once per iteration, shape (H, S/2, A)."""
         s = self.settings
         search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
-        mean, std = search.start(), search.first_std() * (s.warm_scale if search.warm else 1.0)
+        mean, std = search.start(), search.first_std()
+        if search.warm:  # a step that stands still is not a planned one: it is searched in full
+            planned = mean.any(dim=1, keepdim=True)
+            std = torch.where(planned, s.warm_scale * std, std)
         kept = elites = mean.new_empty(0, *mean.shape)
         kept_costs = mean.new_empty(0)
         while search.proceed():

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seconds per sample and step of the published models' sizes in the modes plain, exact and fast.
+
+A sample-step is one candidate imagined one step further. The modes take turns, so that a busy
+machine slows all of them alike; ratios are medians over rounds of times from the same round.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, seconds
+from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, build
+from jepa_wm_ros.world_model.registry import find
+
+MODES = ('plain', 'exact', 'fast')
+HORIZON, PAPER_SAMPLES, PAPER_ITERATIONS = 3, 300, 15
+SIZES = {'jepa_wm_droid': 6, 'dino_wm_droid': 16, 'vjepa2_ac_droid': 4}  # candidates on a CPU
+ACTION_STD = 0.05
+
+
+@dataclass(slots=True)
+class Timed:
+    """One mode: its cost function, its times per round and its costs."""
+
+    score: Callable[[Tensor], Tensor]
+    times: list[float]
+    costs: Tensor | None = None
+
+
+def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: int,
+                  repeats: int) -> list[Figure]:
+    """Figures of the predictor of model `name`, random weights, on `device`."""
+    samples = samples or (PAPER_SAMPLES if device.type == 'cuda' else SIZES[name])
+    actions = ACTION_STD * torch.randn(samples, HORIZON, 7, device=device,
+                                       generator=torch.Generator(device).manual_seed(1))
+    timed = {mode: Timed(score, []) for mode, score in scorers(name, device).items()}
+    rounds = [(mode, turn) for turn in range(repeats + 1) for mode in MODES]
+    for mode, turn in tqdm(rounds, desc=f'{name}: modes', file=sys.stderr, leave=False):
+        one = timed[mode]
+        if turn == 0:  # compiles, converts weights, fills caches
+            one.score(actions[:2])
+            continue
+        took = seconds(lambda one=one: setattr(one, 'costs', one.score(actions)), device)
+        one.times.append(took / (samples * HORIZON))
+    context = f'{name} sizes, random weights, {device}, {samples} samples x H{HORIZON}'
+    return [*_speeds(name, timed, rates, actions, context), *_deviations(name, timed, context)]
+
+
+def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
+    """The same random model with its cost function in each mode, sharing one set of weights."""
+    spec = find(name).spec
+    encoder = EncoderSpec('patch', spec.encoder.width, patch_size=spec.encoder.patch_size)
+    spec = spec.replace(encoder=encoder)  # the real encoder runs once per plan, it is not timed
+    first = build(spec, device=device, seed=0).freeze()
+    generator = torch.Generator(device).manual_seed(2)
+    side, width = spec.grid, spec.encoder.width
+    context = Latents(torch.randn(1, 1, 1, side, side, width, device=device, generator=generator))
+    truth = ACTION_STD * torch.randn(HORIZON, 1, 7, device=device, generator=generator)
+    with torch.no_grad():
+        goal = first.unroll(context, first.normalize_actions(truth))[-1:]
+    result = {}
+    for mode in MODES:
+        model = build(spec, device='meta', mode=mode)
+        model.load_state_dict(first.state_dict(), assign=True)
+        result[mode] = model.freeze().scorer(context, goal, Objective())
+    return result
+
+
+def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Tensor,
+            context: str) -> list[Figure]:
+    figures = []
+    for mode, one in timed.items():
+        middle = statistics.median(one.times)
+        paper = middle * PAPER_SAMPLES * PAPER_ITERATIONS * HORIZON
+        figures += [
+            Figure(f'{name} {mode} per sample-step', middle * 1e3, 'ms', context),
+            Figure(f'{name} {mode} per paper plan', paper, 's',
+                   f'{context}; 15 x 300 x H3, extrapolated from sample-steps')]
+    for mode in MODES[1:]:
+        ratios = [a / b for a, b in zip(timed['plain'].times, timed[mode].times, strict=True)]
+        figures.append(Figure(f'{name} {mode} against plain', statistics.median(ratios), 'x',
+                              f'{context}; median of rounds'))
+    nominal = operations(timed['plain'].score, actions[:2])
+    kinds = {'plain': 'float32', 'exact': 'float32', 'fast': 'bfloat16'}
+    for mode, kind in kinds.items():
+        needed = operations(timed[mode].score, actions)
+        share = needed / statistics.median(timed[mode].times) / getattr(rates, kind)
+        figures.append(Figure(
+            f'{name} {mode} fraction of matrix rate', share, '',
+            f'{needed / 1e9:.1f} GFLOP done per sample-step of {nominal / 1e9:.1f} in plain mode, '
+            f'over the measured {kind} rate'))
+    return figures
+
+
+def operations(score: Callable[[Tensor], Tensor], actions: Tensor) -> float:
+    """Floating-point operations of matrix products and attention, per sample-step."""
+    with FlopCounterMode(display=False) as counter:
+        score(actions)
+    return counter.get_total_flops() / (actions.shape[0] * actions.shape[1])
+
+
+def _deviations(name: str, timed: dict[str, Timed], context: str) -> list[Figure]:
+    exact = timed['exact'].costs.double()
+    spread = float(exact.std())
+    figures = []
+    for mode in ('plain', 'fast'):
+        off = (timed[mode].costs.double() - exact).abs()
+        figures += [
+            Figure(f'{name} {mode} cost off exact', float((off / exact.abs()).max()), 'relative',
+                   f'{context}; largest'),
+            Figure(f'{name} {mode} cost off exact by spread', float(off.max()) / spread, '',
+                   f'{context}; over the standard deviation of the candidates\' costs')]
+    return figures

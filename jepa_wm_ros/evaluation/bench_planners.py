@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many evaluations and seconds each planner needs for the final cost of the paper's CEM.
+
+A problem is the second step of a closed loop: four steps from the goal a first plan was made, the
+model itself carried out its first action with the inaccuracy of an arm, and now, three steps from
+the goal, the planners go on: all from zero, iCEM also from its shifted first plan. (The horizon
+shrinks because for random weights an action of zero does not stand still.)
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from jepa_wm_ros.evaluation.bench_result import Figure, clock, seconds
+from jepa_wm_ros.planning import Budget, load_profile, make_planner
+from jepa_wm_ros.planning.mpc import candidates
+from jepa_wm_ros.world_model import (
+    CheckpointError,
+    EncoderSpec,
+    Latents,
+    Objective,
+    WorldModel,
+    build,
+    load_world_model,
+)
+from jepa_wm_ros.world_model.registry import find
+
+PAPER_EVALUATIONS = 15 * 300
+ARM_ERROR = (0.005,) * 3 + (0.01,) * 3 + (0.0,)  # m, rad, closure; standard deviations
+BOUNDS = {'horizon': 3, 'max_norms': [0.1, 0.75], 'max_norm_dims': [[0, 1, 2, 3, 4, 5], [6]]}
+LIMIT = {  # a planner that has not got there by then counts as not reached
+    'icem warm': ('icem', {'iterations': 90}),
+    'icem': ('icem', {'iterations': 90}),
+    'mppi': ('mppi', {}),
+    'nevergrad': ('nevergrad', {}),
+    'adam': ('adam', {'iterations': 250}),
+    'gd': ('gd', {'var_scale': 0.1}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A cost function, and what a first plan leaves to a warm start."""
+
+    cost: Any
+    warm_start: Tensor
+
+
+def golden_problems(count: int, device: torch.device) -> Iterator[Problem]:
+    """Problems of a model as small as the golden ones, random weights, reachable goals."""
+    spec = find('jepa_wm_droid').spec
+    spec = spec.replace(
+        name='golden size', img_size=32, encoder=EncoderSpec('patch', 48, patch_size=8),
+        predictor=replace(spec.predictor, width=64, depth=2, heads=4))
+    model = build(spec, device=device, seed=0).freeze()
+    for i in range(count):
+        generator = torch.Generator(device).manual_seed(i)
+        context = Latents(torch.randn(1, 1, 1, spec.grid, spec.grid, 48, device=device,
+                                      generator=generator))
+        truth = 0.07 * torch.randn(4, 1, 7, device=device, generator=generator)
+        with torch.no_grad():
+            goal = model.unroll(context, model.normalize_actions(truth.clamp(-0.1, 0.1)))[-1:]
+        yield second_step(model, context, goal, i)
+
+
+def shipped_problems(name: str, weights_dir: str | None, frames: Path, count: int,
+                     device: torch.device) -> Iterator[Problem] | None:
+    """Problems of the shipped model from recorded frames four steps apart; None without weights.
+
+    Without recorded frames the pictures are noise, which changes costs but not the comparison.
+    """
+    try:
+        model = load_world_model(name, weights_dir=weights_dir, device=device)
+    except CheckpointError:
+        return None
+    return _from_frames(model, list(_pairs(frames, count)))
+
+
+def _from_frames(model: WorldModel, pairs: list[tuple[np.ndarray, np.ndarray]],
+                 ) -> Iterator[Problem]:
+    for i, (pictures, poses) in enumerate(pairs):
+        with torch.no_grad():
+            seen = model.encode(model.prepare_images(pictures),
+                                torch.from_numpy(poses) if model.spec.uses_proprio else None)
+        yield second_step(model, seen[:1], seen[1:], i)
+
+
+def _pairs(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pictures uint8 (2, S, S, 3) and poses (2, 7) four steps apart, one pair per episode."""
+    found = 0
+    for file in sorted(folder.glob('episodes_*.h5')):
+        with h5py.File(file) as episodes:
+            for episode in episodes.values():
+                if found == count:
+                    return
+                if len(episode['frames']) > 4:
+                    found += 1
+                    yield episode['frames'][:5:4], episode['poses'][:5:4]
+    rng = np.random.default_rng(0)
+    for _ in range(count - found):
+        poses = np.tile(np.array([0.5, 0, 0.2, math.pi, 0, 0, 0], np.float32), (2, 1))
+        yield rng.integers(0, 256, (2, 96, 96, 3), np.uint8), poses
+
+
+def second_step(model: WorldModel, context: Latents, goal: Latents, index: int) -> Problem:
+    """Plan once, carry the first action out inaccurately, freeze what the model then sees."""
+    planner = load_profile('fast', settings={'horizon': 4, 'seed': index}).make_planner()
+    plan = planner.plan(model.scorer(context, goal, Objective()))
+    generator = torch.Generator().manual_seed(index)
+    error = torch.tensor(ARM_ERROR) * torch.randn(7, generator=generator)
+    action = plan.actions[:1, None] + error.to(plan.actions)
+    with torch.no_grad():
+        now = model.unroll(context, model.normalize_actions(action))[-1:]
+    return Problem(model.scorer(now, goal, Objective()), candidates(plan)[:, 1:])
+
+
+# -- the comparison --------------------------------------------------------------------------------
+
+def compare_planners(model: str, problems: Iterator[Problem]) -> list[Figure]:
+    """Evaluations and seconds of each planner until it has the paper's final cost."""
+    paper = load_profile('paper').make_planner()
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in LIMIT}
+    paper_seconds, still, final = [], [], []
+    for index, problem in enumerate(tqdm(problems, desc=f'{model}: planners', file=sys.stderr,
+                                         leave=False, unit='problem')):
+        cost = problem.cost
+        plans = []
+        paper_seconds.append(seconds(lambda c=cost, p=plans, i=index: p.append(
+            paper.plan(c, index=i)), torch.device(cost.device)))
+        final.append(plans[0].cost)
+        still.append(float(cost(torch.zeros(1, 3, cost.action_dim, device=cost.device))))
+        for name in LIMIT:
+            runs[name].append(until(name, problem, plans[0].cost, index))
+    context = f'{model}, {len(final)} problems, CEM 15 x 300 final cost'
+    ratio = statistics.median(f / s for f, s in zip(final, still, strict=True))
+    figures = [
+        Figure(f'{model}: cem paper seconds', statistics.median(paper_seconds), 's', context),
+        Figure(f'{model}: cem paper final cost over standing still', ratio, '', context)]
+    for name, reached in runs.items():
+        figures += _figures(model, name, reached, context)
+    return figures
+
+
+def until(name: str, problem: Problem, target: float, index: int) -> tuple[float, float]:
+    """Evaluations and seconds of planner `name` until a candidate costs no more than `target`;
+    infinite when it ended without.
+    """
+    planner_name, changes = LIMIT[name]
+    planner = make_planner(planner_name, {**BOUNDS, **changes, 'seed': 1000})
+    reached: list[tuple[float, float]] = []
+
+    def look(report) -> None:
+        if report.best_cost <= target:
+            reached.append((report.evaluations, report.seconds))
+
+    warm = problem.warm_start if name.endswith('warm') else None
+    plan = planner.plan(problem.cost, warm_start=warm, on_iteration=look, index=index,
+                        budget=Budget(cancelled=lambda: bool(reached),
+                                      clock=clock(torch.device(problem.cost.device))))
+    if not reached and plan.cost <= target:  # the final mean, scored after the last iteration
+        return plan.evaluations, plan.seconds
+    return reached[0] if reached else (math.inf, math.inf)
+
+
+def _figures(model: str, name: str, reached: list[tuple[float, float]],
+             context: str) -> list[Figure]:
+    evaluations = [e for e, _ in reached]
+    share = sum(map(math.isfinite, evaluations)) / len(evaluations)
+    figures = [Figure(f'{model}: {name} reached', share, 'of problems', context)]
+    if not share:
+        return figures
+    middle = statistics.median_high(evaluations)
+    third = sum(e <= PAPER_EVALUATIONS / 3 for e in evaluations) / len(evaluations)
+    figures += [
+        Figure(f'{model}: {name} within a third', third, 'of problems',
+               f'{context}; at most {PAPER_EVALUATIONS // 3} evaluations')]
+    if math.isfinite(middle):
+        figures += [
+            Figure(f'{model}: {name} evaluations', middle, '', f'{context}; median'),
+            Figure(f'{model}: {name} share of evaluations', middle / PAPER_EVALUATIONS, '',
+                   f'{context}; median over {PAPER_EVALUATIONS}'),
+            Figure(f'{model}: {name} seconds', statistics.median_high([s for _, s in reached]),
+                   's', f'{context}; median')]
+    return figures
