@@ -6,11 +6,14 @@ import pytest
 from evaluation_bags import MS, START, make_bag, picture_at, pose_at
 
 from jepa_wm_ros.evaluation.bag import Bag
+from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
 from jepa_wm_ros.evaluation.findings import BagError, Findings
+from jepa_wm_ros.evaluation.mcap_mend import _records
 from jepa_wm_ros.evaluation.recording import ClipSettings, read_frames, read_recording
 from jepa_wm_ros.evaluation.topics import TopicSpec
 
 SETTINGS = ClipSettings(rate=4.0, horizon=3, stride=3)
+MESSAGE_INDEX = 0x07  # opcode of MCAP
 BIG = (240, 320)  # frames of 230 kB: several MCAP chunks in a bag of seconds
 
 
@@ -81,6 +84,46 @@ def test_a_bag_cut_at_any_byte_is_read_or_refused_in_one_line(tmp_path):
             assert read(file).findings.faults
         except BagError as error:
             assert '\n' not in str(error)
+
+
+def test_a_bag_cut_within_the_index_of_a_chunk_gives_every_frame_it_lists(tmp_path):
+    path = make_bag(tmp_path / 'bag', storage='mcap', seconds=3.0, size=BIG) / 'bag.mcap'
+    data, records = path.read_bytes(), []
+    with path.open('rb') as file:
+        records = list(_records(file, path))
+    index = [(offset, length) for opcode, offset, length in records if opcode == MESSAGE_INDEX]
+    for offset, length in index[-5:]:
+        path.write_bytes(data[:offset + length])
+        recording = read(path)
+        with Bag(path, Findings()) as bag:
+            frames = read_frames(bag, recording, range(recording.coverage.frames))
+        assert not [frame for frame in frames.values() if isinstance(frame, str)]
+
+
+def test_frames_recorded_at_the_same_instant_are_told_apart(tmp_path):
+    with CellBagWriter(tmp_path / 'bag') as writer:
+        for i in range(40):
+            writer.pose(START + i * 100 * MS, pose_at(i / 10))
+            writer.joints(START + i * 100 * MS, pose_at(i / 10))
+            record = START + (i // 2 * 2) * 100 * MS  # the recorder wakes up at every second frame
+            writer.image(START + i * 100 * MS, picture_at(i / 10), record)
+    recording = read(tmp_path / 'bag')
+    with Bag(tmp_path / 'bag', Findings()) as bag:
+        frames = read_frames(bag, recording, [4, 5])
+    np.testing.assert_array_equal(frames[4], picture_at(0.4))
+    np.testing.assert_array_equal(frames[5], picture_at(0.5))
+
+
+def test_the_gripper_is_that_of_the_nearest_state(tmp_path):
+    with CellBagWriter(tmp_path / 'bag') as writer:
+        for i in range(41):
+            writer.pose(START + i * 100 * MS, pose_at(i / 10))
+            if i % 4 == 0:
+                writer.joints(START + i * 100 * MS, pose_at(i / 10))
+            writer.image(START + i * 100 * MS, picture_at(i / 10))
+    closure = read(tmp_path / 'bag').timeline.poses[:9, 6]
+    np.testing.assert_allclose(closure, [pose_at(s)[6] for s in
+                                         (0, 0, 0, 0.4, 0.4, 0.4, 0.4, 0.8, 0.8)], atol=1e-9)
 
 
 def test_damage_in_the_middle_of_a_bag_ends_the_reading_and_is_named(tmp_path):
@@ -197,7 +240,6 @@ def test_zero_stamps_fall_back_to_record_times(tmp_path):
 
 def test_two_clocks_are_named_and_record_times_mend_it(tmp_path):
     path = tmp_path / 'bag'
-    from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
     with CellBagWriter(path) as writer:
         for i in range(60):
             record = START + i * 100 * MS
@@ -211,7 +253,6 @@ def test_two_clocks_are_named_and_record_times_mend_it(tmp_path):
 
 def test_states_that_stop_make_the_frames_after_them_unusable(tmp_path):
     path = tmp_path / 'bag'
-    from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
     with CellBagWriter(path) as writer:
         for i in range(80):
             record = START + i * 100 * MS

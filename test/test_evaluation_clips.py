@@ -44,6 +44,10 @@ def test_a_frame_serves_one_step_only():
     assert frames_of([0.0, 1 / 3, 2 / 3, 1.0]) == [0, 1, -1, 2, 3]
 
 
+def test_a_frame_half_way_between_two_steps_serves_the_first():
+    assert frames_of([0.0, 0.375, 0.75]) == [0, 1, -1, 2]
+
+
 def test_a_frame_further_than_half_a_step_is_not_taken():
     assert frames_of([0.0, 0.25, 0.63, 0.75, 1.0]) == [0, 1, -1, 3, 4]
     assert frames_of([0.0, 0.25, 0.625, 0.75, 1.0]) == [0, 1, 2, 3, 4]
