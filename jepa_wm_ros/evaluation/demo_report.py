@@ -66,12 +66,12 @@ def write_gif(path: Path, record: EpisodeRecord) -> None:
     film = []
     for frame in frames:
         picture = Image.fromarray(frame)
-        corner = (width - size[0] - 6, 6)
+        corner = (width - size[0] - 6, height - size[1] - 6)  # where the table is empty
         draw = ImageDraw.Draw(picture)
         draw.rectangle([corner[0] - 2, corner[1] - 2, width - 5, corner[1] + size[1] + 1],
                        fill='white')
         picture.paste(goal, corner)
-        draw.text((corner[0], corner[1] + size[1] + 4), 'goal', fill='white')
+        draw.text((corner[0], corner[1] - 14), 'goal', fill='white')
         film.append(picture.convert('P', palette=Image.Palette.ADAPTIVE))
     film[0].save(path, save_all=True, append_images=[*film[1:], *[film[-1]] * 10],
                  duration=100 * stride, loop=0)
