@@ -15,7 +15,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,14 +25,17 @@ from tqdm import tqdm
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.bench_modes import SIZES, measure_modes
 from jepa_wm_ros.evaluation.bench_planners import (
+    Problem,
     compare_planners,
     golden_problems,
+    plan_in_modes,
     shipped_problems,
 )
 from jepa_wm_ros.evaluation.bench_result import BenchError, Figure, matrix_rates
 
 PARTS = ('machine', 'modes', 'planners', 'service')
 SERVICE_SECONDS = 300
+MODE_PROBLEMS = 10
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,17 +86,24 @@ def run(options: argparse.Namespace) -> list[Figure]:
     if 'modes' in options.only:
         for name in options.dims:
             figures += measure_modes(name, device, rates, options.samples, options.repeats)
-    if 'planners' in options.only:
-        figures += compare_planners('golden size', golden_problems(options.problems, device))
-        problems = shipped_problems(options.model, options.weights_dir, options.frames,
-                                    options.problems, device)
-        if problems is None:
-            note(f'planners on {options.model}: skipped, its weights are not here')
-        else:
-            figures += compare_planners(options.model, problems)
+    for part, measure, count in (('modes', plan_in_modes, min(options.problems, MODE_PROBLEMS)),
+                                 ('planners', compare_planners, options.problems)):
+        if part in options.only:
+            for label, problems in _problems(options, count, device):
+                figures += measure(label, problems)
     if 'service' in options.only:
         figures += service(options.model)
     return figures
+
+
+def _problems(options: argparse.Namespace, count: int,
+              device: torch.device) -> Iterator[tuple[str, Iterator[Problem]]]:
+    yield 'golden size', golden_problems(count, device)
+    shipped = shipped_problems(options.model, options.weights_dir, options.frames, count, device)
+    if shipped is None:
+        note(f'problems of {options.model}: skipped, its weights are not here')
+    else:
+        yield options.model, shipped
 
 
 def service(model: str) -> list[Figure]:

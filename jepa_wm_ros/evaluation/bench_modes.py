@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, seconds
-from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, build
+from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
 from jepa_wm_ros.world_model.registry import find
 
 MODES = ('plain', 'exact', 'fast')
@@ -52,7 +52,8 @@ def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: 
         took = seconds(lambda one=one: setattr(one, 'costs', one.score(actions)), device)
         one.times.append(took / (samples * HORIZON))
     context = f'{name} sizes, random weights, {device}, {samples} samples x H{HORIZON}'
-    return [*_speeds(name, timed, rates, actions, context), *_deviations(name, timed, context)]
+    return [*_speeds(name, timed, rates, actions, context),
+            *_deviations(name, timed, actions, context)]
 
 
 def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -67,12 +68,14 @@ def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Ten
     truth = ACTION_STD * torch.randn(HORIZON, 1, 7, device=device, generator=generator)
     with torch.no_grad():
         goal = first.unroll(context, first.normalize_actions(truth))[-1:]
-    result = {}
-    for mode in MODES:
-        model = build(spec, device='meta', mode=mode)
-        model.load_state_dict(first.state_dict(), assign=True)
-        result[mode] = model.freeze().scorer(context, goal, Objective())
-    return result
+    return {mode: in_mode(first, mode).scorer(context, goal, Objective()) for mode in MODES}
+
+
+def in_mode(model: WorldModel, mode: str) -> WorldModel:
+    """`model` in another mode, sharing its weights."""
+    other = build(model.spec, device='meta', mode=mode)
+    other.load_state_dict(model.state_dict(), assign=True)
+    return other.freeze()
 
 
 def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Tensor,
@@ -108,13 +111,19 @@ def operations(score: Callable[[Tensor], Tensor], actions: Tensor) -> float:
     return counter.get_total_flops() / (actions.shape[0] * actions.shape[1])
 
 
-def _deviations(name: str, timed: dict[str, Timed], context: str) -> list[Figure]:
+def _deviations(name: str, timed: dict[str, Timed], actions: Tensor,
+                context: str) -> list[Figure]:
     exact = timed['exact'].costs.double()
     spread = float(exact.std())
+    elites = max(2, len(exact) // 30)  # the paper's share, 10 of 300
     figures = []
     for mode in ('plain', 'fast'):
         off = (timed[mode].costs.double() - exact).abs()
+        right, chosen = (actions[c.topk(elites, largest=False).indices].mean(dim=0)
+                         for c in (exact, timed[mode].costs))
         figures += [
+            Figure(f'{name} {mode} elite mean off exact', float((chosen - right).abs().max()),
+                   'm or rad', f'{context}; largest entry, {elites} elites'),
             Figure(f'{name} {mode} cost off exact', float((off / exact.abs()).max()), 'relative',
                    f'{context}; largest'),
             Figure(f'{name} {mode} cost off exact by spread', float(off.max()) / spread, '',

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from jepa_wm_ros.evaluation.bench_modes import in_mode
 from jepa_wm_ros.evaluation.bench_result import Figure, clock, seconds
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
 from jepa_wm_ros.planning.mpc import candidates
@@ -125,6 +126,32 @@ def second_step(model: WorldModel, context: Latents, goal: Latents, index: int) 
     with torch.no_grad():
         now = model.unroll(context, model.normalize_actions(action))[-1:]
     return Problem(model.scorer(now, goal, Objective()), candidates(plan)[:, 1:])
+
+
+def plan_in_modes(label: str, problems: Iterator[Problem]) -> list[Figure]:
+    """What the paper's plan costs in exact and fast mode, and how far the fast one is off."""
+    paper = load_profile('paper').make_planner()
+    took: dict[str, list[float]] = {'exact': [], 'fast': []}
+    costs, moves = [], []
+    for index, problem in enumerate(tqdm(problems, desc=f'{label}: plans per mode',
+                                         file=sys.stderr, leave=False, unit='problem')):
+        exact, plans = problem.cost, {}
+        device = torch.device(exact.device)
+        for mode, times in took.items():
+            cost = in_mode(exact.model, mode).scorer(exact.context, exact.goal, exact.objective)
+            times.append(seconds(lambda c=cost, m=mode, p=plans, i=index: p.update(
+                {m: paper.plan(c, index=i)}), device))
+        costs.append(float(exact(plans['fast'].actions[None])) / plans['exact'].cost - 1)
+        moves.append(float((plans['fast'].actions[0] - plans['exact'].actions[0])[:3].norm()))
+    context = f'{label}, {len(costs)} problems, CEM 15 x 300, same noise'
+    return [
+        *(Figure(f'{label}: paper plan in {mode} mode', statistics.median(times), 's',
+                 f'{context}; median') for mode, times in took.items()),
+        Figure(f'{label}: fast plan costs more', statistics.median(costs), 'relative',
+               f'{context}; exact cost of the fast plan over the exact plan\'s, median; '
+               f'worst {max(costs):.2g}'),
+        Figure(f'{label}: fast first action off', statistics.median(moves) * 1e3, 'mm',
+               f'{context}; median, worst {max(moves) * 1e3:.2g}')]
 
 
 # -- the comparison --------------------------------------------------------------------------------
