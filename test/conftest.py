@@ -17,9 +17,9 @@ from jepa_wm_ros import bringup
 DOMAINS = range(1, 102)  # what ROS 2 may use on Linux without meeting ephemeral ports
 # Not there under a ROS 2 that was installed by rosdep alone (README); then the tests that need one
 # are skipped. `make test` sets the variable: in its environment a missing module is an error.
-OPTIONAL = {'array_api_compat', 'cv2', 'franky', 'franky_sim', 'h5py', 'hypothesis', 'mujoco',
-            'nevergrad', 'pinocchio', 'rosbags', 'safetensors', 'timm', 'torch', 'torchvision',
-            'tqdm', 'rclpy', 'jepa_wm_msgs'}
+OPTIONAL = {'apsw', 'array_api_compat', 'cv2', 'franky', 'franky_sim', 'h5py', 'hypothesis',
+            'mujoco', 'nevergrad', 'pinocchio', 'rosbags', 'safetensors', 'timm', 'torch',
+            'torchvision', 'tqdm', 'rclpy', 'jepa_wm_msgs'}
 COMPLETE = 'JEPA_WM_ROS_COMPLETE'
 
 
