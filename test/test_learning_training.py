@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training on a toy: a bright square moved by actions. Losses fall, frozen stays frozen, runs resume."""
+"""Training on a toy, a spot that actions move: losses fall, frozen is frozen, runs resume."""
 
 import json
 
@@ -35,6 +35,7 @@ TOY = {
     },
     'encoder': {'iterations': 120, 'batch': 16, 'warmup': 10, 'learning_rate': 3e-3,
                 'sigreg': 0.02, 'inverse_dynamics': 0.3, 'proprio': 1.0, 'stop_gradient': False},
+    'retrained': {'width': 20},
     'predictor': {'iterations': 240, 'batch': 16, 'warmup': 10, 'learning_rate': 1e-2,
                   'rollout_steps': 3, 'views': 2},
 }

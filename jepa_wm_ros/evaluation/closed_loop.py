@@ -181,7 +181,7 @@ def _error_cm(pose: np.ndarray, goal: np.ndarray) -> float:
 
 
 def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
-    """One row of the table; success, median and 90 % quantile with the stopping rule and without."""
+    """A row of the table: success, median and 90 % quantile, with the stopping rule and without."""
     row: dict[str, float | str] = {'policy': name, 'episodes': len(trials)}
     for suffix, errors in (('stop', [t.stop_cm for t in trials]),
                            ('end', [t.final_cm for t in trials])):

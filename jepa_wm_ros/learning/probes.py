@@ -87,7 +87,7 @@ def probe(latents: Tensor, recording: Recording, val_latents: Tensor,
 
 
 def effective_rank(latents: Tensor) -> float:
-    """exp of the entropy of the covariance's spectrum of latents (n, D): 1 collapsed, D isotropic."""
+    """exp(entropy of the covariance spectrum) of latents (n, D): 1 collapsed, D isotropic."""
     spectrum = torch.linalg.eigvalsh(torch.cov(latents.T.double())).clamp_min(0)
     share = spectrum / spectrum.sum()
     return float(torch.exp(-(share * share.clamp_min(1e-12).log()).sum()))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class StageSettings:
     sigreg, inverse_dynamics, proprio    weights of the losses that shape the encoder
     light               strength of the light variation of the training pictures
     views               stage 2: how often every frame is encoded, each time in another light
+    threads             of the processor; small models lose more to waiting than they win
     bfloat16            autocast; worth it where the processor multiplies bfloat16 natively
     """
 
@@ -48,23 +49,30 @@ class StageSettings:
     proprio: float = 0.0
     light: float = 0.1
     views: int = 1
+    threads: int = 2
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.iterations, self.batch, self.rollout_steps, self.views) < 1:
-            raise TrainingError('iterations, batch, rollout_steps and views must be at least 1')
+        counts = (self.iterations, self.batch, self.rollout_steps, self.views, self.threads)
+        if min(counts) < 1:
+            raise TrainingError('iterations, batch, rollout_steps, views and threads must be at '
+                                'least 1')
         if self.window < self.rollout_steps + 1:
-            raise TrainingError(f'a rollout of {self.rollout_steps} steps needs windows of at least '
-                                f'{self.rollout_steps + 1} frames, not {self.window}')
+            raise TrainingError(f'a rollout of {self.rollout_steps} steps needs windows of at '
+                                f'least {self.rollout_steps + 1} frames, not {self.window}')
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """A YAML file of config/train: the model (a ModelSpec without statistics) and its stages."""
+    """A YAML file of config/train: the model (a ModelSpec without statistics) and its stages.
+
+    retrained: what is different about the predictor of stage 2 (planning time is its time).
+    """
 
     model: dict[str, Any]
     encoder: StageSettings
     predictor: StageSettings
+    retrained: dict[str, Any] = field(default_factory=dict)
 
     def stage(self, name: str) -> StageSettings:
         """Settings of the stage 'encoder' or 'predictor'."""
@@ -84,7 +92,8 @@ def load_settings(path: Path | str) -> TrainSettings:
     try:
         values = yaml.safe_load(path.read_text())
         stages = {name: _stage(values[name]) for name in STAGES}
-        return TrainSettings(model=dict(values['model']), **stages)
+        return TrainSettings(model=dict(values['model']), **stages,
+                             retrained=dict(values.get('retrained', {})))
     except OSError as error:
         raise TrainingError(f'cannot read {path}: {error.strerror}') from error
     except (yaml.YAMLError, TypeError, KeyError) as error:

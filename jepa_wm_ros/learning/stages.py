@@ -191,7 +191,8 @@ def validation(model: WorldModel, recording: Recording,
     copy is the error of predicting that nothing changes: a model has to stay well below it.
     """
     starts = recording.windows(settings.window)
-    picked = starts[torch.linspace(0, len(starts) - 1, min(_VALIDATION_WINDOWS, len(starts))).long()]
+    count = min(_VALIDATION_WINDOWS, len(starts))
+    picked = starts[torch.linspace(0, len(starts) - 1, count).long()]
     windows = gather(recording, picked[:, None] + torch.arange(settings.window))
 
     @torch.no_grad()

@@ -58,7 +58,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='weights file whose encoder stage predictor freezes')
     parser.add_argument('--iterations', type=int, default=None,
                         help='length of each stage, in place of the configuration\'s')
-    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--threads', type=int, default=None,
+                        help='processor threads, in place of the configuration\'s')
     return parser.parse_args(arguments)
 
 
@@ -83,10 +84,11 @@ def train(options: argparse.Namespace) -> dict:
         model = _train_encoder(options, settings, recording, val, work, metrics)
     if options.stage != 'encoder':
         model = _train_predictor(model, options, settings, recording, val, work, metrics)
-    model.half().float()  # what is measured below is what half the file size holds
-    _measure(model, recording, val, metrics)
+    # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
+    precision = torch.float32 if options.stage == 'encoder' else torch.float16
+    _measure(model.to(precision).float(), recording, val, metrics)
     model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
-    save_world_model(model.half(), options.out, {'training': json.dumps(metrics['run'])})
+    save_world_model(model.to(precision), options.out, {'training': json.dumps(metrics['run'])})
     (work / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], work / 'losses.png')
     return metrics
@@ -96,6 +98,7 @@ def _train_encoder(options, settings: TrainSettings, recording: Recording, val: 
                    work: Path, metrics: dict) -> WorldModel:
     torch.manual_seed(options.seed)
     model = new_model(settings, recording, options.seed)
+    torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
     _timed(metrics, 'encoder', lambda: optimise(
         stage, stage.losses, settings.encoder, seed=options.seed, checkpoint=work / 'encoder.pt',
@@ -107,10 +110,11 @@ def _train_predictor(trained: WorldModel, options, settings: TrainSettings, reco
                      val: Recording, work: Path, metrics: dict) -> WorldModel:
     """A fresh predictor on the frozen encoder of `trained`."""
     spec = trained.spec.replace(predictor=dataclasses.replace(
-        trained.spec.predictor, **settings.model['predictor']))
+        trained.spec.predictor, **settings.model['predictor'] | settings.retrained))
     model = build(spec, seed=options.seed)
     model.encoder.load_state_dict(trained.encoder.state_dict())
     prepare_predictor(model)
+    torch.set_num_threads(options.threads or settings.predictor.threads)
     stage = PredictorStage(model, recording, settings.predictor, options.seed)
     _timed(metrics, 'predictor', lambda: optimise(
         stage, stage.losses, settings.predictor, seed=options.seed,
@@ -137,7 +141,7 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
             'seed': options.seed, 'stage': options.stage, 'config': options.config.name,
             'train_episodes': int(recording.episode[-1]) + 1,
             'val_episodes': int(val.episode[-1]) + 1,
-            'torch': torch.__version__, 'threads': torch.get_num_threads(),
+            'torch': torch.__version__,
             'machine': platform.processor() or platform.machine(),
             'settings': {name: dataclasses.asdict(settings.stage(name)) for name in STAGES},
         },
@@ -148,7 +152,6 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     options = parse(arguments)
-    torch.set_num_threads(options.threads)
     try:
         metrics = train(options)
     except JepaWmError as error:
