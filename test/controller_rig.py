@@ -24,7 +24,7 @@ DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 CENTRE = np.array([0.5, 0.0, 0.25])
 PATIENT = {  # a loaded machine must not look like a stale command or a dead arm
     'relative_dynamics_factor': 0.3, 'max_command_age': 3.0, 'max_state_age': 1.5,
-    'gripper_timeout': 20.0, 'connect_timeout': 2.0}
+    'gripper_timeout': 20.0, 'connect_timeout': 30.0}
 
 
 class Planner:

@@ -247,8 +247,7 @@ def test_a_gripper_that_does_not_answer_in_time_fails_and_is_not_preempted(cell)
 def test_a_killed_server_ends_the_motion_with_one_line_and_recover_rebuilds():
     server = ArmServer(address(2))
     server.start()
-    arm = FrankaArm(server.address, connect_timeout=1.0)
-    gripper = FrankaGripper(server.address, connect_timeout=1.0)
+    arm, gripper = FrankaArm(server.address), FrankaGripper(server.address)
     driver = ArmDriver(arm, gripper, SafetyEnvelope())
     driver.connect()
     before = true_position(server)
@@ -261,8 +260,10 @@ def test_a_killed_server_ends_the_motion_with_one_line_and_recover_rebuilds():
     assert arm.state().mode is ArmMode.DISCONNECTED
     with pytest.raises(ArmError, match='lost the connection'):
         arm.move_to(far_move(arm))
+    arm._connect_timeout = 0.5
     with pytest.raises(ArmError, match='refuses the connection'):
         driver.recover()
+    arm._connect_timeout = 30.0
     wait_until(lambda: gripper.failure)
 
     server.stop()
