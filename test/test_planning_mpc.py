@@ -30,9 +30,8 @@ class Bowl:
         return (actions - self.target[:actions.shape[1]]).square().mean(dim=(1, 2))
 
 
-TARGET = torch.tensor([[0.05, -0.02, 0.03, 0.0, 0.01, 0.0, 0.2],
-                       [0.02, 0.06, -0.05, 0.02, 0.0, 0.0, -0.1],
-                       [-0.04, 0.01, 0.02, 0.0, 0.0, 0.05, 0.0]])
+TARGET = torch.zeros(3, 7)  # within the bounds of every shipped profile
+TARGET[:, :3] = torch.tensor([[0.05, -0.02, 0.03], [0.02, 0.06, -0.05], [-0.04, 0.01, 0.02]])
 
 
 def profile(name='fast', **settings):
@@ -68,7 +67,7 @@ def test_nothing_is_remembered_with_warm_start_off_or_after_a_reset():
 
 
 def test_warm_start_needs_fewer_evaluations_for_the_same_cost():
-    mpc, threshold, needed = Mpc(profile(iterations=30)), 2e-4, []
+    mpc, threshold, needed = Mpc(profile(iterations=30)), 1e-6, []
     for executed in (0, 1):
         target, reached = shifted(TARGET, executed), []
 

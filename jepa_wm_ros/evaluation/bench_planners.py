@@ -118,7 +118,7 @@ def _pairs(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def second_step(model: WorldModel, context: Latents, goal: Latents, index: int) -> Problem:
     """Plan once, carry the first action out inaccurately, freeze what the model then sees."""
-    planner = load_profile('fast', settings={'horizon': 4, 'seed': index}).make_planner()
+    planner = make_planner('icem', {**BOUNDS, 'horizon': 4, 'seed': index})
     plan = planner.plan(model.scorer(context, goal, Objective()))
     generator = torch.Generator().manual_seed(index)
     error = torch.tensor(ARM_ERROR) * torch.randn(7, generator=generator)
