@@ -82,8 +82,8 @@ def one_thread():
 
 def run(folders, name: str, *more: str) -> int:
     return train.main(['--config', str(folders / 'toy.yaml'), '--data', str(folders / 'train'),
-                       '--val', str(folders / 'val'), '--work', str(folders / name),
-                       '--out', str(folders / name / 'toy.safetensors'), '--threads', '1', *more])
+                       '--val', str(folders / 'val'), '--out', str(folders / name),
+                       '--threads', '1', *more])
 
 
 def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(folders, capsys):
@@ -188,6 +188,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 @pytest.mark.parametrize('arguments, message', [
     (['--data', '/nowhere'], 'no episodes_'),
     (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
+    (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
     (['--stage', 'predictor'], 'needs --encoder-from'),
 ])
 def test_bad_input_is_one_line_and_exit_status_1(folders, capsys, arguments, message):

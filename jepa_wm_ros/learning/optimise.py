@@ -133,7 +133,7 @@ def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, settings: Stage
                             ) from error
     if saved['fingerprint'] != _fingerprint(settings, seed):
         raise TrainingError(f'{path} belongs to a run with other settings or another seed: delete '
-                            'it to start afresh, or choose another --work folder')
+                            'it to start afresh, or choose another --out folder')
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])
     return Progress(saved['iteration'], saved['history'])

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from jepa_wm_ros import resources
 from jepa_wm_ros.errors import JepaWmError
 
 STAGES = ('encoder', 'predictor')
@@ -87,8 +88,10 @@ class TrainSettings:
 
 
 def load_settings(path: Path | str) -> TrainSettings:
-    """Read and check a training configuration."""
+    """Read and check a training configuration: a .yaml file or a name in config/train."""
     path = Path(path)
+    if path.suffix not in ('.yaml', '.yml'):
+        path = resources.find('config', 'train', f'{path}.yaml')
     try:
         values = yaml.safe_load(path.read_text())
         stages = {name: _stage(values[name]) for name in STAGES}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command `train`: a world model from recorded episodes.
 
-    python -m jepa_wm_ros.learning.train --data data/cell --val data/cell_val \\
-        --out weights/jepa_wm_cell.safetensors --seed 1
+    train --data data/cell --val data/cell_val --out data/run --seed 1
+
+The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
+that the same command resumes from.
 """
 
 from __future__ import annotations
@@ -43,13 +45,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(
         prog='train', description='Train a world model on episodes recorded by `record`.')
-    parser.add_argument('--config', type=Path, default=Path('config/train/cell.yaml'),
-                        help='model and stages (default %(default)s)')
+    parser.add_argument('--config', default='cell',
+                        help='model and stages: a name in config/train or a .yaml file '
+                             '(default %(default)s)')
     parser.add_argument('--data', type=Path, required=True, help='folder of training episodes')
     parser.add_argument('--val', type=Path, required=True, help='folder of validation episodes')
-    parser.add_argument('--out', type=Path, required=True, help='weights file to write')
-    parser.add_argument('--work', type=Path, default=None,
-                        help='checkpoints, plot and metrics (default data/train/<name of --out>)')
+    parser.add_argument('--out', type=Path, required=True,
+                        help='folder for weights, checkpoints, loss plot and metrics')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--stage', choices=(*STAGES, 'all'), default='all',
                         help='encoder: end to end; predictor: again, on the frozen encoder of '
@@ -71,8 +73,8 @@ def train(options: argparse.Namespace) -> dict:
     if options.stage == 'predictor' and options.encoder_from is None:
         raise TrainingError('--stage predictor needs --encoder-from, the weights file of an '
                             'encoder stage')
-    work = options.work or Path('data/train') / options.out.stem
-    work.mkdir(parents=True, exist_ok=True)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     recording, val = load_recording(options.data), load_recording(options.val)
     print(f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
@@ -81,33 +83,34 @@ def train(options: argparse.Namespace) -> dict:
     if options.stage == 'predictor':
         model = load_world_model(str(options.encoder_from))
     else:
-        model = _train_encoder(options, settings, recording, val, work, metrics)
+        model = _train_encoder(options, settings, recording, val, out, metrics)
     if options.stage != 'encoder':
-        model = _train_predictor(model, options, settings, recording, val, work, metrics)
+        model = _train_predictor(model, options, settings, recording, val, out, metrics)
     # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
     _measure(model.to(precision).float(), recording, val, metrics)
     model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
-    save_world_model(model.to(precision), options.out, {'training': json.dumps(metrics['run'])})
-    (work / 'metrics.json').write_text(json.dumps(metrics, indent=1))
-    plot_losses(metrics['history'], work / 'losses.png')
+    save_world_model(model.to(precision), out / f'{model.spec.name}.safetensors',
+                     {'training': json.dumps(metrics['run'])})
+    (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
+    plot_losses(metrics['history'], out / 'losses.png')
     return metrics
 
 
 def _train_encoder(options, settings: TrainSettings, recording: Recording, val: Recording,
-                   work: Path, metrics: dict) -> WorldModel:
+                   out: Path, metrics: dict) -> WorldModel:
     torch.manual_seed(options.seed)
     model = new_model(settings, recording, options.seed)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
     _timed(metrics, 'encoder', lambda: optimise(
-        stage, stage.losses, settings.encoder, seed=options.seed, checkpoint=work / 'encoder.pt',
+        stage, stage.losses, settings.encoder, seed=options.seed, checkpoint=out / 'encoder.pt',
         title='encoder', validate=validation(model, val, settings.encoder)))
     return model.freeze()
 
 
 def _train_predictor(trained: WorldModel, options, settings: TrainSettings, recording: Recording,
-                     val: Recording, work: Path, metrics: dict) -> WorldModel:
+                     val: Recording, out: Path, metrics: dict) -> WorldModel:
     """A fresh predictor on the frozen encoder of `trained`."""
     spec = trained.spec.replace(predictor=dataclasses.replace(
         trained.spec.predictor, **settings.model['predictor'] | settings.retrained))
@@ -118,7 +121,7 @@ def _train_predictor(trained: WorldModel, options, settings: TrainSettings, reco
     stage = PredictorStage(model, recording, settings.predictor, options.seed)
     _timed(metrics, 'predictor', lambda: optimise(
         stage, stage.losses, settings.predictor, seed=options.seed,
-        checkpoint=work / 'predictor.pt', title='predictor',
+        checkpoint=out / 'predictor.pt', title='predictor',
         validate=validation(model, val, settings.predictor)))
     return model.freeze()
 
@@ -138,7 +141,7 @@ def _measure(model: WorldModel, recording: Recording, val: Recording, metrics: d
 def _describe(options, settings: TrainSettings, recording: Recording, val: Recording) -> dict:
     return {
         'run': {
-            'seed': options.seed, 'stage': options.stage, 'config': options.config.name,
+            'seed': options.seed, 'stage': options.stage, 'config': Path(options.config).name,
             'train_episodes': int(recording.episode[-1]) + 1,
             'val_episodes': int(val.episode[-1]) + 1,
             'torch': torch.__version__,
