@@ -79,7 +79,7 @@ def error_curves(imagination: Imagination) -> str:
                            [('', imagination.position, '-')], 100.0))
         if imagination.lpips:
             panels.append(('LPIPS', [('', imagination.lpips, '-')], 1.0))
-        figure = Figure((4.6 * len(panels), 3.4))
+        figure = Figure((4.8 * len(panels), 3.4), layout='constrained')
         for axes, (title, curves, scale) in zip(
                 np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
             for (label, intervals, style), colour in zip(curves, ('#1f5fa8', '#8a8a8a'),
@@ -103,21 +103,30 @@ def paths(clips: Sequence[tuple[str, np.ndarray, dict[str, np.ndarray]]],
         figure = Figure((4.0 * columns, 3.7 * rows))
         for place, (title, start, plans) in enumerate(clips, start=1):
             axes = figure.add_subplot(rows, columns, place, projection='3d')
-            for planner, actions in plans.items():
-                steps = np.concatenate([np.zeros((1, 3)), actions[:, POSITION]])
-                x, y, z = ((start + np.cumsum(steps, axis=0)) * 100).T
-                axes.plot(x, y, z, marker='o', markersize=3, label=short(planner),
+            ways = {planner: (start + np.cumsum(np.vstack([np.zeros(3), actions[:, POSITION]]),
+                                                axis=0)) * 100
+                    for planner, actions in plans.items()}
+            for planner, way in ways.items():
+                axes.plot(*way.T, marker='o', markersize=3, label=short(planner),
                           color=colour_of(planner, planners))
             axes.scatter(*(start[:, None] * 100), color='black', s=18)
-            axes.set(xlabel='x [cm]', ylabel='y [cm]', zlabel='z [cm]')
+            _cube(axes, np.vstack(list(ways.values())))
             axes.set_title(title, fontsize=10)
-            axes.set_aspect('equal')
-            axes.tick_params(labelsize=7)
-            for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-                axis.set_major_locator(MaxNLocator(4))
             if place == 1:
                 axes.legend(fontsize=8, loc='upper left')
         return uri_of_figure(figure)
+
+
+def _cube(axes, points: np.ndarray) -> None:
+    """The same scale along x, y and z around points (N, 3) [cm], and few ticks."""
+    middle = (points.min(0) + points.max(0)) / 2
+    half = max(float(np.ptp(points, axis=0).max()) / 2, 1.0) * 1.1
+    for name, value in zip('xyz', middle, strict=True):
+        getattr(axes, f'set_{name}lim')(value - half, value + half)
+        getattr(axes, f'set_{name}label')(f'{name} [cm]', labelpad=-4)
+        getattr(axes, f'{name}axis').set_major_locator(MaxNLocator(3))
+    axes.set_box_aspect((1, 1, 1))
+    axes.tick_params(labelsize=7, pad=-2)
 
 
 def error_strip(results: list[Result], errors: dict[tuple[str, str], np.ndarray],

@@ -103,12 +103,11 @@ class _Studio:
                          'latents')
 
     def _recorded(self, recording: Recording) -> Gallery:
-        starts = [int(clip.frames[0]) for clip in recording.clips]
-        chosen = sorted({starts[i] for i in np.linspace(0, len(starts) - 1, GALLERY).round()
-                         .astype(int)})
+        known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
+        chosen = known[np.linspace(0, len(known) - 1, min(GALLERY, len(known))).astype(int)]
         frames, latents = [], []
         with Bag(recording.path, Findings()) as bag:
-            for index in chosen:
+            for index in chosen.tolist():
                 frame = read_frames(bag, recording, [index])[index]
                 if isinstance(frame, np.ndarray):
                     frames.append(frame)
