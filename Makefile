@@ -17,7 +17,7 @@ PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 
 # The environment is complete in itself: nothing of a ROS that the calling shell has sourced may
 # be mixed with its wheels.
-unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
 .PHONY: setup demo test test-slow goldens bench lint clean
 

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 from jepa_wm_ros import resources
@@ -146,10 +147,23 @@ def read_arguments(words: list[str]) -> dict:
 
 
 def dds_environment() -> dict[str, str]:
-    """Variables that let Fast DDS carry pictures without loss; those already set are left alone."""
+    """The variable that lets Fast DDS carry pictures whole; one already set stays as it is."""
     profile = str(resources.find('config', 'fastdds.xml'))
-    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-    return {} if any(name in os.environ for name in names) else dict.fromkeys(names, profile)
+    old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
+    if old in os.environ or new in os.environ:
+        return {}
+    return {old if ros_distro() in ('humble', 'iron', 'jazzy') else new: profile}
+
+
+def ros_distro() -> str:
+    """Name of the ROS distribution of this Python, from wheels or sourced; empty without one."""
+    for name in ('jazzy', 'kilted'):
+        try:
+            metadata.version(f'ros-{name}-rclpy')
+        except metadata.PackageNotFoundError:
+            continue
+        return name
+    return os.environ.get('ROS_DISTRO', '')
 
 
 def find_executable(package: str, executable: str) -> Path:

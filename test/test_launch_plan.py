@@ -41,7 +41,7 @@ name, notes = Path(sys.argv[0]).name, Path({notes!r})
 files = [Path(b).read_text() for a, b in zip(sys.argv, sys.argv[1:]) if a == '--params-file']
 (notes / (name + '.args')).write_text(chr(10).join(sys.argv[1:]))
 (notes / (name + '.yaml')).write_text(files[-1])
-(notes / (name + '.dds')).write_text(os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE', ''))
+(notes / (name + '.dds')).write_text(os.environ.get({variable!r}, ''))
 try:
     if name == {ends!r}:
         signal.sigtimedwait([], 4.0)
@@ -55,6 +55,8 @@ except KeyboardInterrupt:
 @pytest.fixture
 def launched(tmp_path, monkeypatch):
     """Runs the launch file with stand-ins for the nodes; one of them ends by itself."""
+    monkeypatch.delenv('FASTRTPS_DEFAULT_PROFILES_FILE', raising=False)
+    monkeypatch.delenv('FASTDDS_DEFAULT_PROFILES_FILE', raising=False)
     prefix, notes = tmp_path / 'prefix', tmp_path / 'notes'
     notes.mkdir()
     marker = prefix / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'jepa_wm_ros'
@@ -65,12 +67,11 @@ def launched(tmp_path, monkeypatch):
     (share / 'config').symlink_to(resources.find('config'))
     for process in bringup.plan_processes('sim'):
         path = prefix / 'lib' / 'jepa_wm_ros' / process.executable
-        path.write_text(NODE.format(python=sys.executable, notes=str(notes), ends='world_model'))
+        path.write_text(NODE.format(python=sys.executable, notes=str(notes), ends='world_model',
+                                    variable=next(iter(process.environment))))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(
         [str(prefix), os.environ.get('AMENT_PREFIX_PATH', '')]))
-    monkeypatch.delenv('FASTRTPS_DEFAULT_PROFILES_FILE', raising=False)
-    monkeypatch.delenv('FASTDDS_DEFAULT_PROFILES_FILE', raising=False)
 
     def run(*words):
         subprocess.run([sys.executable, '-c', RUN, str(LAUNCH_FILE), *words], check=False,

@@ -133,16 +133,33 @@ def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monk
         bringup.find_executable('jepa_wm_ros', 'no_such_node')
 
 
-def test_fast_dds_gets_a_profile_on_both_distributions_unless_there_is_one(monkeypatch):
-    names = ['FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE']
-    for name in names:
+@pytest.mark.parametrize('distro, variable', [
+    ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+])
+def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(monkeypatch, distro, variable):
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(bringup, 'ros_distro', lambda: distro)
     given = bringup.dds_environment()
-    assert sorted(given) == sorted(names)
-    assert all(Path(path).samefile(ROOT / 'config' / 'fastdds.xml') for path in given.values())
+    assert list(given) == [variable]
+    assert Path(given[variable]).samefile(ROOT / 'config' / 'fastdds.xml')
     assert named(plan_processes())['sim_cell'].environment == given
-    monkeypatch.setenv(names[1], '/my/own.xml')
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/own.xml')
     assert bringup.dds_environment() == {}
+
+
+def test_the_distribution_is_that_of_the_wheels_else_the_sourced_one(monkeypatch):
+    def version(name):
+        if name != 'ros-kilted-rclpy':
+            raise bringup.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv('ROS_DISTRO', 'humble')
+    monkeypatch.setattr(bringup.metadata, 'version', version)
+    assert bringup.ros_distro() == 'kilted'
+    monkeypatch.setattr(bringup.metadata, 'version', lambda name: version(''))
+    assert bringup.ros_distro() == 'humble'
 
 
 def test_the_command_explains_its_arguments_and_refuses_unknown_ones(capsys):
