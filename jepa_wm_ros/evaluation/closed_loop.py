@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -208,7 +209,8 @@ def table(rows: list[dict]) -> str:
             f'{r["median_cm_stop"]:>8.2f}{r["p90_cm_stop"]:>7.2f}{r["steps"]:>6.0f}'
             f'{r["stopped"]:>7.0%}|'
             f'{r["within_4cm_end"]:>7.0%}{r["within_2.5cm_end"]:>9.0%}'
-            f'{r["median_cm_end"]:>8.2f}{r["p90_cm_end"]:>7.2f}|{r["plan_ms"]:>8.0f}')
+            f'{r["median_cm_end"]:>8.2f}{r["p90_cm_end"]:>7.2f}|'
+            + (f'{r["plan_ms"]:>8.0f}' if math.isfinite(r["plan_ms"]) else f'{"-":>8}'))
     return '\n'.join(lines)
 
 
