@@ -134,6 +134,24 @@ def test_what_is_not_finite_moves_nothing_and_breaks_nothing(cell):
     assert arm.fault is None and arm.state().mode is ArmMode.IDLE
 
 
+def test_a_trajectory_that_is_not_found_is_looked_for_again_a_little_slower(cell, monkeypatch):
+    server, arm = cell
+    run, factors = arm._run_motion, []
+
+    def fails_once(motion, *args):
+        factors.append(motion.relative_dynamics_factor.velocity)
+        if len(factors) == 1:
+            raise arm._take(RuntimeError('Motion planner failed with error code -111'))
+        return run(motion, *args)
+
+    monkeypatch.setattr(arm, '_run_motion', fails_once)
+    target = Pose.of(arm.state().commanded.position + [0.02, 0.0, 0.0], DOWN)
+    assert arm.move_to(target)
+    assert len(factors) == 2 and factors[1] < factors[0]
+    assert np.linalg.norm(true_position(server) - target.position) < 0.002
+    assert arm.fault is None
+
+
 def test_a_step_into_a_joint_limit_is_refused_without_motion(cell):
     server, arm = cell
     before = true_position(server)

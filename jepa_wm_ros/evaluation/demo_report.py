@@ -31,6 +31,12 @@ class EpisodeRecord:
     message: str = ''
     fault: bool = False  # ended by an exception or error, not by reaching the goal or a limit
 
+    @classmethod
+    def failed(cls, seed: int, message: str) -> EpisodeRecord:
+        """An episode that an error ended before anything could be judged."""
+        nowhere = np.full(3, np.inf)
+        return cls(seed, np.empty(0), np.zeros(3), nowhere, message=message, fault=True)
+
     def add_step(self, cost: float, planning_seconds: float, position: np.ndarray) -> None:
         """Note the cost and true hand position after a step (step 0: at the start)."""
         self.costs.append(cost)
@@ -52,6 +58,8 @@ class EpisodeRecord:
     @property
     def final_error(self) -> float:
         """Distance of the end from the goal [m]."""
+        if self.end is None:
+            return float('inf')
         return float(np.linalg.norm(self.end - self.goal_position))
 
 

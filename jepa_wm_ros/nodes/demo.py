@@ -21,6 +21,8 @@ import numpy as np
 from jepa_wm_ros.bringup import ProcessGroup, plan_processes
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.demo_report import EpisodeRecord, print_table, write_gif, write_png
+from jepa_wm_ros.nodes.commander import CommanderError
+from jepa_wm_ros.nodes.demo_cell import DemoCell
 
 TOLERANCE = 0.04   # m, hand to goal
 FINE = 0.025       # m
@@ -65,7 +67,6 @@ def main(args: list[str] | None = None) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Start the graph, run the episodes, report; returns the exit status."""
-    from jepa_wm_ros.nodes.demo_cell import DemoCell
     begun = time.monotonic()
     processes = plan_processes(robot='sim', arm_address=options.arm_address, model=options.model,
                                planner=options.planner, profile=options.profile)
@@ -73,18 +74,32 @@ def run(options: argparse.Namespace) -> int:
         cell.wait_until_ready()
         print(f'cell ready in {time.monotonic() - begun:.1f} s: '
               f'{", ".join(p.name for p in processes)}', flush=True)
-        records = [episode(cell, options.seed + i) for i in range(options.episodes)]
-        random_rows = []
+        records, random_rows = [], []
+        for seed in range(options.seed, options.seed + options.episodes):
+            records.append(attempt(cell, seed) if options.episodes > 1 else episode(cell, seed))
         if options.episodes > 1 and not options.no_baselines:
             print('random actions, the same tasks:', flush=True)
-            random_rows = [random_episode(cell, r) for r in records]
+            random_rows = [random_episode(cell, r) for r in records if r.end is not None]
         latency = cell.latencies
-    write_gif(options.out / 'demo.gif', records[0])
-    write_png(options.out / 'demo.png', records[0])
+    shown = next((r for r in records if r.frames), None)
+    if shown is None:
+        raise CommanderError('no episode could be run: see the exceptions above')
+    write_gif(options.out / 'demo.gif', shown)
+    write_png(options.out / 'demo.png', shown)
     print(f'pictures: {options.out / "demo.gif"}, {options.out / "demo.png"}')
     if options.episodes > 1:
         print_table(records, random_rows, TOLERANCE, FINE, latency)
     return verdict(records)
+
+
+def attempt(cell, seed: int) -> EpisodeRecord:
+    """One of many episodes: an error ends it, not the others, and counts as an exception."""
+    try:
+        return episode(cell, seed)
+    except CommanderError as error:
+        cell.check()
+        print(f'exception: {error}', flush=True)
+        return EpisodeRecord.failed(seed, str(error))
 
 
 def episode(cell, seed: int) -> EpisodeRecord:

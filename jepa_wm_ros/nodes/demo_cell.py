@@ -64,6 +64,10 @@ class DemoCell(JepaCommander):
                 if time.monotonic() > deadline:
                     raise CommanderError(f'{what} was not ready within {READY_SECONDS:.0f} s')
 
+    def check(self) -> None:
+        """Raise when one of the processes has ended."""
+        self._group.check()
+
     def prepare(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Set the task of `seed`: returns the goal picture and the true hand position in it [m].
 

@@ -23,6 +23,8 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
 
 HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
+PLAN_ATTEMPTS = 3       # for one motion, see `_execute`
+REPLAN_SLOWDOWN = 0.9   # of the dynamics factor, from one attempt to the next
 STOP_FACTOR = 0.5        # of the arm's full dynamics: a smooth stop within about two centimetres
 SLOWEST = 0.1            # of the dynamics factor, beside a singularity or joint limit
 SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
@@ -235,19 +237,20 @@ class FrankaArm:
         """
         import franky
         self._check_fit()
-        factor = self.dynamics_factor * self._proximity(target)
-        motion = franky.CartesianMotion(
-            franky.Affine(target.position, target.quaternion), relative_dynamics_factor=factor)
-        stop_motion = franky.CartesianStopMotion(STOP_FACTOR)
-        return self._execute(motion, stop_motion, cancelled, target)
+        goal = franky.Affine(target.position, target.quaternion)
+        return self._execute(
+            lambda factor: franky.CartesianMotion(goal, relative_dynamics_factor=factor),
+            self.dynamics_factor * self._proximity(target),
+            franky.CartesianStopMotion(STOP_FACTOR), cancelled, target)
 
     def home(self, q: Sequence[float] = HOME_Q, *, cancelled: Callable[[], bool] = _never) -> bool:
         """Joint motion to `q` (7,) [rad]; False when it was stopped. Errors as in `move_to`."""
         import franky
         self._check_fit()
-        motion = franky.JointMotion(
-            np.asarray(q, dtype=np.float64), relative_dynamics_factor=self.dynamics_factor)
-        return self._execute(motion, franky.JointStopMotion(STOP_FACTOR), cancelled)
+        goal = np.asarray(q, dtype=np.float64)
+        return self._execute(
+            lambda factor: franky.JointMotion(goal, relative_dynamics_factor=factor),
+            self.dynamics_factor, franky.JointStopMotion(STOP_FACTOR), cancelled)
 
     def stop(self, timeout: float = 5.0) -> bool:
         """End a running motion smoothly and wait until it has ended; False when it has not."""
@@ -275,7 +278,24 @@ class FrankaArm:
                                  'target nearer to the middle of the workspace')
         return max(scale, SLOWEST)
 
-    def _execute(self, motion, stop_motion, cancelled, target: Pose | None = None) -> bool:
+    def _execute(self, make_motion, factor: float, stop_motion, cancelled,
+                 target: Pose | None = None) -> bool:
+        """Run `make_motion(dynamics factor)` to its end.
+
+        Ruckig now and then finds no trajectory from the exact state it is asked in
+        (ErrorSynchronizationCalculation); nothing has moved then, and a slightly slower one
+        from the next state is found.
+        """
+        for attempt in range(1, PLAN_ATTEMPTS + 1):
+            try:
+                return self._run_motion(make_motion(factor), stop_motion, cancelled, target)
+            except ArmError as error:
+                if error.kind is not ErrorKind.PLANNER or attempt == PLAN_ATTEMPTS:
+                    raise
+            factor *= REPLAN_SLOWDOWN
+            self._next_state()
+
+    def _run_motion(self, motion, stop_motion, cancelled, target: Pose | None) -> bool:
         import franky
         with self._sole_motion(target):
             try:
