@@ -42,8 +42,8 @@ def test_square_takes_the_middle_and_keeps_flat_colours():
 
 
 def test_the_gallery_gives_the_recorded_picture_with_the_nearest_latent(model):
-    frames = [np.full((20, 20, 3), value, np.uint8) for value in (50, 100, 150)]
-    gallery = Gallery.of(frames, [latents_of(model, v) for v in (0, 10, 20)], 8)
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (50, 100, 150)]
+    gallery = Gallery.of(pictures, [latents_of(model, v) for v in (0, 10, 20)])
     chosen = gallery.nearest(latents_of(model, 13, 1, 99).visual)
     assert chosen[:, 0, 0, 0].tolist() == [100, 50, 150]
 

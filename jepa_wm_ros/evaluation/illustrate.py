@@ -105,14 +105,14 @@ class _Studio:
     def _recorded(self, recording: Recording) -> Gallery:
         known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
         chosen = known[np.linspace(0, len(known) - 1, min(GALLERY, len(known))).astype(int)]
-        frames, latents = [], []
+        pictures, latents = [], []
         with Bag(recording.path, Findings()) as bag:
             for index in chosen.tolist():
                 frame = read_frames(bag, recording, [index])[index]
                 if isinstance(frame, np.ndarray):
-                    frames.append(frame)
+                    pictures.append(square(frame, SIDE))
                     latents.append(self.trial.encode(frame, recording.timeline.poses[index]))
-        return Gallery.of(frames, latents, SIDE)
+        return Gallery.of(pictures, latents)
 
     def strip(self, rollout: Latents, first: np.ndarray) -> np.ndarray:
         """The recorded first frame, then the imagined ones, side by side."""

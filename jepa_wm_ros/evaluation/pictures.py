@@ -22,9 +22,9 @@ class Gallery:
     latents: Tensor
 
     @staticmethod
-    def of(frames: Sequence[np.ndarray], latents: Sequence[Latents], size: int) -> Gallery:
-        """From frames (H, W, 3) and their encodings (1, 1, ...)."""
-        return Gallery(np.stack([square(frame, size) for frame in frames]),
+    def of(pictures: Sequence[np.ndarray], latents: Sequence[Latents]) -> Gallery:
+        """From pictures (S, S, 3) and the encodings (1, 1, ...) of their frames."""
+        return Gallery(np.stack(pictures),
                        torch.cat([latent.visual.flatten(1) for latent in latents]))
 
     @torch.no_grad()
