@@ -145,6 +145,19 @@ def test_an_empty_file_is_named(tmp_path, name):
         read(tmp_path / name)
 
 
+def test_one_bad_file_of_a_split_bag_costs_that_file_only(tmp_path):
+    path = make_bag(tmp_path / 'bag', storage='mcap')
+    (path / 'bag.mcap').rename(path / 'bag_0.mcap')
+    (path / 'bag_1.mcap').write_bytes(b'')
+    (path / 'bag_2.mcap').write_bytes(b'no mcap at all' * 9)
+    metadata = path / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace(
+        '- bag.mcap', '- bag_0.mcap\n  - bag_1.mcap\n  - bag_2.mcap'))
+    recording = read(path)
+    assert kinds(recording) == {'damaged', 'empty file', 'unreadable file'}
+    assert recording.coverage.frames == 60
+
+
 def test_things_that_are_no_bag_are_refused(tmp_path):
     with pytest.raises(BagError, match='no such bag'):
         read(tmp_path / 'missing')

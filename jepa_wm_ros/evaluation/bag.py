@@ -172,7 +172,7 @@ def _open_sources(path: Path, findings: Findings) -> list[_Source]:
     if (path / 'metadata.yaml').exists():
         try:
             return [_RosbagsSource(path, _chunked(_storage_files(path)))]
-        except _DAMAGE as error:
+        except (*_DAMAGE, BagError) as error:
             findings.fault('damaged', f'{path}: does not open as a whole ({error}); its files are '
                            'read one by one')
     else:
