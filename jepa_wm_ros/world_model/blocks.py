@@ -6,12 +6,14 @@ Parameter names are those of the published AdaLN and V-JEPA-2 files.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jepa_wm_ros.world_model.rope import rotate
 
 Tables = tuple[Tensor, Tensor]
+Memory = tuple[Tensor, Tensor]  # keys and values (B, heads, tokens, head_dim)
 
 
 class Attention(nn.Module):
@@ -34,9 +36,25 @@ class Attention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Softmax(q k^T / sqrt(head_dim)) v, projected back to (B, tokens of q, width)."""
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+        return self.output(self._softmax(q, k, v, mask))
+
+    def attend_frames(self, q: Tensor, k: Tensor, v: Tensor, tokens: int) -> Tensor:
+        """As `attend` with the frame-causal mask, frame by frame and so without one.
+
+        The frames of q, `tokens` each, are the last ones of k and v.
+        """
+        ends = range(k.shape[2] - q.shape[2] + tokens, k.shape[2] + 1, tokens)
+        frames = [self._softmax(one, k[:, :, :end], v[:, :, :end])
+                  for one, end in zip(q.split(tokens, dim=2), ends, strict=True)]
+        return self.output(torch.cat(frames, dim=2) if len(frames) > 1 else frames[0])
+
+    def output(self, y: Tensor) -> Tensor:
+        """Heads (B, heads, tokens, head_dim) joined and projected to (B, tokens, width)."""
         return F.dropout(self.proj(y.transpose(1, 2).flatten(-2)), self.dropout, self.training)
+
+    def _softmax(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
 
     def forward(self, x: Tensor, rope: Tables | None = None, mask: Tensor | None = None) -> Tensor:
         return self.attend(*self.project(x, rope), mask)
@@ -86,6 +104,23 @@ class Block(nn.Module):
         h = self.attn(h.flatten(-3, -2), rope, mask).view_as(x)
         x = x + gated(h, gate1)
         return x + gated(self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
+
+    def advance(self, x: Tensor, modulation: tuple[Tensor | None, ...], rope: Tables | None,
+                past: Memory | None, read: int) -> tuple[Tensor, Memory]:
+        """As `forward` for the frames x (B, T, tokens, width) that follow those of `past`.
+
+        modulation: of these frames; rope: theirs; read: how many of them, counted from the last,
+        are wanted. Returns those (B, read, tokens, width), and keys and values of all frames.
+        """
+        tokens = x.shape[2]
+        h = modulate(self.norm1(x), *modulation[:2])
+        gate1, shift2, scale2, gate2 = (m if m is None else m[:, -read:] for m in modulation[2:])
+        q, k, v = self.attn.project(h.flatten(1, 2), rope)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        h = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
+        x = x[:, -read:] + gated(h.unflatten(1, (read, tokens)), gate1)
+        return x + gated(self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2), (k, v)
 
 
 def modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:

@@ -17,6 +17,7 @@ from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
+from jepa_wm_ros.world_model.fast_rollout import narrowed
 from jepa_wm_ros.world_model.latents import Latents, cat_time
 from jepa_wm_ros.world_model.objective import Objective, distance
 from jepa_wm_ros.world_model.predictor import Predictor
@@ -46,6 +47,7 @@ class WorldModel(nn.Module):
         self.encoder = build_encoder(spec.encoder, spec.img_size)
         self.predictor = Predictor(spec)
         self.decoder: nn.Module | None = None  # pictures for people, see heads.py
+        self._narrow: tuple[Predictor, ...] = ()  # a tuple keeps it out of the state dict
 
     @property
     def device(self) -> torch.device:
@@ -55,8 +57,23 @@ class WorldModel(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.predictor.predictor_norm.weight.dtype
 
+    @property
+    def narrow_predictor(self) -> Predictor:
+        """The predictor in fast mode's numbers, made at first use.
+
+        `to`, `train`, `eval` and `freeze` drop it; call one of them after changing weights.
+        """
+        if not self._narrow:
+            self._narrow = (narrowed(self.predictor),)
+        return self._narrow[0]
+
+    def _apply(self, *args, **kwargs) -> WorldModel:
+        self._narrow = ()
+        return super()._apply(*args, **kwargs)
+
     def train(self, mode: bool = True) -> WorldModel:
         """As torch's, but a frozen encoder stays in evaluation mode."""
+        self._narrow = ()
         super().train(mode)
         self.encoder.train(mode and any(p.requires_grad for p in self.encoder.parameters()))
         return self
@@ -113,7 +130,7 @@ class WorldModel(nn.Module):
         tokens = torch.cat([self.encoder(chunk) for chunk in flat.split(ENCODE_CHUNK)])
         g = self.spec.grid
         visual = tokens.view(batch, frames, 1, g, g, self.spec.encoder.width)
-        return Latents(self._normalized(visual), None)
+        return Latents(self.normalize_visual(visual), None)
 
     def encode_proprio(self, proprio: Tensor | None, batch: int, frames: int) -> Tensor | None:
         """Raw proprio (B, P) or (B, T, P) as features (B, T, g*g, p) or normalised (B, T, P)."""
@@ -132,7 +149,8 @@ class WorldModel(nn.Module):
         features = self.predictor.proprio_encoder(proprio)
         return features.unsqueeze(-2).expand(-1, -1, self.spec.grid ** 2, -1)
 
-    def _normalized(self, visual: Tensor) -> Tensor:
+    def normalize_visual(self, visual: Tensor) -> Tensor:
+        """Visual tokens (..., D), each with mean 0 and variance 1 where the model wants that."""
         if not self.spec.normalize_latents:
             return visual
         return F.layer_norm(visual, visual.shape[-1:], eps=LATENT_EPS)
@@ -146,7 +164,7 @@ class WorldModel(nn.Module):
         the predictor's pose token (B, T, 1, E).
         """
         visual, proprio = self.predictor(latents.visual.flatten(2, 4), actions, latents.proprio)
-        return Latents(self._normalized(visual.view_as(latents.visual)), proprio)
+        return Latents(self.normalize_visual(visual.view_as(latents.visual)), proprio)
 
     def step(self, window: Latents, actions: Tensor) -> Latents:
         """The frame (B, 1, ...) after a window (B, W, ...), given its actions (B, W, A)."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jepa_wm_ros.world_model.blocks import Block, Tables
@@ -54,48 +55,60 @@ class Predictor(nn.Module):
         the pose (B, T, P) when it is a token, or None. Returns visual (B, T, g*g, D) and proprio
         features (B, T, g*g, p), the pose token (B, T, 1, E), or None.
         """
-        x, z = self.embed(visual, actions, proprio)
+        z = self.action_encoder(actions)
+        x = self.add_position(self.embed(visual, z, proprio))
         frames, tokens = x.shape[1:3]
         rope, mask = self.rope(frames, x), frame_causal_mask(frames, tokens, x.device)
         for block in self.predictor_blocks:
             x = block(x, z, rope, mask)
         return self.read(x, visual)
 
-    def embed(self, visual: Tensor, actions: Tensor,
-              proprio: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Tokens (B, T, K + g*g, token width), and AdaLN's z (B, T, token width) or None."""
+    def embed(self, visual: Tensor, z: Tensor, proprio: Tensor | None = None) -> Tensor:
+        """Tokens (B, T, K + g*g, token width), not placed yet, of frames and encoded actions z.
+
+        A visual batch of one is shared by all z (B, T, ...); under AdaLN, where the action enters
+        later, its tokens stay a batch of one.
+        """
         x = visual if self.predictor_embed is None else self.predictor_embed(visual)
-        z = self.action_encoder(actions)
         if self.spec.proprio == 'feature':
             x = torch.cat([x, proprio], dim=-1)
-        if self.spec.conditioning == 'feature':
-            x = torch.cat([x, z.unsqueeze(-2).expand(*x.shape[:-1], -1)], dim=-1)
-        x = self.add_position(x)
         if self.spec.conditioning == 'adaln':
-            return x, z
-        if self.spec.conditioning == 'sequence':
-            front = [z.unsqueeze(-2)]
-            if self.spec.proprio == 'token':
-                front.append(self.proprio_encoder(proprio).unsqueeze(-2))
-            x = torch.cat([*front, x], dim=-2)
-        return x, None
+            return x
+        x = x.expand(len(z), *x.shape[1:])
+        if self.spec.conditioning == 'feature':
+            return torch.cat([x, z.unsqueeze(-2).expand(*x.shape[:-1], -1)], dim=-1)
+        front = [z.unsqueeze(-2)]
+        if self.spec.proprio == 'token':
+            pose = self.proprio_encoder(proprio).unsqueeze(-2)
+            front.append(pose.expand(len(z), *pose.shape[1:]))
+        return torch.cat([*front, x], dim=-2)
 
-    def add_position(self, x: Tensor) -> Tensor:
-        """Visual tokens with the learned or sine-cosine position of their place in the window."""
-        frames, tokens, width = x.shape[1:]
+    def add_position(self, x: Tensor, first: int = 0) -> Tensor:
+        """Tokens with the learned or sine-cosine position of their place in the window added.
+
+        x (B, T, K + g*g, width) are its frames `first` to `first` + T - 1. Condition tokens have
+        no place.
+        """
+        frames, _, width = x.shape[1:]
+        tokens, end = self.grid ** 2, first + frames
         if self.spec.position == 'learned':
-            return x + self.pos_embedding[:, :frames * tokens].unflatten(1, (frames, tokens))
-        if self.spec.position == 'sincos':
-            table = sincos_table((frames, self.grid, self.grid), width, x.device, x.dtype)
-            return x + table.unflatten(0, (frames, tokens))
-        return x
+            table = self.pos_embedding[0, first * tokens:end * tokens]
+        elif self.spec.position == 'sincos':
+            shape = (end, self.grid, self.grid)
+            table = sincos_table(shape, width, x.device, x.dtype)[first * tokens:]
+        else:
+            return x
+        table = table.unflatten(0, (frames, tokens))
+        return x + F.pad(table, (0, 0, self.spec.condition_tokens, 0))
 
-    def rope(self, frames: int, like: Tensor) -> Tables | None:
-        """Rotary tables of a window of `frames`, or None."""
+    def rope(self, frames: int, like: Tensor, first: int = 0) -> Tables | None:
+        """Rotary tables of the window's frames `first` to `first` + `frames` - 1, or None."""
         if self.spec.position != 'rope':
             return None
-        return rope_tables(frames, self.grid, self.grid, self.spec.condition_tokens,
-                           self.spec.attention_head_dim, like.device, like.dtype)
+        tables = rope_tables(first + frames, self.grid, self.grid, self.spec.condition_tokens,
+                             self.spec.attention_head_dim, like.device, like.dtype)
+        skipped = first * (self.spec.condition_tokens + self.grid ** 2)
+        return tables[0][skipped:], tables[1][skipped:]
 
     def read(self, x: Tensor, visual: Tensor) -> tuple[Tensor, Tensor | None]:
         """Predicted visual tokens and proprioception from the last block's tokens."""
@@ -105,7 +118,7 @@ class Predictor(nn.Module):
         if spec.proprio == 'token':
             proprio = x[..., spec.condition_tokens - 1:spec.condition_tokens, :]
         elif spec.proprio == 'feature':
-            proprio = x[..., spec.width:spec.width + spec.proprio_features]
+            proprio = x[..., spec.condition_tokens:, spec.width:spec.width + spec.proprio_features]
         x = x[..., spec.condition_tokens:, :spec.width]
         y = x if self.predictor_proj is None else self.predictor_proj(x)
         return (visual + y if spec.predict_change else y), proprio

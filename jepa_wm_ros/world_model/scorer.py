@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model.fast_rollout import unroll
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.objective import Objective, distance
 
 if TYPE_CHECKING:
     from jepa_wm_ros.world_model.model import WorldModel
+    from jepa_wm_ros.world_model.predictor import Predictor
 
 ACTIVATION_BUDGET = 1 << 30
 LIVE_ACTIVATIONS = 16
@@ -54,9 +56,15 @@ class LatentCost:
 
     def unroll(self, actions: Tensor) -> Latents:
         """Imagined frames (H + 1, N, ...) of physical actions (N, H, A), the context first."""
+        fast = self.model.mode == 'fast'
+        return self._unroll(actions, self.model.narrow_predictor if fast else self.model.predictor)
+
+    def _unroll(self, actions: Tensor, predictor: Predictor) -> Latents:
         model = self.model
-        normalized = model.normalize_actions(actions.to(model.device, model.dtype))
-        return model.unroll(self.context, normalized.transpose(0, 1))
+        normalized = model.normalize_actions(actions.to(model.device, model.dtype)).transpose(0, 1)
+        if model.mode == 'plain':
+            return model.unroll(self.context, normalized)
+        return unroll(model, predictor, self.context, normalized)
 
     def _costs(self, actions: Tensor) -> Tensor:
         return distance(self.unroll(actions), self.goal, self.objective).to(actions)
@@ -64,7 +72,8 @@ class LatentCost:
     @torch.enable_grad()
     def _costs_and_gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         actions = actions.detach().requires_grad_()
-        costs = self._costs(actions)
+        rollout = self._unroll(actions, self.model.predictor)  # a slope needs all the digits
+        costs = distance(rollout, self.goal, self.objective).to(actions)
         return costs.detach(), torch.autograd.grad(costs.sum(), actions)[0]
 
     def _in_chunks(self, actions: Tensor, score) -> tuple[Tensor, ...]:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rollouts with less work: nothing is computed twice that cannot have changed.
+
+`WorldModel.unroll` recomputes every frame of the window at every step. Here a step computes
+
+- one frame while the window still fills: earlier frames see neither later frames nor later
+  actions, so their keys and values stand;
+- all its frames once the window slides, since those kept move one place forward and no longer
+  see the one dropped; but in the last block no more of them than their keys and values.
+
+The context frame is embedded once for all candidates, AdaLN's modulations of all steps are
+computed together, and attention runs frame by frame without a mask (REFERENCE section 3).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from jepa_wm_ros.world_model.blocks import Memory
+from jepa_wm_ros.world_model.latents import Latents, cat_time
+from jepa_wm_ros.world_model.predictor import Predictor
+
+if TYPE_CHECKING:
+    from jepa_wm_ros.world_model.model import WorldModel
+
+
+def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: Tensor,
+           window: int | None = None) -> Latents:
+    """As `model.unroll`: imagined frames (T + 1, B, ...), the context frame (1, 1, ...) first.
+
+    predictor: the model's own, or a copy of it in narrower numbers; imagined frames have the
+    model's numbers either way. actions (T, B, A) normalised, time first.
+    """
+    actions = actions.transpose(0, 1)
+    batch, horizon = actions.shape[:2]
+    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window)
+    frames = [context]
+    for h in range(horizon):
+        predicted = sliding.advance(frames[-1]).to(model.dtype)
+        visual = predicted.visual.unflatten(2, context.visual.shape[2:-1])
+        seen = frames[-1] if h else context.expand_batch(batch)
+        proprio = model.next_proprio(seen, predicted, actions[:, h:h + 1])
+        frames.append(Latents(model.normalize_visual(visual), proprio))
+    frames[0] = context.expand_batch(batch)
+    return cat_time(frames).transpose()
+
+
+def narrowed(predictor: Predictor) -> Predictor:
+    """A frozen copy of the predictor in bfloat16."""
+    return copy.deepcopy(predictor).to(torch.bfloat16).requires_grad_(False).eval()
+
+
+class SlidingWindow:
+    """The frames the predictor sees, with all that is kept of them from step to step."""
+
+    def __init__(self, predictor: Predictor, actions: Tensor, size: int) -> None:
+        """actions: of the whole rollout, (B, T, A) normalised."""
+        self.predictor, self.size = predictor, size
+        self.dtype = predictor.predictor_norm.weight.dtype
+        self.z = predictor.action_encoder(actions.to(self.dtype))
+        self.modulations = [block.modulation(self.z) for block in predictor.predictor_blocks]
+        self.tokens: list[Tensor] = []  # of each frame so far, (B, 1, K + g*g, token width)
+        self.memories: list[Memory | None] = [None] * len(self.modulations)
+
+    def advance(self, newest: Latents) -> Latents:
+        """What the predictor says of the frame after `newest`: visual (B, 1, g*g, D), proprio."""
+        h, narrow = len(self.tokens), newest.to(self.dtype)
+        self.tokens.append(self.predictor.embed(
+            narrow.visual.flatten(2, 4), self.z[:, h:h + 1], narrow.proprio))
+        if h < self.size:
+            x = self._blocks(first=h, new=1)
+        else:
+            self.memories = [None] * len(self.memories)
+            x = self._blocks(first=0, new=self.size)
+        return Latents(*self.predictor.read(x, newest.visual.flatten(2, 4)))
+
+    def _blocks(self, first: int, new: int) -> Tensor:
+        """The newest frame after all blocks; the `new` last frames start at place `first`."""
+        end = len(self.tokens)
+        x = self.tokens[-1] if new == 1 else torch.cat(self.tokens[-new:], dim=1)
+        x = self.predictor.add_position(x, first)
+        rope = self.predictor.rope(new, x, first)
+        last = len(self.memories) - 1
+        for i, block in enumerate(self.predictor.predictor_blocks):
+            modulation = [m if m is None else m[:, end - new:end] for m in self.modulations[i]]
+            x, self.memories[i] = block.advance(
+                x, modulation, rope, self.memories[i], read=1 if i == last else new)
+        return x
