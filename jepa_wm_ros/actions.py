@@ -65,7 +65,8 @@ def actions_between(poses):
     if poses.ndim != 2 or poses.shape[-1] != DIM or poses.shape[0] < 2:
         raise ActionError(f'poses must be (T >= 2, {DIM}), got {tuple(poses.shape)}')
     before, after = poses[:-1], poses[1:]
-    turn = euler_to_matrix(after[..., ROTATION]) @ _transpose(euler_to_matrix(before[..., ROTATION]))
+    unturn = _transpose(euler_to_matrix(before[..., ROTATION]))
+    turn = euler_to_matrix(after[..., ROTATION]) @ unturn
     return xp.concat([
         after[..., POSITION] - before[..., POSITION],
         matrix_to_euler(turn),

@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.nodes.commander import CommanderError  # noqa: E402

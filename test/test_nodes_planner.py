@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 import rclpy  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402

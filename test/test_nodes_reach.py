@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 from jepa_wm_ros.actions import integrate  # noqa: E402
 from jepa_wm_ros.nodes.faults import Code, Fault  # noqa: E402

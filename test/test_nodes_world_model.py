@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 import rclpy  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
-from ros_peers import call, ros, spinning, tiny_model  # noqa: E402
-from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
-
 from jepa_wm_msgs.srv import (  # noqa: E402
     DescribeModel,
     FreezeContext,
     PrepareGoal,
     ScoreActions,
 )
+from ros_peers import call, ros, spinning, tiny_model  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
+
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.nodes.faults import Code  # noqa: E402
 from jepa_wm_ros.nodes.world_model import WorldModelNode  # noqa: E402
+from jepa_wm_ros.planning import load_profile  # noqa: E402
 from jepa_wm_ros.world_model import Objective, load_world_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -114,7 +115,8 @@ def test_costs_and_gradients_over_the_service_are_those_of_the_model(graph, mode
     model = load_world_model(model_file)
     pose = torch.tensor([[*POSITION, *EULER, GRIPPER]])
     here = model.encode(model.prepare_images(cell.picture[None]), pose)
-    scorer = model.scorer(here, model.encode_goal(model.prepare_images(goal[None])), Objective())
+    scorer = model.scorer(here, model.encode_goal(model.prepare_images(goal[None])),
+                          Objective(**load_profile('cell').objective))
     costs, gradient = scorer.gradient(torch.from_numpy(actions))
     np.testing.assert_allclose(answer.costs, costs, rtol=1e-4)
     np.testing.assert_allclose(np.array(answer.gradient).reshape(5, 3, 7), gradient,

@@ -34,6 +34,8 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.nodes.common import to_ns
 from jepa_wm_ros.nodes.convert import from_pose7, to_pose7
 
+CLOSE_SECONDS = 2.0
+
 
 class CommanderError(JepaWmError):
     """Something the graph was asked for did not happen."""
@@ -70,8 +72,11 @@ class JepaCommander:
 
     def close(self) -> None:
         """Cancel a running goal and leave the graph."""
-        if self._goal is not None and rclpy.ok():
-            self.cancel()
+        goal, self._goal = self._goal, None
+        if goal is not None and rclpy.ok():
+            asked = threading.Event()
+            goal.cancel_goal_async().add_done_callback(lambda _: asked.set())
+            asked.wait(CLOSE_SECONDS)  # a planner that is gone cannot answer
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
         self.node.destroy_node()

@@ -9,6 +9,7 @@ rates, and a neural network inside a callback would starve every other one.)
 from __future__ import annotations
 
 import queue
+import signal
 import sys
 import threading
 import traceback
@@ -21,10 +22,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from jepa_wm_ros.errors import JepaWmError
 
+SIGNAL_SECONDS = 0.2    # how soon a signal is noticed while nothing else happens
 SHUTDOWN_SECONDS = 5.0  # the longest a node waits for its worker when it stops
 
 
@@ -222,11 +225,16 @@ class NodeBase(LifecycleNode):
 
 
 def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
-    """Entry point of a node: spin until interrupted; returns the exit status.
+    """Entry point of a node: spin until SIGINT or SIGTERM; returns the exit status.
 
     With `autostart` a failed configure or activate ends the process with status 1 and one line.
+    The signals are not rclpy's: its handler ends the context at once, and a node that stops must
+    still be able to ask the arm to stand.
     """
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     executor = SingleThreadedExecutor()
     node = None
     try:
@@ -235,8 +243,9 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
         if node.value('autostart') and not _autostart(node):
             print(f'error: {node.failure}', file=sys.stderr)
             return 1
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not stopped.is_set():
+            executor.spin_once(timeout_sec=SIGNAL_SECONDS)
+    except ExternalShutdownException:
         pass
     except JepaWmError as error:
         print(f'error: {error}', file=sys.stderr)

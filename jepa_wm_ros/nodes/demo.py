@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.bringup import ProcessGroup, plan_processes
+from jepa_wm_ros.bringup import ProcessGroup, dds_environment, plan_processes
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.demo_report import EpisodeRecord, print_table, write_gif, write_png
 from jepa_wm_ros.nodes.commander import CommanderError
@@ -55,6 +55,7 @@ def main(args: list[str] | None = None) -> None:
     # The demo's own graph must not hear another one's on the same machine.
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.update(dds_environment())
     try:
         sys.exit(run(options))
     except KeyboardInterrupt:
