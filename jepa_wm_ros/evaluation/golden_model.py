@@ -15,6 +15,7 @@ from torch import Tensor
 from jepa_wm_ros.evaluation.golden_planning import planning_rows
 from jepa_wm_ros.evaluation.goldens import GoldenError, Row, relative_error
 from jepa_wm_ros.world_model.checkpoints import load_world_model
+from jepa_wm_ros.world_model.fast_rollout import unroll
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.objective import Objective, distance, distance_curve
@@ -32,8 +33,10 @@ COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
 class Golden:
     """The recorded inputs in one precision, and what the model makes of them."""
 
-    def __init__(self, model: WorldModel, inputs: Mapping, cost_rollout: tuple[int, int]) -> None:
+    def __init__(self, model: WorldModel, inputs: Mapping, cost_rollout: tuple[int, int],
+                 mode: str = 'plain') -> None:
         self.model, self.inputs, self.cost_rollout = model, inputs, cost_rollout
+        self.mode = mode
 
     def tensor(self, name: str) -> Tensor:
         return torch.from_numpy(self.inputs[name]).to(self.model.dtype)
@@ -58,7 +61,10 @@ class Golden:
         return self.latents('unroll_z0_visual', 'unroll_p0_normalised')
 
     def unroll(self, steps: int, window: int) -> Latents:
-        return self.model.unroll(self.context, self.tensor('unroll_actions')[:steps], window)
+        actions = self.tensor('unroll_actions')[:steps]
+        if self.mode == 'exact':
+            return unroll(self.model, self.model.predictor, self.context, actions, window)
+        return self.model.unroll(self.context, actions, window)
 
     def pixels(self, shape: str) -> Tensor:
         frames = torch.from_numpy(self.inputs[f'raw_{shape}']).flatten(0, 1).permute(0, 2, 3, 1)
@@ -108,22 +114,26 @@ class Golden:
 
 
 def model_rows(folder: Path) -> Iterator[Row]:
-    """Rows of outputs.npz, train_loss.npz, cem*.npz and gd.npz of one model."""
+    """Rows of outputs.npz, train_loss.npz, cem*.npz and gd.npz of one model.
+
+    Rollouts and their costs in plain mode, then in exact mode; planners score in exact mode.
+    """
     config = read_json(folder / 'config.json')
     model = load_world_model(folder)
     inputs, outputs = np.load(folder / 'inputs.npz'), np.load(folder / 'outputs.npz')
     cost_rollout = _cost_rollout(outputs, config, model)
-    for name in outputs:
-        if '_f64' in name:
-            continue
+    names = [(name, 'plain') for name in outputs if '_f64' not in name]
+    names += [(name, 'exact') for name, _ in names if UNROLL.match(name) or COST.match(name)]
+    for name, mode in names:
         want64 = next((outputs[n] for n in _double_names(name) if n in outputs), None)
         errors = []
         for dtype in (torch.float32, torch.float64):
             with torch.no_grad():
-                value = Golden(model.to(dtype), inputs, cost_rollout).compute(name).numpy()
+                value = Golden(model.to(dtype), inputs, cost_rollout, mode).compute(name).numpy()
             double = want64 is not None and dtype == torch.float64
             errors.append(relative_error(value, want64 if double else outputs[name]))
-        yield Row(folder.name, name, *errors, exact=want64 is not None)
+        shown = name if mode == 'plain' else f'{mode}/{name}'
+        yield Row(folder.name, shown, *errors, exact=want64 is not None)
     model.to(torch.float32)
     if (folder / 'train_loss.npz').is_file():
         yield from _loss_rows(folder, config, model, inputs)

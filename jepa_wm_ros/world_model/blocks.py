@@ -30,9 +30,9 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor, rope: Tables | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, tokens, head_dim); `rope` fits the tokens given."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim)).movedim(-3, 0)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        return (q, k, v) if rope is None else (rotate(q, rope), rotate(k, rope), v)
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        qk = qkv[:2] if rope is None else rotate(qkv[:2], rope)
+        return qk[0], qk[1], qkv[2]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Softmax(q k^T / sqrt(head_dim)) v, projected back to (B, tokens of q, width)."""
@@ -102,8 +102,8 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(z)
         h = modulate(self.norm1(x), shift1, scale1)
         h = self.attn(h.flatten(-3, -2), rope, mask).view_as(x)
-        x = x + gated(h, gate1)
-        return x + gated(self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
+        x = add_gated(x, h, gate1)
+        return add_gated(x, self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
 
     def advance(self, x: Tensor, modulation: tuple[Tensor | None, ...], rope: Tables | None,
                 past: Memory | None, read: int) -> tuple[Tensor, Memory]:
@@ -119,13 +119,14 @@ class Block(nn.Module):
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         h = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
-        x = x[:, -read:] + gated(h.unflatten(1, (read, tokens)), gate1)
-        return x + gated(self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2), (k, v)
+        x = add_gated(x[:, -read:], h.unflatten(1, (read, tokens)), gate1)
+        h = self.mlp(modulate(self.norm2(x), shift2, scale2))
+        return add_gated(x, h, gate2), (k, v)
 
 
 def modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
-    return x if scale is None else x * (1 + scale) + shift
+    return x if scale is None else torch.addcmul(shift, x, 1 + scale)
 
 
-def gated(x: Tensor, gate: Tensor | None) -> Tensor:
-    return x if gate is None else gate * x
+def add_gated(x: Tensor, change: Tensor, gate: Tensor | None) -> Tensor:
+    return x + change if gate is None else torch.addcmul(x, change, gate)

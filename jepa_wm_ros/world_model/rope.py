@@ -58,7 +58,7 @@ def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
     turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
     if x.shape[-1] % 2:
         turned = torch.nn.functional.pad(turned, (0, 1))
-    return x * cos + turned * sin
+    return torch.addcmul(x * cos, turned, sin)
 
 
 @lru_cache(maxsize=64)

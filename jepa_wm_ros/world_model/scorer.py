@@ -108,8 +108,10 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def default_micro_batch(model: WorldModel) -> int:
-    """Candidates whose activations fit in about a gibibyte."""
-    spec = model.spec
-    tokens = spec.context_window * (spec.grid ** 2 + spec.predictor.condition_tokens)
-    per_candidate = tokens * spec.predictor.token_width * model.dtype.itemsize * LIVE_ACTIVATIONS
-    return max(1, ACTIVATION_BUDGET // per_candidate)
+    """Candidates whose activations, keys and values fit in about a gibibyte."""
+    spec, predictor = model.spec, model.spec.predictor
+    frame = spec.grid ** 2 + predictor.condition_tokens
+    alive = spec.context_window * frame * predictor.token_width * LIVE_ACTIVATIONS
+    kept = (predictor.depth * (spec.context_window - 1) * frame
+            * 2 * predictor.heads * predictor.attention_head_dim)
+    return max(1, ACTIVATION_BUDGET // ((alive + kept) * model.dtype.itemsize))
