@@ -19,7 +19,8 @@ from jepa_wm_ros.evaluation.recording import ClipSettings, read_recording
 from jepa_wm_ros.evaluation.rows import read_rows
 from jepa_wm_ros.evaluation.topics import TopicSpec
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice, random_bounds
-from jepa_wm_ros.world_model import build, save_world_model
+from jepa_wm_ros.world_model import build, load_world_model, save_world_model
+from jepa_wm_ros.world_model.latents import cat_time
 from jepa_wm_ros.world_model.registry import cell_spec
 
 PROFILE = """
@@ -218,6 +219,21 @@ def test_wrong_input_is_one_line_and_status_1(tmp_path, place, capsys, more, com
 def test_random_actions_keep_the_planners_bounds_and_the_arms_where_it_has_none(place):
     profile = PlannerChoice.load(str(place / 'tiny.yaml'), 3).profile
     np.testing.assert_allclose(random_bounds(profile), [0.075] * 3 + [0.0] * 3 + [0.75])
+
+
+def test_pose_errors_compare_what_the_latents_carry(place):
+    recording = read_recording(place / 'bag', TopicSpec(), ClipSettings(4.0, 3, 3))
+    trial = ClipTrial(load_world_model(place / 'small.safetensors'), 'm', [], [1])
+    frames = np.zeros((4, 48, 64, 3), np.uint8)
+    poses = recording.clips[0].poses.copy()
+    latents = [trial.encode(f, p) for f, p in zip(frames, poses, strict=True)]
+    same = trial._pose_errors(cat_time(latents).transpose(), latents)
+    np.testing.assert_allclose(same, 0.0, atol=1e-5)
+    poses[2, :3] += (0.03, 0.04, 0.0)
+    poses[3, 6] += 0.25
+    moved = [trial.encode(f, p) for f, p in zip(frames, poses, strict=True)]
+    errors = np.reshape(trial._pose_errors(cat_time(moved).transpose(), latents), (3, 3))
+    np.testing.assert_allclose(errors, [[0, 0, 0], [0.05, 0, 0], [0, 0, 0.25]], atol=2e-4)
 
 
 def test_a_model_of_other_actions_is_refused():

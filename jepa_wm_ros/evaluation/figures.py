@@ -75,11 +75,13 @@ def error_curves(imagination: Imagination) -> str:
         panels = [('latent distance', [('expert actions imagined', imagination.latent, '-'),
                                        ('nothing moves', imagination.still, '--')], 1.0)]
         if imagination.position:
-            panels.append(('decoded hand position error [cm]',
-                           [('', imagination.position, '-')], 100.0))
+            panels += [('decoded hand position error [cm]',
+                        [('', imagination.position, '-')], 100.0),
+                       ('decoded orientation error [rad]',
+                        [('', imagination.orientation, '-')], 1.0)]
         if imagination.lpips:
             panels.append(('LPIPS', [('', imagination.lpips, '-')], 1.0))
-        figure = Figure((4.8 * len(panels), 3.4), layout='constrained')
+        figure = Figure((4.4 * len(panels), 3.2), layout='constrained')
         for axes, (title, curves, scale) in zip(
                 np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
             for (label, intervals, style), colour in zip(curves, ('#1f5fa8', '#8a8a8a'),

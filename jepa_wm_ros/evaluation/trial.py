@@ -133,7 +133,7 @@ class ClipTrial:
                       e_closure=errors.closure, cost=costs[-1], cost_start=costs[0], costs=costs,
                       evaluations=evaluations, seconds=seconds, planned=curve(planned))
         if row.planner == EXPERT:
-            row = self._with_imagination(row, clip, rollout, latents, frames, objective)
+            row = self._with_imagination(row, rollout, latents, frames, objective)
         return row
 
     def _baseline(self, row: Row, clip: Clip) -> np.ndarray:
@@ -158,7 +158,7 @@ class ClipTrial:
         return curve(distance_per_frame(rollout, goal, objective)[:, 0].float().cpu())
 
     @torch.no_grad()
-    def _with_imagination(self, row: Row, clip: Clip, rollout: Latents, latents: list[Latents],
+    def _with_imagination(self, row: Row, rollout: Latents, latents: list[Latents],
                           frames: list[np.ndarray], objective: Objective) -> Row:
         """Adds how far the rollout of the expert's actions strays from what was recorded."""
         truths = [Latents(latent.visual) for latent in latents[1:]]
@@ -166,18 +166,24 @@ class ClipTrial:
                     for h, truth in enumerate(truths, start=1)]
         still = [self._curve(rollout[:1], truth, objective)[0] for truth in truths]
         return replace(row, latent_errors=curve(imagined), still_errors=curve(still),
-                       pose_errors=self._pose_errors(rollout, clip),
+                       pose_errors=self._pose_errors(rollout, latents),
                        lpips=self._lpips(rollout, frames))
 
-    def _pose_errors(self, rollout: Latents, clip: Clip) -> tuple[float, ...]:
+    def _pose_errors(self, rollout: Latents, latents: list[Latents]) -> tuple[float, ...]:
+        """Decoded imagined poses against the recorded ones, as far as latents carry them.
+
+        The recorded pose goes through the same encoding, so that what a model leaves out (ours
+        drops the roll, which flips between -pi and pi) counts neither for it nor against it.
+        """
         decoded = self.model.decode_proprio(rollout)
         if decoded is None or decoded.shape[-1] != DIM:
             return ()
-        poses = decoded[:, 0].double().cpu().numpy()
+        truths = [self.model.decode_proprio(latent)[0, 0] for latent in latents[1:]]
+        pairs = [(pose.double().cpu().numpy(), truth.double().cpu().numpy())
+                 for pose, truth in zip(decoded[1:, 0], truths, strict=True)]
         return curve([(np.linalg.norm(pose[POSITION] - truth[POSITION]),
                        rotation_angle(pose[ROTATION], truth[ROTATION]),
-                       abs(pose[GRIPPER] - truth[GRIPPER]))
-                      for pose, truth in zip(poses[1:], clip.poses[1:], strict=True)])
+                       abs(pose[GRIPPER] - truth[GRIPPER])) for pose, truth in pairs])
 
     def _lpips(self, rollout: Latents, frames: list[np.ndarray]) -> tuple[float, ...]:
         if self.perceptual is None:
