@@ -34,15 +34,21 @@ def problem():
     return bench_planners.Problem(Bowl(), (TARGET + 0.005)[None])
 
 
-def test_until_stops_at_the_target_and_counts_what_was_scored():
+def test_until_stops_at_the_last_mark_and_counts_what_was_scored():
     one = problem()
-    evaluations, seconds = bench_planners.until('icem', one, 1e-4, 0)
-    assert evaluations == one.cost.scored < 700 and seconds >= 0
-    assert bench_planners.until('icem', problem(), -1.0, 0) == (math.inf, math.inf)
+    near, at = bench_planners.until('icem', one, (1e-3, 1e-4), 0)
+    assert near.evaluations < at.evaluations == one.cost.scored < 700
+    assert 0 <= near.seconds <= at.seconds
+
+
+def test_a_mark_that_is_not_met_counts_as_infinite():
+    near, never = bench_planners.until('icem', problem(), (1e-4, -1.0), 0)
+    assert math.isfinite(near.evaluations) and never == bench_planners.Reached()
+    assert math.isinf(never.evaluations)
 
 
 def test_a_warm_start_counts_fewer_evaluations_than_a_cold_one():
-    cold, warm = (bench_planners.until(name, problem(), 1e-6, 0)[0]
+    cold, warm = (bench_planners.until(name, problem(), (1e-6, 1e-6), 0)[0].evaluations
                   for name in ('icem', 'icem warm'))
     assert warm < 0.7 * cold
 
@@ -52,8 +58,11 @@ def test_icem_needs_less_than_a_third_of_the_papers_evaluations_on_a_bowl(monkey
         name: bench_planners.LIMIT[name] for name in ('icem warm', 'icem')})
     figures = bench_planners.compare_planners('bowl', iter([problem(), problem()]))
     values = {f.name: f.value for f in figures}
-    assert values['bowl: icem warm reached'] == values['bowl: icem within a third'] == 1.0
-    assert values['bowl: icem warm share of evaluations'] < 1 / 3
+    assert values['bowl: icem warm, same cost, reached'] == 1.0
+    assert values['bowl: icem warm, same cost, with a third'] == 1.0
+    assert values['bowl: icem warm, same cost, share of 4500'] < 1 / 3
+    assert (values['bowl: icem, 99% of the way, evaluations']
+            <= values['bowl: icem, same cost, evaluations'])
     assert 0 < values['bowl: cem paper final cost over standing still'] < 0.05
 
 

@@ -7,6 +7,7 @@ machine slows all of them alike; ratios are medians over rounds of times from th
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ MODES = ('plain', 'exact', 'fast')
 HORIZON, PAPER_SAMPLES, PAPER_ITERATIONS = 3, 300, 15
 SIZES = {'jepa_wm_droid': 6, 'dino_wm_droid': 16, 'vjepa2_ac_droid': 4}  # candidates on a CPU
 ACTION_STD = 0.05
+RESPONSE = 0.4  # jepa_wm_cell's after 3 steps: standard deviation over candidates / features
+CALIBRATIONS, LARGEST_FACTOR = 8, 1000.0
 
 
 @dataclass(slots=True)
@@ -66,9 +69,26 @@ def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Ten
     side, width = spec.grid, spec.encoder.width
     context = Latents(torch.randn(1, 1, 1, side, side, width, device=device, generator=generator))
     truth = ACTION_STD * torch.randn(HORIZON, 1, 7, device=device, generator=generator)
+    make_actions_matter(first, context)
     with torch.no_grad():
         goal = first.unroll(context, first.normalize_actions(truth))[-1:]
     return {mode: in_mode(first, mode).scorer(context, goal, Objective()) for mode in MODES}
+
+
+def make_actions_matter(model: WorldModel, context: Latents) -> None:
+    """Scale the action encoder of random weights until imagined frames differ by what was done
+    as much as a trained model's do (RESPONSE); untouched, they hardly differ at all and any
+    rounding would look enormous beside it.
+    """
+    actions = ACTION_STD * torch.randn(HORIZON, 2, 7,
+                                       generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        for _ in range(CALIBRATIONS):
+            z = model.unroll(context, actions.to(model.device))[-1].visual.flatten(1)
+            response = float((z[0] - z[1]).std() / z.std()) / math.sqrt(2)
+            if 0.6 < response / RESPONSE < 1.5:
+                break
+            model.predictor.action_encoder.weight.mul_(min(RESPONSE / response, LARGEST_FACTOR))
 
 
 def in_mode(model: WorldModel, mode: str) -> WorldModel:
