@@ -111,16 +111,17 @@ class Block(nn.Module):
 
         modulation: of these frames; rope: theirs; read: how many of them, counted from the last,
         are wanted. Returns those (B, read, tokens, width), and keys and values of all frames.
+        Attention and MLP may be in narrower numbers than x, which stays in its own.
         """
-        tokens = x.shape[2]
-        h = modulate(self.norm1(x), *modulation[:2])
+        tokens, numbers = x.shape[2], self.attn.qkv.weight.dtype
+        h = modulate(self.norm1(x), *modulation[:2]).to(numbers)
         gate1, shift2, scale2, gate2 = (m if m is None else m[:, -read:] for m in modulation[2:])
         q, k, v = self.attn.project(h.flatten(1, 2), rope)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         h = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
         x = add_gated(x[:, -read:], h.unflatten(1, (read, tokens)), gate1)
-        h = self.mlp(modulate(self.norm2(x), shift2, scale2))
+        h = self.mlp(modulate(self.norm2(x), shift2, scale2).to(numbers))
         return add_gated(x, h, gate2), (k, v)
 
 
