@@ -19,9 +19,8 @@ from typing import Protocol
 
 from jepa_wm_ros.errors import JepaWmError
 
-NEXT_SECONDS = 2.0       # for one process to end after SIGINT before the next is asked
-STOP_SECONDS = 6.0       # for all of them to end after SIGINT
-TERMINATE_SECONDS = 2.0  # more after SIGTERM; then SIGKILL
+NEXT_SECONDS = 2.0       # for one process to end before the next is asked
+STOP_SECONDS = 8.0       # for all of them to end after SIGTERM; then SIGKILL
 OUTPUT_SECONDS = 0.5     # for the last words of a process that ended
 TAIL_LINES = 40          # of output kept to tell why a process ended
 PR_SET_PDEATHSIG = 1     # <sys/prctl.h>
@@ -116,18 +115,16 @@ class ProcessGroup:
         return next(child.pid for child in self._children if child.name == name)
 
     def stop(self) -> None:
-        """End all, the last started first: SIGINT, SIGTERM, at last SIGKILL. Safe to repeat."""
+        """End all, the last started first: SIGTERM, at last SIGKILL. Safe to repeat.
+
+        Not SIGINT, which a process that still imports its modules answers with a traceback.
+        """
         children = self._children[::-1]
         try:
             deadline = time.monotonic() + STOP_SECONDS
             for child in children:
-                child.signal(signal.SIGINT)
-                child.wait(min(NEXT_SECONDS, deadline - time.monotonic()))
-            for child in children:
-                child.wait(deadline - time.monotonic())
-            deadline = time.monotonic() + TERMINATE_SECONDS
-            for child in children:
                 child.signal(signal.SIGTERM)
+                child.wait(min(NEXT_SECONDS, deadline - time.monotonic()))
             for child in children:
                 child.wait(deadline - time.monotonic())
         finally:  # also when a second Ctrl-C ends the patience above

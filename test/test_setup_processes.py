@@ -100,6 +100,7 @@ def test_nothing_is_reported_while_all_run(tmp_path):
 def test_processes_are_asked_to_stop_in_reverse_order(tmp_path):
     note = '''
         import signal, time
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             print("up", flush=True)
             signal.pause()
@@ -118,7 +119,6 @@ def test_processes_are_asked_to_stop_in_reverse_order(tmp_path):
 def test_a_process_that_ignores_every_request_is_killed_with_its_children(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, 'NEXT_SECONDS', 0.1)
     monkeypatch.setattr(processes, 'STOP_SECONDS', 0.2)
-    monkeypatch.setattr(processes, 'TERMINATE_SECONDS', 0.1)
     parent = '\n'.join([
         'import os, subprocess, sys',
         f'child = subprocess.Popen([sys.executable, "-S", "-E", "-c", {STUBBORN!r}])',
