@@ -54,12 +54,16 @@ def test_a_clock_that_jumps_back_forgets_everything_and_then_goes_on(buffer):
     assert buffer.frame_after(0, 3 * S, S).message == 'second'
 
 
-def test_the_arm_state_nearest_to_the_frame_is_given_within_the_gap(buffer):
+def test_the_arm_state_at_the_frame_is_given_within_the_gap(buffer):
     for t in range(5):
-        buffer.add_pose(t * S, np.full(3, float(t)), np.array([0, 0, 0, 1]))
+        buffer.add_pose(t * S, np.full(3, float(t)), np.array([0, 0, np.sin(t / 8), np.cos(t / 8)]))
         buffer.add_gripper(t * S, t / 10)
-    assert buffer.pose_at(int(2.4 * S), S)[0] == 2
-    assert buffer.pose_at(int(2.6 * S), S)[0] == 3
+    between = buffer.pose_at(int(2.4 * S), S)
+    np.testing.assert_allclose(between[:3], 2.4)
+    np.testing.assert_allclose(between[3:], [0, 0, np.sin(0.3), np.cos(0.3)], atol=1e-9)
+    assert buffer.pose_at(3 * S, S)[0] == 3
+    assert buffer.pose_at(int(2.4 * S), S // 2) is None
+    assert buffer.gripper_at(int(2.6 * S), S) == 0.3
     assert buffer.gripper_at(0, 0) == 0.0
     assert buffer.pose_at(6 * S, S) is None
     assert buffer.pose_at(5 * S, S)[0] == 4

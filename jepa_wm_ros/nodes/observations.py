@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
 
 FUTURE_TOLERANCE = 100_000_000  # a stamp may be this far ahead of the node clock [ns]
 HISTORY = 256                   # arm states kept: 8 s at 30 Hz
@@ -83,18 +84,33 @@ class ObservationBuffer:
         return frame
 
     def pose_at(self, stamp: int, max_gap: int) -> np.ndarray | None:
-        """Position and quaternion (7,) measured nearest to `stamp`, None beyond `max_gap` [ns]."""
-        return _nearest(self._poses, stamp, max_gap)
+        """Position and quaternion (7,) at `stamp`, as the bag reader has it: interpolated between
+        its neighbours, the nearest one at an end; None when that is beyond `max_gap` [ns].
+        """
+        before, after = _around(self._poses, stamp)
+        if not before or not after:
+            return _nearest(self._poses, stamp, max_gap)
+        if max(stamp - before[0], after[0] - stamp) > max_gap:
+            return None
+        share = (stamp - before[0]) / max(after[0] - before[0], 1)
+        turn = Slerp([0.0, 1.0], Rotation.from_quat([before[1][3:], after[1][3:]]))
+        position = (1.0 - share) * before[1][:3] + share * after[1][:3]
+        return np.concatenate([position, turn(share).as_quat()])
 
     def gripper_at(self, stamp: int, max_gap: int) -> float | None:
         """Gripper closure measured nearest to `stamp`, None beyond `max_gap` [ns]."""
         return _nearest(self._grippers, stamp, max_gap)
 
 
+def _around(history: deque, stamp: int) -> tuple:
+    """The entries before and from `stamp` on; None where there is none."""
+    index = bisect_left(history, stamp, key=lambda item: item[0])
+    return (history[index - 1] if index else None,
+            history[index] if index < len(history) else None)
+
+
 def _nearest(history: deque, stamp: int, max_gap: int):
     if not history:
         return None
-    index = bisect_left(history, stamp, key=lambda item: item[0])
-    around = [history[i] for i in (index - 1, index) if 0 <= i < len(history)]
-    best = min(around, key=lambda item: abs(item[0] - stamp))
+    best = min(filter(None, _around(history, stamp)), key=lambda item: abs(item[0] - stamp))
     return best[1] if abs(best[0] - stamp) <= max_gap else None
