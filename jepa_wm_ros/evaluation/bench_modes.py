@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -76,10 +76,13 @@ def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Ten
 
 
 def make_actions_matter(model: WorldModel, context: Latents) -> None:
-    """Scale the action encoder of random weights until imagined frames differ by what was done
-    as much as a trained model's do (RESPONSE); untouched, they hardly differ at all and any
-    rounding would look enormous beside it.
+    """Give random weights the gain of trained ones: every layer keeps the size of its input, and
+    imagined frames differ by what was done as much as a trained model's do (RESPONSE). With the
+    small weights training begins from they hardly differ, and any rounding looks enormous.
     """
+    for layer in model.predictor.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.mul_(layer.in_features**-0.5 / layer.weight.std())
     actions = ACTION_STD * torch.randn(HORIZON, 2, 7,
                                        generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
