@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_world_model_predictor import COMBINATIONS, small_spec
 
-from jepa_wm_ros.world_model import Latents, Objective, build
+from jepa_wm_ros.world_model import Latents, Objective, blocks, build
 from jepa_wm_ros.world_model.fast_rollout import unroll
 from jepa_wm_ros.world_model.scorer import default_micro_batch
 
@@ -77,6 +77,15 @@ def test_fast_mode_stays_within_its_bound_and_its_gradient_is_exact(parts):
     assert torch.equal(fast.gradient(actions)[1], slope)
 
 
+@pytest.mark.parametrize('scores', [1, 100, 1 << 22])
+def test_narrow_attention_is_attention_however_many_candidates_at_a_time(scores, monkeypatch):
+    monkeypatch.setattr(blocks, 'CACHED_SCORES', scores)
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(5, 2, n, 8).bfloat16() for n in (4, 9, 9))
+    want = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    assert off(blocks.narrow_softmax(q, k, v).float(), want) < NARROW
+
+
 def rows_through(module, run):
     """Leading sizes (batch, frames) of everything `module` is given while `run` runs."""
     seen = []
@@ -112,7 +121,7 @@ def test_no_mode_but_plain_builds_a_mask(monkeypatch):
     for mode, masked in (('plain', True), ('exact', False), ('fast', False)):
         masks.clear()
         in_mode(mode, model, context, goal)(actions)
-        assert set(masks) == {masked}
+        assert any(masks) is masked
 
 
 def test_the_narrow_copy_is_made_once_and_follows_the_weights():
