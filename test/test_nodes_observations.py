@@ -62,7 +62,8 @@ def test_the_arm_state_at_the_frame_is_given_within_the_gap(buffer):
     np.testing.assert_allclose(between[:3], 2.4)
     np.testing.assert_allclose(between[3:], [0, 0, np.sin(0.3), np.cos(0.3)], atol=1e-9)
     assert buffer.pose_at(3 * S, S)[0] == 3
-    assert buffer.pose_at(int(2.4 * S), S // 2) is None
+    assert buffer.pose_at(int(2.4 * S), S // 4) is None
+    assert buffer.pose_at(3 * S, 0)[0] == 3
     assert buffer.gripper_at(int(2.6 * S), S) == 0.3
     assert buffer.gripper_at(0, 0) == 0.0
     assert buffer.pose_at(6 * S, S) is None

@@ -85,13 +85,11 @@ class ObservationBuffer:
 
     def pose_at(self, stamp: int, max_gap: int) -> np.ndarray | None:
         """Position and quaternion (7,) at `stamp`, as the bag reader has it: interpolated between
-        its neighbours, the nearest one at an end; None when that is beyond `max_gap` [ns].
+        its neighbours where both are within `max_gap` [ns], else the nearest one if that is.
         """
         before, after = _around(self._poses, stamp)
-        if not before or not after:
+        if not before or not after or max(stamp - before[0], after[0] - stamp) > max_gap:
             return _nearest(self._poses, stamp, max_gap)
-        if max(stamp - before[0], after[0] - stamp) > max_gap:
-            return None
         share = (stamp - before[0]) / max(after[0] - before[0], 1)
         turn = Slerp([0.0, 1.0], Rotation.from_quat([before[1][3:], after[1][3:]]))
         position = (1.0 - share) * before[1][:3] + share * after[1][:3]
