@@ -41,7 +41,8 @@ ceiling; zero stands still; random draws within the planner's bounds.</p>
 <tr><th>model<th>planner<th>clips<th>Action Score<th>xyz error [cm]<th>orientation [rad]
 <th>closure<th>cost<th>s / plan<th>evaluations<th>score of each seed</tr>
 {% for r in summary.results %}
-<tr{% if r.baseline %} class="baseline"{% endif %}><td>{{ r.model | short }}<td>{{ r.planner | short }}
+<tr{% if r.baseline %} class="baseline"{% endif %}>
+<td>{{ r.model | short }}<td>{{ r.planner | short }}
 <td>{{ r.clips }}<td><b>{{ r.score | interval(1) }}</b><td>{{ r.e_xyz | interval(2, 100) }}
 <td>{{ r.e_orientation | interval(3) }}<td>{{ r.e_closure | interval(2) }}
 <td>{{ r.cost | interval(4) }}
