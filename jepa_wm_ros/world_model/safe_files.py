@@ -87,7 +87,8 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path | str,
 def existing_file(path: Path | str) -> Path:
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(f'no file {path}: give a name of `model list`, or a file that is there')
+        raise CheckpointError(f'no file {path}: give a name of `model list`, or a file that '
+                              'is there')
     if path.stat().st_size > SIZE_CAP:
         raise CheckpointError(f'{path} is larger than {SIZE_CAP >> 30} GiB, which no model of '
                               'this project is')
