@@ -197,7 +197,7 @@ class FrankaController(NodeBase):
         outcome, message = Outcome.FAILED, 'unexpected error: see the log of franka_controller'
         try:
             outcome, message = self.driver.execute(target, closure)
-        except Exception:
+        except Exception:  # a bug, logged whole: the sender must still hear that its command failed
             self.get_logger().error(traceback.format_exc())
         self._counts['failed'] += outcome is Outcome.FAILED
         self._last = replace(record, outcome=outcome, message=message or record.message)

@@ -159,7 +159,7 @@ class _Server:
         while self._running:
             server.run_once(realtime=False)
             due = max(due + PERIOD, time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))  # the beat of the loop: nothing to await
 
     def _listen(self) -> None:
         for line in sys.stdin:
