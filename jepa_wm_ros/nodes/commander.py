@@ -74,9 +74,10 @@ class JepaCommander:
         """Cancel a running goal and leave the graph."""
         goal, self._goal = self._goal, None
         if goal is not None and rclpy.ok():
-            asked = threading.Event()
-            goal.cancel_goal_async().add_done_callback(lambda _: asked.set())
-            asked.wait(CLOSE_SECONDS)  # a planner that is gone cannot answer
+            try:
+                self._act(goal.cancel_goal_async, 'cancel', CLOSE_SECONDS)
+            except CommanderError:
+                pass  # a planner that is gone cannot answer
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
         self.node.destroy_node()
@@ -132,12 +133,13 @@ class JepaCommander:
             max_duration=Duration(sec=int(max_seconds), nanosec=int(max_seconds % 1 * 1e9)))
         if not self._reach.wait_for_server(self.timeout):
             raise CommanderError('action reach_goal is not there: is the planner node running?')
-        handle = self._wait(self._reach.send_goal_async(
-            goal, lambda message: on_feedback and on_feedback(message.feedback)), 'reach_goal')
+        handle = self._act(lambda: self._reach.send_goal_async(
+            goal, lambda message: on_feedback and on_feedback(message.feedback)), 'reach_goal',
+            self.timeout)
         if not handle.accepted:
             raise CommanderError('goal rejected: another goal is running')
         self._goal = handle
-        answer = self._wait(handle.get_result_async(), 'the result of reach_goal', None)
+        answer = self._act(handle.get_result_async, 'the result of reach_goal', None)
         self._goal = None
         if answer.status == GoalStatus.STATUS_UNKNOWN:
             raise CommanderError('the planner lost the goal')
@@ -147,7 +149,7 @@ class JepaCommander:
         """Cancel the running goal, if any, and wait until the planner has taken it."""
         goal, self._goal = self._goal, None
         if goal is not None:
-            self._wait(goal.cancel_goal_async(), 'cancel')
+            self._act(goal.cancel_goal_async, 'cancel', self.timeout)
 
     # Plumbing
 
@@ -158,20 +160,30 @@ class JepaCommander:
             client = self._clients[name] = self.node.create_client(kind, name)
         if not client.wait_for_service(self.timeout):
             raise CommanderError(f'service {client.srv_name} is not there within {self.timeout} s')
-        answer = self._wait(client.call_async(request), name)
+        answer = self._wait(client.call_async(request), name, self.timeout)
         if not getattr(answer, 'success', True):
             raise CommanderError(f'{name}: {answer.message}')
         return answer
 
-    def _wait(self, future, what: str, timeout: float | None = -1.0):
+    def _act(self, ask: Callable, what: str, timeout: float | None):
+        """Ask the action server, in the thread that takes its answers.
+
+        rclpy's action client, unlike its service client, holds no lock: an answer that comes
+        before the question is on its list is dropped, and the caller would wait for ever.
+        """
+        asked = self._wait(self._executor.create_task(ask), what, timeout)
+        return self._wait(asked, what, timeout)
+
+    def _wait(self, future, what: str, timeout: float | None):
+        """The result of a future; `timeout` [s], or None to wait as long as it takes."""
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        deadline = None if timeout is None else time.monotonic() + self.timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not done.wait(0.2):  # short waits let an interrupt through
             if not self._thread.is_alive():
                 raise CommanderError(f'{what}: the connection to ROS has ended')
             if deadline is not None and time.monotonic() > deadline:
-                raise CommanderError(f'{what} did not answer within {self.timeout} s')
+                raise CommanderError(f'{what} did not answer within {timeout} s')
         return future.result()
 
     def _spin(self) -> None:
