@@ -8,3 +8,7 @@ class JepaWmError(Exception):
     The message is one line that says what is wrong, where, and how to mend it. Entry points
     print it without a traceback and exit with status 1.
     """
+
+
+class Interrupted(JepaWmError):
+    """Work was given up on the way because whoever wanted it has cancelled."""

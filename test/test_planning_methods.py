@@ -131,7 +131,7 @@ def test_icem_shrinks_its_population_but_not_below_twice_the_elites():
 def test_icem_refits_to_elites_weighed_by_rank_and_draws_mirrored_pairs():
     noise, draw = tape([(2, 4, 7)])
     s = {'iterations': 1, 'num_samples': 8, 'num_elites': 3, 'horizon': 2, 'var_scale': 0.3,
-         'noise_beta': 0.0, 'momentum_std': 0.25}
+         'noise_beta': 0.0, 'momentum_std': 0.25, 'rounds': 1}
     reports = []
     make_planner('icem', s).plan(Curved(), on_iteration=reports.append, draw=draw)
     actions = (0.3 * noise[0].numpy()).transpose(1, 0, 2)
@@ -157,7 +157,7 @@ def test_icem_keeps_elites_without_scoring_them_again():
             scored.append(len(actions))
             return cost(actions)
 
-    s = {'iterations': 4, 'num_samples': 20, 'num_elites': 5, 'decay': 1.0}
+    s = {'iterations': 4, 'num_samples': 20, 'num_elites': 5, 'decay': 1.0, 'rounds': 1}
     plan = make_planner('icem', s).plan(Counting(), on_iteration=reports.append)
     assert scored == [20] * 4 and plan.evaluations == 80
     best = torch.cat([r.costs for r in reports]).sort().values
@@ -193,6 +193,38 @@ def test_icem_searches_a_step_that_was_not_planned_in_full():
                           'warm_scale': 0.2}).plan(Watching(horizon=3), warm_start=warm)
     spread = (seen[0][1:] - warm).std(dim=(0, 2))
     torch.testing.assert_close(spread, torch.tensor([0.02, 0.02, 0.1]), rtol=0.05, atol=0)
+
+
+class TwoValleys:
+    """A flat valley around +0.05 and, beyond a ridge, a lower one around -0.05."""
+
+    action_dim = 7
+
+    def __call__(self, actions):
+        return self.gradient(actions)[0]
+
+    def gradient(self, actions):
+        a = actions.detach().requires_grad_()
+        with torch.enable_grad():
+            wells = [(a - 0.05).square().mean((1, 2)) + 0.001, (a + 0.05).square().mean((1, 2))]
+            costs = torch.stack(wells).min(0).values
+            slope = torch.autograd.grad(costs.sum(), a)[0]
+        return costs.detach(), slope
+
+
+def test_icem_leaves_the_valley_of_its_warm_start_in_the_second_round():
+    warm = torch.full((3, 7), 0.05)
+    costs = [make_planner('icem', {'rounds': rounds, 'num_samples': 64, 'iterations': 8}).plan(
+        TwoValleys(), warm_start=warm, index=3).cost for rounds in (1, 2)]
+    assert costs[0] == pytest.approx(0.001, abs=1e-6) and costs[1] < 1e-6
+
+
+def test_icem_hands_the_end_of_its_descent_to_the_next_plan():
+    cost = Curved(horizon=3)
+    plan = make_planner('icem', {'rounds': 1, 'iterations': 2}).plan(cost)
+    by_sampling = make_planner('icem', {'rounds': 1, 'iterations': 2, 'descents': 0}).plan(cost)
+    assert plan.cost < 0.1 * by_sampling.cost and plan.gradients > 0 == by_sampling.gradients
+    assert torch.equal(plan.elites[0], plan.actions)
 
 
 # -- Nevergrad -------------------------------------------------------------------------------------

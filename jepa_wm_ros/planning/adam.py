@@ -9,7 +9,7 @@ import torch
 
 from jepa_wm_ros.planning.gd import check_descent, first_actions
 from jepa_wm_ros.planning.protocol import Plan
-from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import SamplingSettings, is_number, require
 
 EPSILON = 1e-8
@@ -38,17 +38,12 @@ class AdamSettings(SamplingSettings):
             require(is_number(value) and 0 <= value < 1, name, value, 'a number in [0, 1)')
 
 
-class Adam:
+class Adam(SearchPlanner):
     """Descend with bias-corrected moments, clip, remember the best point."""
 
-    def __init__(self, settings: AdamSettings):
-        self.settings = settings
-
-    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
-             index=0, draw=None) -> Plan:
-        """See protocol.Planner. The answer is the best point visited."""
+    def _search(self, search: Search) -> Plan:
+        """The answer is the best point visited."""
         s = self.settings
-        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         actions = search.clip(first_actions(search, s))
         m, v = torch.zeros_like(actions), torch.zeros_like(actions)
         while search.proceed():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jepa_wm_ros.planning.gripper import GripperSampling
 from jepa_wm_ros.planning.protocol import Plan
-from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import EliteSettings
 
 
@@ -24,17 +24,12 @@ class CemSettings(EliteSettings):
     gripper: GripperSampling | None = None
 
 
-class Cem:
+class Cem(SearchPlanner):
     """mean, std <- elites of mean + std * eps, from (0, var_scale)."""
 
-    def __init__(self, settings: CemSettings):
-        self.settings = settings
-
-    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
-             index=0, draw=None) -> Plan:
-        """See protocol.Planner. Noise is drawn once per iteration with shape (H, S, A)."""
+    def _search(self, search: Search) -> Plan:
+        """Noise is drawn once per iteration with shape (H, S, A)."""
         s = self.settings
-        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         mean, std = search.start(), search.first_std()
         while search.proceed():
             eps = search.normal(search.horizon, s.num_samples, search.action_dim)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from jepa_wm_ros.planning.protocol import Plan
-from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import SamplingSettings, is_number, require
 
 INITS = ('randn', 'zeros')
@@ -57,17 +57,12 @@ def first_actions(search: Search, settings) -> Tensor:
     return actions
 
 
-class Gd:
+class Gd(SearchPlanner):
     """Descend, add noise, clip."""
 
-    def __init__(self, settings: GdSettings):
-        self.settings = settings
-
-    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
-             index=0, draw=None) -> Plan:
-        """See protocol.Planner. The answer is the last point, not the best one on the way."""
+    def _search(self, search: Search) -> Plan:
+        """The answer is the last point, not the best one on the way."""
         s = self.settings
-        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         actions = first_actions(search, s)
         costs = None
         while search.proceed():

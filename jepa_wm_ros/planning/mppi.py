@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.planning.protocol import Plan
-from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import EliteSettings, is_number, require
 
 
@@ -40,17 +40,12 @@ class MppiSettings(EliteSettings):
                 (self.min_std, self.max_std), 'two numbers 0 <= min_std <= max_std')
 
 
-class Mppi:
+class Mppi(SearchPlanner):
     """mean, std <- exponentially weighted candidates of mean + std * eps."""
 
-    def __init__(self, settings: MppiSettings):
-        self.settings = settings
-
-    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
-             index=0, draw=None) -> Plan:
-        """See protocol.Planner. Noise is drawn once per iteration with shape (H, S, A)."""
+    def _search(self, search: Search) -> Plan:
+        """Noise is drawn once per iteration with shape (H, S, A)."""
         s = self.settings
-        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         mean, std = search.start(), search.first_std()
         while search.proceed():
             eps = search.normal(search.horizon, s.num_samples, search.action_dim)

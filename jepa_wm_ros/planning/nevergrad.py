@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from jepa_wm_ros.planning.protocol import Plan, SettingsError
-from jepa_wm_ros.planning.search import Search
+from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import PlannerSettings, is_count, require
 
 INVALID_COST = 1e6  # what the library is told in place of NaN or infinity
@@ -38,21 +38,15 @@ class NevergradSettings(PlannerSettings):
         require(is_count(self.num_samples, 1), 'num_samples', self.num_samples, 'an integer >= 1')
 
 
-class Nevergrad:
+class Nevergrad(SearchPlanner):
     """Ask for a batch, score it, tell it."""
 
-    def __init__(self, settings: NevergradSettings):
-        self.settings = settings
-
-    def plan(self, cost, warm_start=None, steps_left=None, budget=None, on_iteration=None,
-             index=0, draw=None) -> Plan:
-        """See protocol.Planner. `draw` is refused: the library has its own random numbers."""
-        if draw is not None:
+    def _search(self, search: Search) -> Plan:
+        if search.draw is not None:
             raise SettingsError('nevergrad draws its own random numbers: drop `draw`')
         s = self.settings
-        search = Search(s, cost, warm_start, steps_left, budget, on_iteration, index, draw)
         free = (search.bounds > 0).nonzero().flatten().tolist()
-        optimizer = self._optimizer(search, free, s.seed + index)
+        optimizer = self._optimizer(search, free)
         while search.proceed():
             asked = [optimizer.ask() for _ in range(s.num_samples)]
             actions = _actions(search, free, np.stack([a.value for a in asked]))
@@ -66,7 +60,7 @@ class Nevergrad:
         answer = optimizer.provide_recommendation().value
         return search.finish(_actions(search, free, answer[None])[0])
 
-    def _optimizer(self, search: Search, free: list[int], seed: int):
+    def _optimizer(self, search: Search, free: list[int]):
         import nevergrad as ng
         s = self.settings
         array = ng.p.Array(init=search.start()[:, free].double().cpu().numpy())
@@ -76,7 +70,7 @@ class Nevergrad:
             with warnings.catch_warnings():  # it advises wider bounds; ours are the arm's
                 warnings.simplefilter('ignore', ng.errors.NevergradRuntimeWarning)
                 array.set_bounds(-bound, bound)
-        array.random_state = np.random.RandomState(seed % 2**32)
+        array.random_state = np.random.RandomState(search.seed % 2**32)
 
         def make(name):
             return ng.optimizers.registry[name](

@@ -36,7 +36,8 @@ class CostFunction(Protocol):
     """Costs of candidate action sequences from one frozen observation.
 
     Optional attributes: `device` (where actions are wanted, default cpu) and `dtype` (default
-    float32).
+    float32). `gradient` is optional too: planners that cannot do without it say so. Either call
+    may raise Interrupted; the plan then ends as a cancelled one.
     """
 
     action_dim: int
@@ -53,7 +54,8 @@ class CostFunction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When to stop early; looked at between iterations, never inside one.
+    """When to stop early; looked at between iterations. (A cost function that is slow by itself
+    may look for a cancel more often and raise Interrupted.)
 
     An iteration is not started when the slowest one so far would not fit into what is left of
     `seconds`. The first one always runs, unless nothing at all is left.
@@ -69,10 +71,11 @@ class IterationReport:
     """What one iteration did. The tensors are the planner's own: read them, do not keep them."""
 
     iteration: int          # 1 for the first
-    iterations: int         # planned
+    iterations: int         # planned, at most
     best_cost: float        # lowest finite cost since the plan began
     iteration_cost: float   # lowest finite cost of this iteration
     evaluations: int        # candidates scored since the plan began
+    gradients: int          # of these, with the gradient of their cost
     invalid_costs: int      # of these, NaN or infinite
     seconds: float          # since the plan began
     actions: Tensor         # (N, H, A) candidates as scored
@@ -95,6 +98,7 @@ class Plan:
     evaluations: int
     iterations: int
     seconds: float
+    gradients: int = 0
     invalid_costs: int = 0
     budget_exhausted: bool = False
     cancelled: bool = False
@@ -107,7 +111,10 @@ class Plan:
 
 
 class Planner(Protocol):
-    """A search over action sequences. Keeps no state between plans (see mpc.py)."""
+    """A search over action sequences. Keeps no state between plans (see mpc.py).
+
+    search.SearchPlanner gives all planners of this room their `plan`.
+    """
 
     def plan(self, cost: CostFunction, warm_start: Tensor | None = None,
              steps_left: int | None = None, budget: Budget | None = None,
@@ -118,7 +125,7 @@ class Planner(Protocol):
         warm_start: (H, A) start of the search, or (M, H, A) with further good candidates after
         the first; steps_left: the plan is not longer than this; index: number of the plan, its
         random numbers come from `seed + index`; draw: standard normal numbers of a given shape
-        in place of the seeded generator (to replay recorded runs).
+        in place of the seeded generator (to replay recorded runs; nevergrad refuses it).
 
         Raises PlanningError: MODEL_OUTPUT_INVALID when no candidate of an iteration has a finite
         cost, PLANNING_TIMEOUT when the budget leaves no time for a single iteration.

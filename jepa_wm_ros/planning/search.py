@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bookkeeping of one plan, shared by all planners so that each file shows only its method."""
+"""What all planners share, so that each file shows only its method: the bookkeeping of one plan."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jepa_wm_ros.errors import Interrupted
 from jepa_wm_ros.planning.protocol import (
     Budget,
     CostFunction,
@@ -19,6 +21,30 @@ from jepa_wm_ros.planning.protocol import (
     PlanningError,
 )
 from jepa_wm_ros.planning.settings import PlannerSettings, SamplingSettings
+
+
+class SearchPlanner(ABC):
+    """A planner of this room: settings, and a `_search` that shows the method."""
+
+    def __init__(self, settings: PlannerSettings):
+        self.settings = settings
+
+    def plan(self, cost: CostFunction, warm_start: Tensor | None = None,
+             steps_left: int | None = None, budget: Budget | None = None,
+             on_iteration: Callable[[IterationReport], None] | None = None,
+             index: int = 0, draw: Draw | None = None) -> Plan:
+        """See protocol.Planner."""
+        search = Search(self.settings, cost, warm_start, steps_left, budget, on_iteration, index,
+                        draw)
+        try:
+            return self._search(search)
+        except Interrupted:
+            search.cancelled = True
+            return search.finish()
+
+    @abstractmethod
+    def _search(self, search: Search) -> Plan:
+        """Carry the method out; may be left by Interrupted at any cost."""
 
 
 class Search:
@@ -40,13 +66,14 @@ class Search:
         self.horizon = _plan_length(settings.horizon, steps_left)
         self.action_dim = cost.action_dim
         self.bounds = settings.bounds(self.action_dim).to(self.device, self.dtype)
-        self.generator = torch.Generator(self.device).manual_seed(settings.seed + index)
-        self._draw = draw
+        self.seed = settings.seed + index
+        self.generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.draw = draw
         self._warm_start = self._checked_warm_start(warm_start)
         self.best_actions: Tensor | None = None
         self.best_cost = math.inf
-        self.iterations = self.evaluations = self.invalid_costs = 0
-        self._iteration_cost = math.inf
+        self.iterations = self.evaluations = self.gradients = self.invalid_costs = 0
+        self.iteration_cost = math.inf  # lowest finite cost of the newest batch
         self._slowest = 0.0
         self.budget_exhausted = self.cancelled = False
 
@@ -83,7 +110,7 @@ class Search:
         now = self.budget.clock()
         if self.iterations:
             self._slowest = max(self._slowest, now - self._iteration_began)
-        if self.iterations >= self.settings.iterations:
+        if self.iterations >= self.settings.planned_iterations:
             return False
         if self.budget.cancelled is not None and self.budget.cancelled():
             self.cancelled = True
@@ -99,30 +126,33 @@ class Search:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers of `shape`, from the plan's own generator."""
-        if self._draw is not None:
-            return self._draw(shape).to(self.device)
+        if self.draw is not None:
+            return self.draw(shape).to(self.device)
         return torch.randn(shape, generator=self.generator, device=self.device, dtype=self.dtype)
 
     def clip(self, actions: Tensor) -> Tensor:
         """Actions (..., A) within the bounds of the settings."""
         return actions.clamp(-self.bounds, self.bounds)
 
-    def evaluate(self, actions: Tensor) -> Tensor:
+    def evaluate(self, actions: Tensor, need: bool = True) -> Tensor:
         """Costs (N,) of actions (N, H, A); infinite where the model gave no finite cost.
 
-        Raises PlanningError MODEL_OUTPUT_INVALID when none is finite.
+        With `need`, raises PlanningError MODEL_OUTPUT_INVALID when none is finite.
         """
-        return self._account(actions, self.cost(actions))
+        return self._account(actions, self.cost(actions), need)
 
-    def gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Costs (N,) as `evaluate` gives them and their gradient (N, H, A), zero where invalid."""
+    def gradient(self, actions: Tensor, need: bool = True) -> tuple[Tensor, Tensor]:
+        """Costs (N,) and their gradient (N, H, A), zero where one of them is not finite: there the
+        cost is infinite. With `need`, raises as `evaluate` does.
+        """
         costs, gradient = self.cost.gradient(actions)
+        self.gradients += len(actions)
         if gradient.shape != actions.shape:
             raise PlanningError(
                 f'cost function returned a gradient of shape {tuple(gradient.shape)} for actions '
                 f'{tuple(actions.shape)}; the shapes must be equal', 'MODEL_OUTPUT_INVALID')
         usable = gradient.isfinite().flatten(1).all(1)
-        costs = self._account(actions, torch.where(usable, costs, math.inf))
+        costs = self._account(actions, torch.where(usable, costs, math.inf), need)
         return costs, torch.where(costs.isfinite()[:, None, None], gradient, 0.0)
 
     def finite_elites(self, actions: Tensor, costs: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -137,9 +167,10 @@ class Search:
         if self._on_iteration is None:
             return
         self._on_iteration(IterationReport(
-            iteration=self.iterations, iterations=self.settings.iterations,
-            best_cost=self.best_cost, iteration_cost=self._iteration_cost,
-            evaluations=self.evaluations, invalid_costs=self.invalid_costs,
+            iteration=self.iterations, iterations=self.settings.planned_iterations,
+            best_cost=self.best_cost, iteration_cost=self.iteration_cost,
+            evaluations=self.evaluations, gradients=self.gradients,
+            invalid_costs=self.invalid_costs,
             seconds=self.budget.clock() - self._began,
             actions=actions, costs=costs, mean=mean, std=std))
 
@@ -164,7 +195,7 @@ class Search:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _account(self, actions: Tensor, costs: Tensor) -> Tensor:
+    def _account(self, actions: Tensor, costs: Tensor, need: bool = True) -> Tensor:
         if costs.shape != actions.shape[:1]:
             raise PlanningError(
                 f'cost function returned shape {tuple(costs.shape)} for {len(actions)} '
@@ -177,8 +208,8 @@ class Search:
         self._invalid_now = len(actions) - int(valid)
         self.evaluations += len(actions)
         self.invalid_costs += self._invalid_now
-        self._iteration_cost = lowest
-        if not valid:
+        self.iteration_cost = lowest
+        if need and not valid:
             raise PlanningError(
                 f'none of {len(actions)} candidates has a finite cost in iteration '
                 f'{self.iterations}: check the model and its input', 'MODEL_OUTPUT_INVALID')
@@ -197,8 +228,9 @@ class Search:
     def _plan(self, actions: Tensor, cost: float, elites: Tensor | None) -> Plan:
         return Plan(
             actions=actions, cost=cost, evaluations=self.evaluations, iterations=self.iterations,
-            seconds=self.budget.clock() - self._began, invalid_costs=self.invalid_costs,
-            budget_exhausted=self.budget_exhausted, cancelled=self.cancelled, elites=elites)
+            seconds=self.budget.clock() - self._began, gradients=self.gradients,
+            invalid_costs=self.invalid_costs, budget_exhausted=self.budget_exhausted,
+            cancelled=self.cancelled, elites=elites)
 
     def _checked_warm_start(self, warm_start: Tensor | None) -> Tensor | None:
         if warm_start is None:

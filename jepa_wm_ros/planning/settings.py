@@ -60,6 +60,11 @@ class PlannerSettings:
         if self.max_norms is not None:
             self._check_groups()
 
+    @property
+    def planned_iterations(self) -> int:
+        """Iterations of a plan that is not cut short, at most."""
+        return self.iterations
+
     def _lists_to_tuples(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
