@@ -24,7 +24,7 @@ import torch
 
 from jepa_wm_ros.actions import DIM, POSITION
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.planning import Profile, load_profile
+from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.world_model import Latents, Objective, WorldModel, load_world_model
 
@@ -220,11 +220,16 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
         yield from (NoMotion(), RandomActions(), StraightLine())
     for name in options.model:
         for choice in options.planner:
-            profile_name, _, planner = choice.partition('/')
-            profile = load_profile(profile_name, planner=planner or None)
+            profile = load_profile(*_profile_and_planner(choice))
             model = load_world_model(name, weights_dir=options.weights_dir, mode=profile.mode)
             label = choice if len(options.model) == 1 else f'{Path(name).stem} {choice}'
             yield Planned(label, model, profile)
+
+
+def _profile_and_planner(choice: str) -> tuple[str, str | None]:
+    """`cell/icem` names a profile and another planner for it; a file may have slashes too."""
+    profile, _, planner = choice.rpartition('/')
+    return (profile, planner) if profile and planner in PLANNERS else (choice, None)
 
 
 def evaluate(options: argparse.Namespace) -> list[dict]:

@@ -14,7 +14,9 @@ computed together, and attention runs frame by frame without a mask (REFERENCE s
 
 from __future__ import annotations
 
+import contextlib
 import copy
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,16 +30,20 @@ if TYPE_CHECKING:
     from jepa_wm_ros.world_model.model import WorldModel
 
 
+WORTH_NARROWING = 2048  # numbers in a frame; with fewer a CPU loses by converting what it gains
+
+
 def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: Tensor,
-           window: int | None = None) -> Latents:
+           window: int | None = None, pause: Callable[[], None] = lambda: None) -> Latents:
     """As `model.unroll`: imagined frames (T + 1, B, ...), the context frame (1, 1, ...) first.
 
     predictor: the model's own, or a copy of it in narrower numbers; imagined frames have the
-    model's numbers either way. actions (T, B, A) normalised, time first.
+    model's numbers either way. actions (T, B, A) normalised, time first. `pause` is called before
+    every block and may raise.
     """
     actions = actions.transpose(0, 1)
     batch, horizon = actions.shape[:2]
-    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window)
+    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window, pause)
     frames = [context]
     for h in range(horizon):
         predicted = sliding.advance(frames[-1])
@@ -50,16 +56,21 @@ def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: T
 
 
 def narrowed(predictor: Predictor) -> Predictor:
-    """A frozen copy with attention and MLP in bfloat16; itself where the machine has none.
+    """A frozen copy with attention and MLP in bfloat16; itself where the machine has none or
+    where the model is too small to gain by it.
 
     Measured on one core with bfloat16 products: four times float32's matrix rate. What is left in
     float32 costs little and is where rounding would do most harm: the way in and out, the sums
     from block to block, norms and modulations.
     """
     device = predictor.predictor_norm.weight.device
-    able = (torch.cuda.is_bf16_supported() if device.type == 'cuda'
-            else torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    if not able:
+    if device.type == 'cuda':
+        gains = torch.cuda.is_bf16_supported()
+    else:
+        large = predictor.grid**2 * predictor.spec.token_width >= WORTH_NARROWING
+        gains = large and (torch.cpu._is_avx512_bf16_supported()
+                           or torch.cpu._is_amx_tile_supported())
+    if not gains:
         return predictor
     narrow = copy.deepcopy(predictor).requires_grad_(False).eval()
     for block in narrow.predictor_blocks:
@@ -68,12 +79,24 @@ def narrowed(predictor: Predictor) -> Predictor:
     return narrow
 
 
+@contextlib.contextmanager
+def tensor_cores() -> Iterator[None]:
+    """float32 products on a GPU's tensor cores (TF32) as long as it lasts, elsewhere unchanged."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('high')
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 class SlidingWindow:
     """The frames the predictor sees, with all that is kept of them from step to step."""
 
-    def __init__(self, predictor: Predictor, actions: Tensor, size: int) -> None:
+    def __init__(self, predictor: Predictor, actions: Tensor, size: int,
+                 pause: Callable[[], None]) -> None:
         """actions: of the whole rollout, (B, T, A) normalised."""
-        self.predictor, self.size = predictor, size
+        self.predictor, self.size, self.pause = predictor, size, pause
         self.z = predictor.action_encoder(actions)
         self.modulations = [block.modulation(self.z) for block in predictor.predictor_blocks]
         self.tokens: list[Tensor] = []  # of each frame so far, (B, 1, K + g*g, token width)
@@ -95,6 +118,7 @@ class SlidingWindow:
         rope = self.predictor.rope(new, self.predictor.predictor_blocks[0].attn.qkv.weight, first)
         last = len(self.memories) - 1
         for i, block in enumerate(self.predictor.predictor_blocks):
+            self.pause()
             modulation = [m if m is None else m[:, end - new:end] for m in self.modulations[i]]
             x, memory = block.advance(
                 x, modulation, rope, self.memories[i], read=1 if i == last else new)

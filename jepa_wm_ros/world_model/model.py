@@ -6,6 +6,8 @@ Source: arXiv 2512.24497 sections 3 and 4; REFERENCE sections 2, 3 and 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,10 +103,10 @@ class WorldModel(nn.Module):
                 + self._statistic('proprio_mean', proprio))
 
     def _statistic(self, name: str, like: Tensor) -> Tensor:
-        return torch.tensor(getattr(self.spec, name), dtype=like.dtype, device=like.device)
+        return _constant(getattr(self.spec, name), like.dtype, like.device)
 
     def _tiled(self, name: str, like: Tensor) -> Tensor:
-        return self._statistic(name, like).repeat(self.spec.frameskip)
+        return _constant(getattr(self.spec, name) * self.spec.frameskip, like.dtype, like.device)
 
     # --- pictures -> latents ------------------------------------------------------------------
 
@@ -222,10 +224,18 @@ class WorldModel(nn.Module):
         return distance(latents, goal, objective)
 
     def scorer(self, context: Latents, goal: Latents, objective: Objective | None = None,
-               micro_batch: int | None = None) -> LatentCost:
+               micro_batch: int | None = None,
+               interrupted: Callable[[], bool] | None = None) -> LatentCost:
         """A planner's cost function over physical actions, with context and goal frozen."""
         from jepa_wm_ros.world_model.scorer import LatentCost
-        return LatentCost(self, context, goal, objective or Objective(), micro_batch)
+        return LatentCost(self, context, goal, objective or Objective(), micro_batch, interrupted)
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor, sent to the device once and not anew with every call."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def build(spec: ModelSpec, *, device: str | torch.device = 'cpu',
