@@ -17,6 +17,7 @@ from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
 from jepa_wm_msgs.srv import (  # noqa: E402
     DescribeModel,
     FreezeContext,
+    InterruptScoring,
     PrepareGoal,
     ScoreActions,
 )
@@ -41,7 +42,7 @@ class Toy:
 
     hand: np.ndarray = field(default_factory=lambda: np.array([0.5, 0, 0.3, math.pi, 0, 0, 0.0]))
     goal: np.ndarray = field(default_factory=lambda: np.array([0.5, 0.12, 0.3]))
-    costs: str = 'distance'       # or 'nan', 'some nan'
+    costs: str = 'distance'       # or 'nan', 'some nan', 'most nan'
     score_seconds: float = 0.0
     outcome: int = ArmStatus.OUTCOME_DONE
     freeze_error: int = 0
@@ -50,6 +51,8 @@ class Toy:
     scoring: threading.Event = field(default_factory=threading.Event)
     moves: int = 0
     stops: int = 0
+    interrupted: int = 0
+    interrupt: threading.Event = field(default_factory=threading.Event)
 
 
 class ToyModel:
@@ -58,7 +61,8 @@ class ToyModel:
     def __init__(self, toy):
         self.toy, self.node = toy, rclpy.create_node('world_model')
         for kind, name in ((DescribeModel, 'describe'), (PrepareGoal, 'prepare_goal'),
-                           (FreezeContext, 'freeze_context'), (ScoreActions, 'score_actions')):
+                           (FreezeContext, 'freeze_context'), (ScoreActions, 'score_actions'),
+                           (InterruptScoring, 'interrupt_scoring')):
             self.node.create_service(kind, f'~/{name}', getattr(self, name))
 
     def describe(self, _, answer):
@@ -85,8 +89,16 @@ class ToyModel:
         ends = self.toy.hand[:3] + actions[:, :, :3].sum(1)
         costs = np.linalg.norm(ends - self.toy.goal, axis=1)
         if self.toy.costs != 'distance':
-            costs[slice(None) if self.toy.costs == 'nan' else slice(1, None, 4)] = math.nan
+            costs[{'nan': slice(None), 'some nan': slice(1, None, 4),
+                   'most nan': slice(None, len(costs) * 2 // 3)}[self.toy.costs]] = math.nan
         answer.costs = costs.astype(np.float32).tolist()
+        return answer
+
+
+    def interrupt_scoring(self, request, answer):
+        self.toy.interrupted = request.context_id
+        self.toy.interrupt.set()
+        answer.interrupted = True
         return answer
 
 
@@ -179,6 +191,7 @@ def test_the_hand_reaches_the_goal_and_the_feedback_tells_how(graph):
     ({'tolerance': -1.0}, Code.BAD_LIMITS),
     ({'switch_on': 9}, Code.BAD_LIMITS),
     ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS}, Code.BAD_LIMITS),
+    ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS, 'steps_of_goals': [1, 2]}, Code.BAD_LIMITS),
 ])
 def test_goals_that_make_no_sense_are_named_and_move_nothing(graph, goal, code):
     toy, client = graph
@@ -188,6 +201,7 @@ def test_goals_that_make_no_sense_are_named_and_move_nothing(graph, goal, code):
 
 @pytest.mark.parametrize(('wrong', 'code'), [
     ({'costs': 'nan'}, Code.MODEL_OUTPUT_INVALID),
+    ({'costs': 'most nan'}, Code.MODEL_OUTPUT_INVALID),
     ({'action_dim': 20}, Code.BAD_LIMITS),
     ({'freeze_error': Code.STALE_IMAGE}, Code.STALE_IMAGE),
     ({'freeze_error': Code.TF_ERROR}, Code.TF_ERROR),
@@ -239,9 +253,22 @@ def test_the_limit_of_steps_ends_a_goal(graph):
     assert (result.error_code, result.steps, toy.moves) == (Code.MAX_STEPS, 2, 2)
 
 
-def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(graph):
+def test_goals_can_be_pursued_by_a_schedule_of_steps(graph):
     toy, client = graph
-    toy.score_seconds = 0.1
+    toy.goal = np.array([9.0, 9.0, 9.0])
+    picture = ros_image.fill_image(Image(), PICTURE, 'rgb8')
+    result = client.reach(goals=[picture] * 3, steps_of_goals=[1, 3, 2],
+                          switch_on=ReachGoal.Goal.SWITCH_ON_STEPS)
+    assert (result.error_code, result.steps) == (Code.SUCCEEDED, 6)
+    moving = [f for f in client.feedback if f.phase == f.MOVING]
+    assert [f.goal_index for f in moving] == [0, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize('score_seconds', [0.1, 3.0])
+def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(
+        graph, score_seconds):
+    toy, client = graph
+    toy.score_seconds = score_seconds
     handle = client.send()
     assert toy.scoring.wait(20.0)
     asked = time.monotonic()
@@ -249,6 +276,8 @@ def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(
     assert client.act(handle.get_result_async).result.error_code == Code.CANCELED
     assert time.monotonic() - asked < 0.5
     assert toy.moves == 0
+    assert toy.interrupt.wait(20.0)  # asked for at once; the toy hears it when it has slept
+    assert toy.interrupted == 1
 
 
 def test_a_cancel_while_moving_ends_the_goal_only_when_the_arm_has_stopped(graph):

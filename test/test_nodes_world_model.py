@@ -15,6 +15,7 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from jepa_wm_msgs.srv import (  # noqa: E402
     DescribeModel,
     FreezeContext,
+    InterruptScoring,
     PrepareGoal,
     ScoreActions,
 )
@@ -207,6 +208,33 @@ def test_unknown_goals_and_contexts_are_named(graph):
     _, _, client = graph
     assert freeze(client, 999_999).error_code == Code.UNKNOWN_ID
     assert score(client, 999_999, np.zeros((1, 1, 7))).error_code == Code.UNKNOWN_ID
+
+
+def test_scoring_is_given_up_when_it_is_interrupted_and_other_contexts_go_on(graph):
+    node, _, client = graph
+    goal_id = prepare(client, picture(1)).goal_ids[0]
+    given_up, other = (freeze(client, goal_id).context_id for _ in range(2))
+    scorer, begun, never = node.session.contexts[given_up], threading.Event(), threading.Event()
+    asked = scorer.interrupted
+
+    def ask_for_long():  # as a large model has time to
+        begun.set()
+        return any(asked() or never.wait(0.01) for _ in range(2000))
+
+    scorer.interrupted = ask_for_long
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(
+        score(client, given_up, np.zeros((1, 1, 7)))))
+    caller.start()
+    assert begun.wait(20.0)
+    said = call(client, InterruptScoring, 'world_model/interrupt_scoring',
+                InterruptScoring.Request(context_id=given_up))
+    caller.join(20.0)
+    assert said.interrupted and answers[0].error_code == Code.CANCELED
+    assert score(client, other, np.zeros((1, 1, 7))).error_code == 0
+    unknown = call(client, InterruptScoring, 'world_model/interrupt_scoring',
+                   InterruptScoring.Request(context_id=999_999))
+    assert not unknown.interrupted
 
 
 def test_a_missing_model_fails_the_configure_in_one_line(tmp_path, ros_domain):

@@ -77,7 +77,7 @@ def test_no_memory_for_one_candidate_is_one_clear_line(monkeypatch):
     scorer = model.scorer(*two_frames(model))
     hungry(model, 0, monkeypatch)
     monkeypatch.setattr(scorer.model, 'mode', 'plain')
-    with pytest.raises(JepaWmError, match='not enough memory'):
+    with pytest.raises(JepaWmError, match='out of memory for even a single candidate'):
         scorer(torch.randn(4, 2, 7))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from jepa_wm_msgs.action import ReachGoal
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import Interrupted, JepaWmError
 
 Code = ReachGoal.Result
 
@@ -23,6 +23,8 @@ def code_of(error: BaseException) -> int:
     from jepa_wm_ros.ros_image import ImageError, UnsupportedEncodingError
     if isinstance(error, Fault):
         return error.code
+    if isinstance(error, Interrupted):
+        return Code.CANCELED
     if isinstance(error, UnsupportedEncodingError):
         return Code.UNSUPPORTED_ENCODING
     if isinstance(error, ImageError):

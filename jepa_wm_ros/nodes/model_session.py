@@ -41,13 +41,16 @@ class Score:
 
 @dataclass
 class ModelSession:
-    """Encodes goals, freezes contexts and scores candidates; used by one thread."""
+    """Encodes goals, freezes contexts and scores candidates; used by one thread, but `interrupt`
+    by any.
+    """
 
     model: WorldModel
     objective: Objective
     goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
+    interrupted: set[int] = field(default_factory=set)
 
     @classmethod
     def load(cls, *, model: str, weights_dir: str, profile: str, device: str,
@@ -97,10 +100,18 @@ class ModelSession:
         proprio = torch.tensor([pose], dtype=torch.float32)
         context = self.model.encode(self._pixels(picture), proprio)
         number, distance = next(self.ids), self._distance(context, goal)
-        self.contexts[number] = self.model.scorer(context, goal, self.objective)
+        self.contexts[number] = self.model.scorer(
+            context, goal, self.objective, interrupted=lambda: number in self.interrupted)
         while len(self.contexts) > MAX_CONTEXTS:
-            self.contexts.popitem(last=False)
+            self.interrupted.discard(self.contexts.popitem(last=False)[0])
         return Context(number, distance)
+
+    def interrupt(self, context_id: int) -> bool:
+        """Give up scoring from a context, now and later; False when it is not known."""
+        known = context_id in self.contexts
+        if known:
+            self.interrupted.add(context_id)
+        return known
 
     def score(self, context_id: int, actions: np.ndarray, want_gradient: bool,
               imagine: bool) -> Score:

@@ -4,7 +4,8 @@
 Hears   arm_status (ArmStatus)
 Says    command (ArmCommand), ~/plan (MarkerArray), /diagnostics
 Serves  action reach_goal (ReachGoal)
-Asks    world_model/{describe,prepare_goal,freeze_context,score_actions}, franka_controller/stop
+Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrupt_scoring},
+        franka_controller/stop
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ class PlannerNode(NodeBase):
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
         try:
             return GoalSequence(pictures, SWITCH[goal.switch_on], tolerance,
-                                goal.steps_per_goal or None)
+                                list(goal.steps_of_goals) or goal.steps_per_goal or None)
         except SettingsError as error:
             raise Fault(Code.BAD_LIMITS, str(error)) from None
 

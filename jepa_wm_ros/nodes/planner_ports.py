@@ -15,10 +15,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
-from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
+from jepa_wm_msgs.srv import (
+    DescribeModel,
+    FreezeContext,
+    InterruptScoring,
+    PrepareGoal,
+    ScoreActions,
+)
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 
+from jepa_wm_ros.errors import Interrupted
 from jepa_wm_ros.nodes.common import NodeBase, to_ns, to_stamp
 from jepa_wm_ros.nodes.convert import from_pose7, to_pose7
 from jepa_wm_ros.nodes.faults import Code, Fault
@@ -61,7 +68,13 @@ class ServiceScore:
         packed = array.array('f')
         packed.frombytes(values.data.cast('B'))
         request.actions = packed
-        answer = self._ports.ask('score_actions', request)
+        try:
+            answer = self._ports.ask('score_actions', request)
+        except Fault as fault:
+            if fault.code != Code.CANCELED:
+                raise
+            self._ports.interrupt(self._context_id)
+            raise Interrupted(str(fault)) from None
         costs = torch.frombuffer(answer.costs, dtype=torch.float32)
         gradient = (torch.frombuffer(answer.gradient, dtype=torch.float32).reshape(actions.shape)
                     if want_gradient else torch.empty(0))
@@ -83,7 +96,8 @@ class RosPorts:
         self._clients = {
             name: node.create_client(kind, f'world_model/{name}', callback_group=group)
             for name, kind in (('describe', DescribeModel), ('prepare_goal', PrepareGoal),
-                               ('freeze_context', FreezeContext), ('score_actions', ScoreActions))}
+                               ('freeze_context', FreezeContext), ('score_actions', ScoreActions),
+                               ('interrupt_scoring', InterruptScoring))}
         self._stop = node.create_client(Trigger, 'franka_controller/stop', callback_group=group)
         self._command = node.create_publisher(ArmCommand, 'command', 1)
         self._heard = node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
@@ -98,16 +112,24 @@ class RosPorts:
     # World model
 
     def ask(self, name: str, request):
-        """Call a world-model service and wait; `Fault` when it is lost or answers an error."""
+        """Call a world-model service and wait; `Fault` when it is lost, answers an error or the
+        goal is cancelled meanwhile.
+        """
         client, timeout = self._clients[name], self._node.value('model_timeout')
         if not client.wait_for_service(timeout):
             raise Fault(Code.MODEL_LOST, f'service {client.srv_name} is not there: is the '
                         'world_model node running in this namespace?')
         answered, future = threading.Event(), client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(timeout):
-            client.remove_pending_request(future)
-            raise Fault(Code.MODEL_LOST, f'{client.srv_name} did not answer within {timeout} s')
+        deadline = time.monotonic() + timeout
+        while not answered.wait(POLL_SECONDS):
+            if self.cancelled():
+                client.remove_pending_request(future)
+                raise Fault(Code.CANCELED, 'cancelled')
+            if time.monotonic() > deadline:
+                client.remove_pending_request(future)
+                raise Fault(Code.MODEL_LOST,
+                            f'{client.srv_name} did not answer within {timeout} s')
         answer = future.result()
         if getattr(answer, 'error_code', 0):
             raise Fault(answer.error_code, answer.error_msg)
@@ -128,6 +150,11 @@ class RosPorts:
                 self._rest()
         return Observation(seen.context_id, to_ns(seen.image_stamp),
                            to_pose7(seen.pose, seen.gripper), seen.distance)
+
+    def interrupt(self, context_id: int) -> None:
+        """Ask the world model to give up what it scores from a context."""
+        request = InterruptScoring.Request(context_id=context_id)
+        self._clients['interrupt_scoring'].call_async(request)
 
     def score(self, context_id: int) -> ServiceScore:
         """Cost function of a frozen context."""

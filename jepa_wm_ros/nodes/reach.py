@@ -22,6 +22,7 @@ from jepa_wm_ros.planning.gripper import GripperPolicy
 from jepa_wm_ros.planning.mpc import Mpc
 
 MAX_REPLANS = 5            # times in a row that a moved arm discards a plan
+MOST_INVALID = 0.5         # share of candidates without a finite cost that a plan may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,9 @@ class Reach:
         self._say(phase='planning', predicted_cost=plan.cost, planning_seconds=plan.seconds,
                   evaluations=plan.evaluations, invalid_costs=plan.invalid_costs,
                   budget_exhausted=plan.budget_exhausted)
+        if plan.invalid_fraction > MOST_INVALID:
+            raise Fault(Code.MODEL_OUTPUT_INVALID, f'{plan.invalid_fraction:.0%} of the candidates '
+                        'have no finite cost: check the model and its input')
         planned = plan.actions.cpu().numpy().astype(np.float64)
         if not np.isfinite(planned).all():
             raise Fault(Code.MODEL_OUTPUT_INVALID, 'the plan holds numbers that are not finite')

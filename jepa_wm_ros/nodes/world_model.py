@@ -3,7 +3,7 @@
 
 Hears   image (Image) or image/compressed (CompressedImage), joint_states, ee_pose
 Says    ~/latent_distance (LatentDistance), ~/imagined (Image, with a decoder), /diagnostics
-Serves  ~/prepare_goal, ~/freeze_context, ~/score_actions, ~/describe
+Serves  ~/prepare_goal, ~/freeze_context, ~/score_actions, ~/interrupt_scoring, ~/describe
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ import time
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.msg import LatentDistance
-from jepa_wm_msgs.srv import DescribeModel, FreezeContext, PrepareGoal, ScoreActions
+from jepa_wm_msgs.srv import (
+    DescribeModel,
+    FreezeContext,
+    InterruptScoring,
+    PrepareGoal,
+    ScoreActions,
+)
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.task import Future
@@ -89,7 +95,8 @@ class WorldModelNode(NodeBase):
                 (DescribeModel, 'describe', self._on_describe),
                 (PrepareGoal, 'prepare_goal', self._on_prepare_goal),
                 (FreezeContext, 'freeze_context', self._on_freeze_context),
-                (ScoreActions, 'score_actions', self._on_score_actions))]
+                (ScoreActions, 'score_actions', self._on_score_actions),
+                (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring))]
         self._expiry = self.create_timer(0.05, self._answer_waiting)
         self.diagnostics = Diagnostics(self, self.session.model.spec.name)
         self.diagnostics.parts.update({'camera': self._camera_state, 'model': self._model_state})
@@ -205,6 +212,10 @@ class WorldModelNode(NodeBase):
         response.model_seconds = score.seconds
         if score.imagined is not None:
             self._imagined.publish(ros_image.fill_image(Image(), score.imagined, 'rgb8'))
+        return response
+
+    def _on_interrupt_scoring(self, request, response):
+        response.interrupted = self.session.interrupt(request.context_id)
         return response
 
     # How it waits for a frame

@@ -103,8 +103,8 @@ class LatentCost:
 
     def _halve(self, error: RuntimeError) -> None:
         if self.micro_batch == 1:
-            raise ScoreError('not enough memory to score a single candidate; use a smaller '
-                             'model or horizon') from error
+            raise ScoreError('out of memory for even a single candidate: use a smaller model or '
+                             'horizon') from error
         self.micro_batch //= 2
         if self.model.device.type == 'cuda':
             torch.cuda.empty_cache()
