@@ -11,6 +11,7 @@ pytest.importorskip('h5py')
 
 from jepa_wm_ros.evaluation import bench, bench_planners  # noqa: E402
 from jepa_wm_ros.evaluation.bench_modes import operations  # noqa: E402
+from jepa_wm_ros.evaluation.bench_problems import Problem, random_problems  # noqa: E402
 from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, matrix_rates  # noqa: E402
 
 TARGET = 0.03 * torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
@@ -20,50 +21,63 @@ class Bowl:
     action_dim, device = 7, 'cpu'
 
     def __init__(self):
-        self.scored = 0
+        self.scored = self.gradients = 0
 
     def __call__(self, actions):
         self.scored += len(actions)
         return (actions - TARGET).square().mean(dim=(1, 2))
 
     def gradient(self, actions):
+        self.gradients += len(actions)
         return self(actions), 2 * (actions - TARGET) / 21
 
 
 def problem():
-    return bench_planners.Problem(Bowl(), (TARGET + 0.005)[None])
+    return Problem(Bowl(), (TARGET + 0.005)[None])
 
 
-def test_until_stops_at_the_last_mark_and_counts_what_was_scored():
+def test_a_run_counts_what_was_scored_and_gradients_three_times():
     one = problem()
-    near, at = bench_planners.until('icem', one, (1e-3, 1e-4), 0)
-    assert near.evaluations < at.evaluations == one.cost.scored < 700
-    assert 0 <= near.seconds <= at.seconds
+    ran = bench_planners.run('icem', one, (1e-3, 1e-4), 0)
+    near, at = ran.marks
+    assert near.evaluations <= at.evaluations <= ran.evaluations < 1500
+    assert ran.evaluations == one.cost.scored + 2 * one.cost.gradients > one.cost.scored
+    assert 0 <= near.seconds <= at.seconds and ran.cost < 1e-4
 
 
 def test_a_mark_that_is_not_met_counts_as_infinite():
-    near, never = bench_planners.until('icem', problem(), (1e-4, -1.0), 0)
+    near, never = bench_planners.run('icem', problem(), (1e-4, -1.0), 0).marks
     assert math.isfinite(near.evaluations) and never == bench_planners.Reached()
     assert math.isinf(never.evaluations)
 
 
 def test_a_warm_start_counts_fewer_evaluations_than_a_cold_one():
-    cold, warm = (bench_planners.until(name, problem(), (1e-6, 1e-6), 0)[0].evaluations
+    cold, warm = (bench_planners.run(name, problem(), (3e-5, 3e-5), 0).marks[0].evaluations
                   for name in ('icem', 'icem warm'))
     assert warm < 0.7 * cold
 
 
-def test_icem_needs_less_than_a_third_of_the_papers_evaluations_on_a_bowl(monkeypatch):
-    monkeypatch.setattr(bench_planners, 'LIMIT', {
-        name: bench_planners.LIMIT[name] for name in ('icem warm', 'icem')})
-    figures = bench_planners.compare_planners('bowl', iter([problem(), problem()]))
+def test_icem_needs_less_than_a_tenth_of_the_papers_evaluations_on_a_bowl(monkeypatch):
+    monkeypatch.setattr(bench_planners, 'RUNS', {
+        name: bench_planners.RUNS[name] for name in ('icem warm', 'icem')})
+    figures = bench_planners.compare_planners('bowl', iter([problem(), problem()]), 2)
     values = {f.name: f.value for f in figures}
     assert values['bowl: icem warm, same cost, reached'] == 1.0
     assert values['bowl: icem warm, same cost, with a third'] == 1.0
-    assert values['bowl: icem warm, same cost, share of 4500'] < 1 / 3
+    assert values['bowl: icem warm, same cost, with a tenth'] == 1.0
+    assert values['bowl: icem warm, same cost, share of 4500'] < 0.1
     assert (values['bowl: icem, 99% of the way, evaluations']
             <= values['bowl: icem, same cost, evaluations'])
+    assert values["bowl: icem, final cost over cem's"] < 0.01
     assert 0 < values['bowl: cem paper final cost over standing still'] < 0.05
+
+
+def test_random_problems_are_the_same_for_a_seed_and_can_be_solved():
+    one, again = (next(random_problems(1, torch.device('cpu'), 64)) for _ in range(2))
+    actions = torch.cat([one.warm_start[:1], torch.zeros(1, 3, 7)])
+    assert torch.equal(one.cost(actions), again.cost(actions))
+    planned, still = one.cost(actions).tolist()
+    assert planned < 0.3 * still
 
 
 def test_operations_of_a_matrix_product_are_counted_per_sample_and_step():

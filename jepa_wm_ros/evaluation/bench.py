@@ -24,18 +24,14 @@ from tqdm import tqdm
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.bench_modes import SIZES, measure_modes
-from jepa_wm_ros.evaluation.bench_planners import (
-    Problem,
-    compare_planners,
-    golden_problems,
-    plan_in_modes,
-    shipped_problems,
-)
+from jepa_wm_ros.evaluation.bench_planners import compare_planners, plan_in_modes
+from jepa_wm_ros.evaluation.bench_problems import Problem, random_problems, shipped_problems
 from jepa_wm_ros.evaluation.bench_result import BenchError, Figure, matrix_rates
 
 PARTS = ('machine', 'modes', 'planners', 'service')
 SERVICE_SECONDS = 300
 MODE_PROBLEMS = 10
+GOLDEN_WIDTH, NARROWED_WIDTH = 64, 128  # the second is large enough for fast mode's numbers
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,8 +50,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument('--problems', type=int, default=50, help='problems per planner and model')
     p.add_argument('--model', default='jepa_wm_cell', help='shipped model, name or file')
     p.add_argument('--weights-dir', help='folder of weight files')
-    p.add_argument('--frames', type=Path, default=Path('data/cell_val'),
-                   help='recorded episodes to draw the shipped model\'s problems from')
     return p
 
 
@@ -86,24 +80,25 @@ def run(options: argparse.Namespace) -> list[Figure]:
     if 'modes' in options.only:
         for name in options.dims:
             figures += measure_modes(name, device, rates, options.samples, options.repeats)
-    for part, measure, count in (('modes', plan_in_modes, min(options.problems, MODE_PROBLEMS)),
-                                 ('planners', compare_planners, options.problems)):
+    for part, measure, count, width, label in (
+            ('modes', plan_in_modes, min(options.problems, MODE_PROBLEMS), NARROWED_WIDTH,
+             'small random model'),
+            ('planners', compare_planners, options.problems, GOLDEN_WIDTH, 'golden size')):
         if part in options.only:
-            for label, problems in _problems(options, count, device):
-                figures += measure(label, problems)
+            figures += measure(label, random_problems(count, device, width), count)
+            if (shipped := _shipped_problems(options, count, device)) is not None:
+                figures += measure(options.model, shipped, count)
     if 'service' in options.only:
         figures += service(options.model)
     return figures
 
 
-def _problems(options: argparse.Namespace, count: int,
-              device: torch.device) -> Iterator[tuple[str, Iterator[Problem]]]:
-    yield 'golden size', golden_problems(count, device)
-    shipped = shipped_problems(options.model, options.weights_dir, options.frames, count, device)
-    if shipped is None:
+def _shipped_problems(options: argparse.Namespace, count: int,
+                      device: torch.device) -> Iterator[Problem] | None:
+    problems = shipped_problems(options.model, options.weights_dir, count, device)
+    if problems is None:
         note(f'problems of {options.model}: skipped, its weights are not here')
-    else:
-        yield options.model, shipped
+    return problems
 
 
 def service(model: str) -> list[Figure]:

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many evaluations and seconds each planner needs for the final cost of the paper's CEM.
 
-A problem is the second step of a closed loop: four steps from the goal a first plan was made, the
-model itself carried out its first action with the inaccuracy of an arm, and now, three steps from
-the goal, the planners go on: all from zero, iCEM also from its shifted first plan. (The horizon
-shrinks because for random weights an action of zero does not stand still.)
-
-Where a cost has several valleys, CEM's own final cost changes with its seed: 'cem again' is the
-paper's planner with another one, and shows what reaching the very same cost can mean. NEARLY is
-the mark that matters to an arm: 99 % of the way from standing still to that cost.
+All planners start from zero, iCEM also from its shifted previous plan (bench_problems.py).
+Evaluations are candidates scored, and GRADIENT_WORTH for each gradient. Where a cost has several
+valleys CEM's own final cost changes with its seed: 'cem again' is the paper's planner with another
+one, and shows what reaching the very same cost can mean. NEARLY is the mark that matters to an arm:
+99 % of the way from standing still to that cost.
 """
 
 from __future__ import annotations
@@ -17,39 +14,24 @@ import math
 import statistics
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import h5py
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bench_modes import in_mode, make_actions_matter
+from jepa_wm_ros.evaluation.bench_modes import in_mode
+from jepa_wm_ros.evaluation.bench_problems import BOUNDS, Problem
 from jepa_wm_ros.evaluation.bench_result import Figure, clock, seconds
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
-from jepa_wm_ros.planning.mpc import candidates
-from jepa_wm_ros.world_model import (
-    CheckpointError,
-    EncoderSpec,
-    Latents,
-    Objective,
-    WorldModel,
-    build,
-    load_world_model,
-)
-from jepa_wm_ros.world_model.registry import find
 
 PAPER_EVALUATIONS = 15 * 300
-ARM_ERROR = (0.005,) * 3 + (0.01,) * 3 + (0.0,)  # m, rad, closure; standard deviations
-BOUNDS = {'horizon': 3, 'max_norms': [0.1, 0.75], 'max_norm_dims': [[0, 1, 2, 3, 4, 5], [6]]}
+GRADIENT_WORTH = 3  # evaluations; bench_modes measures about two
 NEARLY = 0.99
 OTHERS_EVERY = 5  # planners other than iCEM and CEM take every fifth problem
-LIMIT = {  # a planner that has not got there by then counts as not reached
-    'icem warm': ('icem', {'iterations': 90}),
-    'icem': ('icem', {'iterations': 90}),
+RUNS = {
+    'icem warm': ('icem', {}),
+    'icem': ('icem', {}),
+    'icem warm, samples alone': ('icem', {'descents': 0, 'rounds': 1, 'iterations': 90}),
     'cem again': ('cem', {}),
     'mppi': ('mppi', {}),
     'nevergrad': ('nevergrad', {}),
@@ -58,92 +40,14 @@ LIMIT = {  # a planner that has not got there by then counts as not reached
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A cost function, and what a first plan leaves to a warm start."""
-
-    cost: Any
-    warm_start: Tensor
-
-
-def golden_problems(count: int, device: torch.device) -> Iterator[Problem]:
-    """Problems of a model as small as the golden ones, random weights, reachable goals."""
-    spec = find('jepa_wm_droid').spec
-    spec = spec.replace(
-        name='golden size', img_size=32, encoder=EncoderSpec('patch', 48, patch_size=8),
-        predictor=replace(spec.predictor, width=64, depth=2, heads=4))
-    model = build(spec, device=device, seed=0).freeze()
-    generator = torch.Generator(device).manual_seed(count)
-    make_actions_matter(model, Latents(torch.randn(
-        1, 1, 1, spec.grid, spec.grid, 48, device=device, generator=generator)))
-    for i in range(count):
-        generator = torch.Generator(device).manual_seed(i)
-        context = Latents(torch.randn(1, 1, 1, spec.grid, spec.grid, 48, device=device,
-                                      generator=generator))
-        truth = 0.07 * torch.randn(4, 1, 7, device=device, generator=generator)
-        with torch.no_grad():
-            goal = model.unroll(context, model.normalize_actions(truth.clamp(-0.1, 0.1)))[-1:]
-        yield second_step(model, context, goal, i)
-
-
-def shipped_problems(name: str, weights_dir: str | None, frames: Path, count: int,
-                     device: torch.device) -> Iterator[Problem] | None:
-    """Problems of the shipped model from recorded frames four steps apart; None without weights.
-
-    Without recorded frames the pictures are noise, which changes costs but not the comparison.
-    """
-    try:
-        model = load_world_model(name, weights_dir=weights_dir, device=device)
-    except CheckpointError:
-        return None
-    return _from_frames(model, list(_pairs(frames, count)))
-
-
-def _from_frames(model: WorldModel, pairs: list[tuple[np.ndarray, np.ndarray]],
-                 ) -> Iterator[Problem]:
-    for i, (pictures, poses) in enumerate(pairs):
-        with torch.no_grad():
-            seen = model.encode(model.prepare_images(pictures),
-                                torch.from_numpy(poses) if model.spec.uses_proprio else None)
-        yield second_step(model, seen[:1], seen[1:], i)
-
-
-def _pairs(folder: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pictures uint8 (2, S, S, 3) and poses (2, 7) four steps apart, one pair per episode."""
-    found = 0
-    for file in sorted(folder.glob('episodes_*.h5')):
-        with h5py.File(file) as episodes:
-            for episode in episodes.values():
-                if found == count:
-                    return
-                if len(episode['frames']) > 4:
-                    found += 1
-                    yield episode['frames'][:5:4], episode['poses'][:5:4]
-    rng = np.random.default_rng(0)
-    for _ in range(count - found):
-        poses = np.tile(np.array([0.5, 0, 0.2, math.pi, 0, 0, 0], np.float32), (2, 1))
-        yield rng.integers(0, 256, (2, 96, 96, 3), np.uint8), poses
-
-
-def second_step(model: WorldModel, context: Latents, goal: Latents, index: int) -> Problem:
-    """Plan once, carry the first action out inaccurately, freeze what the model then sees."""
-    planner = make_planner('icem', {**BOUNDS, 'horizon': 4, 'seed': index})
-    plan = planner.plan(model.scorer(context, goal, Objective()))
-    generator = torch.Generator().manual_seed(index)
-    error = torch.tensor(ARM_ERROR) * torch.randn(7, generator=generator)
-    action = plan.actions[:1, None] + error.to(plan.actions)
-    with torch.no_grad():
-        now = model.unroll(context, model.normalize_actions(action))[-1:]
-    return Problem(model.scorer(now, goal, Objective()), candidates(plan)[:, 1:])
-
-
-def plan_in_modes(label: str, problems: Iterator[Problem]) -> list[Figure]:
+def plan_in_modes(label: str, problems: Iterator[Problem], count: int) -> list[Figure]:
     """What the paper's plan costs in exact and fast mode, and how far the fast one is off."""
     paper = load_profile('paper').make_planner()
     took: dict[str, list[float]] = {'exact': [], 'fast': []}
     costs, moves = [], []
     for index, problem in enumerate(tqdm(problems, desc=f'{label}: plans per mode',
-                                         file=sys.stderr, leave=False, unit='problem')):
+                                         file=sys.stderr, leave=False, unit='problem',
+                                         total=count)):
         exact, plans = problem.cost, {}
         device = torch.device(exact.device)
         for mode, times in took.items():
@@ -173,63 +77,83 @@ class Reached:
     seconds: float = math.inf
 
 
-def compare_planners(model: str, problems: Iterator[Problem]) -> list[Figure]:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One planner on one problem: when it met each mark, and where it ended."""
+
+    marks: tuple[Reached, ...]
+    cost: float
+    evaluations: int
+
+
+def compare_planners(model: str, problems: Iterator[Problem], count: int) -> list[Figure]:
     """Evaluations and seconds of each planner until it has the paper's final cost."""
     paper = load_profile('paper').make_planner()
-    runs: dict[str, list[tuple[Reached, Reached]]] = {name: [] for name in LIMIT}
+    runs: dict[str, list[Run]] = {name: [] for name in RUNS}
+    finals: dict[str, list[float]] = {name: [] for name in RUNS}
     took, ratios = [], []
     for index, problem in enumerate(tqdm(problems, desc=f'{model}: planners', file=sys.stderr,
-                                         leave=False, unit='problem')):
+                                         leave=False, unit='problem', total=count)):
         cost, plans = problem.cost, []
         took.append(seconds(lambda c=cost, p=plans, i=index: p.append(paper.plan(c, index=i)),
                             torch.device(cost.device)))
         still = float(cost(torch.zeros(1, 3, cost.action_dim, device=cost.device)))
         final = plans[0].cost
         ratios.append(final / still)
-        for name in LIMIT:
+        for name in RUNS:
             if 'cem' in name or index % OTHERS_EVERY == 0:
-                marks = (still + NEARLY * (final - still), final)
-                runs[name].append(until(name, problem, marks, index))
+                runs[name].append(run(name, problem, (still + NEARLY * (final - still), final),
+                                      index))
+                finals[name].append(runs[name][-1].cost / final)
     context = f'{model}, {len(took)} problems, CEM 15 x 300'
     figures = [
         Figure(f'{model}: cem paper seconds', statistics.median(took), 's', context),
         Figure(f'{model}: cem paper final cost over standing still', statistics.median(ratios), '',
                context)]
-    for name, reached in runs.items():
+    for name, ran in runs.items():
         for mark, label in enumerate((f'{NEARLY:.0%} of the way', 'same cost')):
-            figures += _figures(f'{model}: {name}, {label},', [r[mark] for r in reached])
+            figures += _figures(f'{model}: {name}, {label},', [r.marks[mark] for r in ran])
+        figures.append(Figure(
+            f'{model}: {name}, final cost over cem\'s', statistics.median(finals[name]), '',
+            f'{len(ran)} problems, median, worst {max(finals[name]):.3f}, after '
+            f'{statistics.median(r.evaluations for r in ran):.0f} evaluations'))
     return figures
 
 
-def until(name: str, problem: Problem, marks: tuple[float, float],
-          index: int) -> tuple[Reached, Reached]:
-    """What planner `name` needed until a candidate cost no more than each mark, highest first."""
-    planner_name, changes = LIMIT[name]
+def run(name: str, problem: Problem, marks: tuple[float, ...], index: int) -> Run:
+    """Let planner `name` plan to its end; when a candidate first cost no more than each mark
+    (highest first), and where it ended.
+    """
+    planner_name, changes = RUNS[name]
     planner = make_planner(planner_name, {**BOUNDS, **changes, 'seed': 1000})
     reached: list[Reached] = []
 
-    def look(best_cost: float, evaluations: int, elapsed: float) -> None:
-        while len(reached) < len(marks) and best_cost <= marks[len(reached)]:
-            reached.append(Reached(evaluations, elapsed))
+    def look(said, cost: float) -> None:
+        while len(reached) < len(marks) and cost <= marks[len(reached)]:
+            reached.append(Reached(_evaluations(said), said.seconds))
 
-    warm = problem.warm_start if name.endswith('warm') else None
     plan = planner.plan(
-        problem.cost, warm_start=warm, index=index,
-        on_iteration=lambda r: look(r.best_cost, r.evaluations, r.seconds),
-        budget=Budget(cancelled=lambda: len(reached) == len(marks),
-                      clock=clock(torch.device(problem.cost.device))))
-    look(plan.cost, plan.evaluations, plan.seconds)  # the final mean, scored after the search
-    first, second = (*reached, Reached(), Reached())[:2]
-    return first, second
+        problem.cost, warm_start=problem.warm_start if 'warm' in name else None, index=index,
+        on_iteration=lambda said: look(said, said.best_cost),
+        budget=Budget(clock=clock(torch.device(problem.cost.device))))
+    look(plan, plan.cost)  # the final mean, scored after the search
+    reached += [Reached()] * (len(marks) - len(reached))
+    return Run(tuple(reached), plan.cost, _evaluations(plan))
+
+
+def _evaluations(said) -> int:
+    """Of an IterationReport or Plan, gradients counted for what they are worth."""
+    return said.evaluations + (GRADIENT_WORTH - 1) * said.gradients
 
 
 def _figures(title: str, reached: list[Reached]) -> list[Figure]:
     count, evaluations = len(reached), [r.evaluations for r in reached]
     share = sum(map(math.isfinite, evaluations)) / count
-    third = sum(e <= PAPER_EVALUATIONS / 3 for e in evaluations) / count
-    figures = [Figure(f'{title} reached', share, 'of problems', f'{count} problems'),
-               Figure(f'{title} with a third', third, 'of problems',
-                      f'{count} problems, at most {PAPER_EVALUATIONS // 3} evaluations')]
+    figures = [Figure(f'{title} reached', share, 'of problems', f'{count} problems')]
+    for part, label in ((3, 'a third'), (10, 'a tenth')):
+        within = sum(e <= PAPER_EVALUATIONS / part for e in evaluations) / count
+        figures.append(Figure(f'{title} with {label}', within, 'of problems', f'{count} problems, '
+                              f'at most {PAPER_EVALUATIONS // part} evaluations'))
     middle = statistics.median_high(evaluations)
     if math.isfinite(middle):
         context = f'{count} problems, median, worst {max(evaluations)}'
