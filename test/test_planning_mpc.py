@@ -199,6 +199,13 @@ def test_another_planner_takes_the_settings_it_knows():
     assert swapped.settings.max_norms == (0.1, 0.75)
 
 
+@pytest.mark.parametrize(('planner', 'iterations', 'num_samples'), [
+    ('mppi', 15, 300), ('nevergrad', 15, 300), ('gd', 500, 1), ('adam', 60, 4)])
+def test_a_planner_that_descends_keeps_its_own_length_of_search(planner, iterations, num_samples):
+    swapped = load_profile('paper', planner=planner).settings
+    assert (swapped.iterations, swapped.num_samples) == (iterations, num_samples)
+
+
 @pytest.mark.parametrize(('text', 'words'), [
     ('planner: cem\nsettings: {num_sample: 3}', ['num_sample', 'num_samples', 'horizon']),
     ('planner: cem\nhorizon: 3', ['horizon', 'steps_executed']),

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, seconds
 from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
 from jepa_wm_ros.world_model.registry import find
+from jepa_wm_ros.world_model.scorer import LatentCost
 
 MODES = ('plain', 'exact', 'fast')
 HORIZON, PAPER_SAMPLES, PAPER_ITERATIONS = 3, 300, 15
@@ -34,7 +35,7 @@ CALIBRATIONS, LARGEST_FACTOR = 8, 1000.0
 class Timed:
     """One mode: its cost function, its times per round and its costs."""
 
-    score: Callable[[Tensor], Tensor]
+    score: LatentCost
     times: list[float]
     costs: Tensor | None = None
 
@@ -56,10 +57,11 @@ def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: 
         one.times.append(took / (samples * HORIZON))
     context = f'{name} sizes, random weights, {device}, {samples} samples x H{HORIZON}'
     return [*_speeds(name, timed, rates, actions, context),
+            *_slopes(name, timed, actions, device),
             *_deviations(name, timed, actions, context)]
 
 
-def scorers(name: str, device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
+def scorers(name: str, device: torch.device) -> dict[str, LatentCost]:
     """The same random model with its cost function in each mode, sharing one set of weights."""
     spec = find(name).spec
     encoder = EncoderSpec('patch', spec.encoder.width, patch_size=spec.encoder.patch_size)
@@ -124,6 +126,19 @@ def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Ten
             f'{name} {mode} fraction of matrix rate', share, '',
             f'{needed / 1e9:.1f} GFLOP done per sample-step of {nominal / 1e9:.1f} in plain mode, '
             f'over the measured {kind} rate'))
+    return figures
+
+
+def _slopes(name: str, timed: dict[str, Timed], actions: Tensor,
+            device: torch.device) -> list[Figure]:
+    """What a gradient costs in evaluations (see bench_planners.GRADIENT_WORTH)."""
+    figures, one = [], actions[:1]
+    for mode in MODES[1:]:
+        score = timed[mode].score
+        alone = seconds(lambda score=score: score(one), device)
+        slope = seconds(lambda score=score: score.gradient(one), device)
+        figures.append(Figure(f'{name} {mode} gradient over score', slope / alone, 'x',
+                              f'{name} sizes, {device}, one candidate'))
     return figures
 
 

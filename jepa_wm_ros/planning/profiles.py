@@ -21,6 +21,7 @@ import yaml
 from jepa_wm_ros import resources
 from jepa_wm_ros.planning.protocol import Planner, SettingsError
 from jepa_wm_ros.planning.registry import (
+    DESCENDING,
     make_planner,
     make_settings,
     refuse_unknown,
@@ -30,6 +31,7 @@ from jepa_wm_ros.planning.settings import PlannerSettings, is_count, is_number, 
 
 MODES = ('plain', 'exact', 'fast')
 OBJECTIVES = ('L2', 'L1', 'cosine')
+SEARCH_LENGTH = {'iterations', 'num_samples'}
 OBJECTIVE_DEFAULTS = {'kind': 'L2', 'sum_all': False, 'alpha': 0.0}
 
 
@@ -87,7 +89,8 @@ def load_profile(name_or_path: str | Path, planner: str | None = None,
     """The profile in a YAML file, or the shipped one of that name.
 
     planner: another planner in place of the profile's; of the profile's settings it takes those
-    it knows, since a name means the same to all. settings: values in place of the profile's.
+    it knows, since a name means the same to all, but for how long to search between planners that
+    sample and planners that descend. settings: values in place of the profile's.
     Raises SettingsError in one line that names the file, the key and the valid ones.
     """
     path = Path(name_or_path)
@@ -117,7 +120,9 @@ def _profile(name: str, values: Any, planner: str | None, overrides: Mapping[str
         require(isinstance(given[key], Mapping), key, given[key], 'a table of keys and values')
     make_settings(given['planner'], given['settings'])
     if planner is not None and planner != given['planner']:
-        known = settings_keys(planner)
+        known = set(settings_keys(planner))
+        if (planner in DESCENDING) != (given['planner'] in DESCENDING):
+            known -= SEARCH_LENGTH
         given['settings'] = {k: v for k, v in given['settings'].items() if k in known}
         given['planner'] = planner
     given['settings'] = make_settings(given['planner'], {**given['settings'], **overrides})

@@ -20,6 +20,7 @@ PLANNERS = {
     'mppi': ('mppi', 'Mppi', 'MppiSettings'),
     'icem': ('icem', 'Icem', 'IcemSettings'),
 }
+DESCENDING = ('gd', 'adam')  # their iterations are small steps, their samples starting points
 
 
 def settings_keys(name: str) -> list[str]:
