@@ -150,6 +150,8 @@ def _figures(title: str, reached: list[Reached]) -> list[Figure]:
     count, evaluations = len(reached), [r.evaluations for r in reached]
     share = sum(map(math.isfinite, evaluations)) / count
     figures = [Figure(f'{title} reached', share, 'of problems', f'{count} problems')]
+    if not share:
+        return figures
     for part, label in ((3, 'a third'), (10, 'a tenth')):
         within = sum(e <= PAPER_EVALUATIONS / part for e in evaluations) / count
         figures.append(Figure(f'{title} with {label}', within, 'of problems', f'{count} problems, '
