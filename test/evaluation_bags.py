@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
+from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

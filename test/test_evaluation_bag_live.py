@@ -20,14 +20,14 @@ from jepa_wm_msgs.srv import FreezeContext, PrepareGoal, ScoreActions  # noqa: E
 from ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
-from jepa_wm_ros.evaluation.bag import Bag  # noqa: E402
-from jepa_wm_ros.evaluation.findings import Findings  # noqa: E402
-from jepa_wm_ros.evaluation.recording import (  # noqa: E402
+from jepa_wm_ros.evaluation.bags.bag import Bag  # noqa: E402
+from jepa_wm_ros.evaluation.bags.findings import Findings  # noqa: E402
+from jepa_wm_ros.evaluation.bags.recording import (  # noqa: E402
     ClipSettings,
     read_frames,
     read_recording,
 )
-from jepa_wm_ros.evaluation.topics import TopicSpec  # noqa: E402
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec  # noqa: E402
 from jepa_wm_ros.evaluation.trial import PLANS_PER_SEED, ClipTrial, PlannerChoice  # noqa: E402
 from jepa_wm_ros.nodes.common import to_stamp  # noqa: E402
 from jepa_wm_ros.nodes.planner_ports import ServiceScore  # noqa: E402

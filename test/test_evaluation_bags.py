@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from evaluation_bags import MS, START, make_bag, picture_at, pose_at
 
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
-from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.mcap_mend import _records
-from jepa_wm_ros.evaluation.recording import ClipSettings, read_frames, read_recording
-from jepa_wm_ros.evaluation.topics import TopicSpec
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.mcap_mend import _records
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec
+from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
 
 SETTINGS = ClipSettings(rate=4.0, horizon=3, stride=3)
 MESSAGE_INDEX = 0x07  # opcode of MCAP

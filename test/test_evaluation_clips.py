@@ -6,9 +6,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.actions import euler_to_quaternion
-from jepa_wm_ros.evaluation.clips import choose_clips, clip_starts, resample, split_runs
-from jepa_wm_ros.evaluation.kinematics import hand_pose
-from jepa_wm_ros.evaluation.timeline import NS, Timeline, interpolate_pose
+from jepa_wm_ros.evaluation.bags.clips import choose_clips, clip_starts, resample, split_runs
+from jepa_wm_ros.evaluation.bags.kinematics import hand_pose
+from jepa_wm_ros.evaluation.bags.timeline import NS, Timeline, interpolate_pose
 
 PERIOD = NS // 4
 MAX_GAP = NS // 2

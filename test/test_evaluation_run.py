@@ -13,11 +13,11 @@ import torch
 from evaluation_bags import make_bag
 
 from jepa_wm_ros.actions import DIM
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec
 from jepa_wm_ros.evaluation.command import PARTIAL, main
 from jepa_wm_ros.evaluation.metrics import action_errors
-from jepa_wm_ros.evaluation.recording import ClipSettings, read_recording
 from jepa_wm_ros.evaluation.rows import read_rows
-from jepa_wm_ros.evaluation.topics import TopicSpec
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice, random_bounds
 from jepa_wm_ros.world_model import build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.latents import cat_time
@@ -184,8 +184,8 @@ def test_a_partial_bag_is_evaluated_but_fails_unless_allowed(tmp_path, place, ca
 def test_clips_with_unreadable_pictures_are_named_and_counted(tmp_path, place, capsys):
     from evaluation_bags import START, pose_at
 
-    from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
-    from jepa_wm_ros.evaluation.bag_writer import _types as types
+    from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
+    from jepa_wm_ros.evaluation.bags.writer import _types as types
     kinds = types().types
     with CellBagWriter(tmp_path / 'bag', images='jpeg') as writer:
         for i in range(60):

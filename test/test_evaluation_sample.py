@@ -6,16 +6,16 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.findings import Findings
-from jepa_wm_ros.evaluation.metrics import action_score, mean_difference
-from jepa_wm_ros.evaluation.recording import (
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import Findings
+from jepa_wm_ros.evaluation.bags.recording import (
     ClipSettings,
     read_frames,
     read_recording,
 )
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec
+from jepa_wm_ros.evaluation.metrics import action_score, mean_difference
 from jepa_wm_ros.evaluation.sample_bag import TOP_SPEED, main, wander
-from jepa_wm_ros.evaluation.topics import TopicSpec
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.world_model import load_world_model
 

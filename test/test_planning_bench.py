@@ -9,10 +9,11 @@ import torch
 
 pytest.importorskip('h5py')
 
-from jepa_wm_ros.evaluation import bench, bench_planners  # noqa: E402
-from jepa_wm_ros.evaluation.bench_modes import operations  # noqa: E402
-from jepa_wm_ros.evaluation.bench_problems import Problem, random_problems  # noqa: E402
-from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, matrix_rates  # noqa: E402
+from jepa_wm_ros.evaluation.bench import __main__ as bench  # noqa: E402
+from jepa_wm_ros.evaluation.bench import planners as bench_planners  # noqa: E402
+from jepa_wm_ros.evaluation.bench.modes import operations  # noqa: E402
+from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems  # noqa: E402
+from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, matrix_rates  # noqa: E402
 
 TARGET = 0.03 * torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
 

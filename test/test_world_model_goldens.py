@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jepa_wm_ros.evaluation import goldens
+from jepa_wm_ros.evaluation.goldens import __main__ as goldens
 
 GOLDENS = Path(__file__).parent / 'goldens'
 FOLDERS = sorted(path.name for path in GOLDENS.iterdir() if path.is_dir())

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
-from jepa_wm_ros.evaluation.findings import Findings
-from jepa_wm_ros.evaluation.recording import ClipSettings, read_frames, read_recording
-from jepa_wm_ros.evaluation.topics import TopicSpec
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import Findings
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec
+from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
 
 START = 1_750_000_000_000_000_000
 HZ = 30

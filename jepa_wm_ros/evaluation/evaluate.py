@@ -14,16 +14,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, Recording, read_recording
+from jepa_wm_ros.evaluation.bags.topics import TopicSpec
 from jepa_wm_ros.evaluation.illustrate import illustrate
 from jepa_wm_ros.evaluation.perceptual import find_perceptual
-from jepa_wm_ros.evaluation.recording import ClipSettings, Recording, read_recording
 from jepa_wm_ros.evaluation.report import write_report
 from jepa_wm_ros.evaluation.rows import Row, RowWriter, merge_rows, write_rows
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, Shard, bag_label, blocks, run
 from jepa_wm_ros.evaluation.summary import Summary, short, summarize, table
-from jepa_wm_ros.evaluation.topics import TopicSpec
 from jepa_wm_ros.evaluation.trial import PlannerChoice
 from jepa_wm_ros.world_model import load_world_model
 

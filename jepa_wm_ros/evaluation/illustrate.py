@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.actions import DIM, GRIPPER
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.findings import Findings
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import Findings
+from jepa_wm_ros.evaluation.bags.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.pictures import Gallery, square
-from jepa_wm_ros.evaluation.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label, load_trials
 from jepa_wm_ros.evaluation.summary import short

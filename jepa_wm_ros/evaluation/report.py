@@ -11,9 +11,9 @@ from jinja2 import Environment
 
 from jepa_wm_ros.actions import DIM
 from jepa_wm_ros.evaluation import figures
+from jepa_wm_ros.evaluation.bags.recording import Recording
 from jepa_wm_ros.evaluation.illustrate import Illustrations, choose_clips
 from jepa_wm_ros.evaluation.metrics import SCORE_MAX, Interval
-from jepa_wm_ros.evaluation.recording import Recording
 from jepa_wm_ros.evaluation.report_page import PAGE
 from jepa_wm_ros.evaluation.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label

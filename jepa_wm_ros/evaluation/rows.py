@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.evaluation.findings import BagError
+from jepa_wm_ros.evaluation.bags.findings import BagError
 
 ZERO, RANDOM, EXPERT = 'zero', 'random', 'expert'  # baselines, beside the planners' names
 BASELINES = (EXPERT, ZERO, RANDOM)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.findings import Findings
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import Findings
+from jepa_wm_ros.evaluation.bags.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.perceptual import find_perceptual
-from jepa_wm_ros.evaluation.recording import Recording, read_frames
 from jepa_wm_ros.evaluation.rows import Row
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.world_model import Latents, load_world_model

@@ -18,7 +18,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.bag_writer import CellBagWriter
+from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
 
 START = 1_750_000_000_000_000_000  # stamp of the first message [ns]
 STATE_HZ = 30

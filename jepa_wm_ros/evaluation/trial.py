@@ -16,7 +16,7 @@ import torch
 
 from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, rotation_angle
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.clips import Clip
+from jepa_wm_ros.evaluation.bags.clips import Clip
 from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.perceptual import Perceptual
 from jepa_wm_ros.evaluation.rows import EXPERT, RANDOM, ZERO, Row, curve

@@ -13,7 +13,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from jepa_wm_ros.actions import GRIPPER, ROTATION, euler_to_quaternion
-from jepa_wm_ros.evaluation.findings import BagError
+from jepa_wm_ros.evaluation.bags.findings import BagError
 
 FINGERS = ('fr3_finger_joint1', 'fr3_finger_joint2')
 FINGER_OPEN = 0.04      # m

@@ -16,7 +16,7 @@ from pathlib import Path
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from jepa_wm_ros.evaluation.findings import BagError
+from jepa_wm_ros.evaluation.bags.findings import BagError
 
 try:
     from backports import zstd

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from jepa_wm_ros.evaluation.findings import BagError
+from jepa_wm_ros.evaluation.bags.findings import BagError
 
 MAGIC = b'\x89MCAP0\r\n'
 _MESSAGE, _CHUNK, _MESSAGE_INDEX, _CHUNK_INDEX, _STATISTICS = 0x05, 0x06, 0x07, 0x08, 0x0B

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.evaluation.golden_planning import planning_rows
-from jepa_wm_ros.evaluation.goldens import GoldenError, Row, relative_error
+from jepa_wm_ros.evaluation.goldens.planning import planning_rows
+from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, relative_error
 from jepa_wm_ros.world_model.checkpoints import load_world_model
 from jepa_wm_ros.world_model.fast_rollout import unroll
 from jepa_wm_ros.world_model.latents import Latents

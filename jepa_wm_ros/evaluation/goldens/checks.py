@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros import actions
-from jepa_wm_ros.evaluation.golden_model import model_rows
-from jepa_wm_ros.evaluation.goldens import GoldenError, Row, relative_error
+from jepa_wm_ros.evaluation.goldens.model import model_rows
+from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, relative_error
 from jepa_wm_ros.evaluation.metrics import action_errors, action_score
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.evaluation.bench_modes import make_actions_matter
+from jepa_wm_ros.evaluation.bench.modes import make_actions_matter
 from jepa_wm_ros.evaluation.closed_loop import limited
 from jepa_wm_ros.planning import make_planner
 from jepa_wm_ros.planning.mpc import candidates, shifted

@@ -23,10 +23,10 @@ import torch
 from tqdm import tqdm
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.bench_modes import SIZES, measure_modes
-from jepa_wm_ros.evaluation.bench_planners import compare_planners, plan_in_modes
-from jepa_wm_ros.evaluation.bench_problems import Problem, random_problems, shipped_problems
-from jepa_wm_ros.evaluation.bench_result import BenchError, Figure, matrix_rates
+from jepa_wm_ros.evaluation.bench.modes import SIZES, measure_modes
+from jepa_wm_ros.evaluation.bench.planners import compare_planners, plan_in_modes
+from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems, shipped_problems
+from jepa_wm_ros.evaluation.bench.result import BenchError, Figure, matrix_rates
 
 PARTS = ('machine', 'modes', 'planners', 'service')
 SERVICE_SECONDS = 300

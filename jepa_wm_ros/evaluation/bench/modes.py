@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bench_result import Figure, MatrixRates, seconds
+from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, seconds
 from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
 from jepa_wm_ros.world_model.registry import find
 from jepa_wm_ros.world_model.scorer import LatentCost

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bench_modes import in_mode
-from jepa_wm_ros.evaluation.bench_problems import BOUNDS, Problem
-from jepa_wm_ros.evaluation.bench_result import Figure, clock, seconds
+from jepa_wm_ros.evaluation.bench.modes import in_mode
+from jepa_wm_ros.evaluation.bench.problems import BOUNDS, Problem
+from jepa_wm_ros.evaluation.bench.result import Figure, clock, seconds
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
 
 PAPER_EVALUATIONS = 15 * 300

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.evaluation.goldens import Row, relative_error
+from jepa_wm_ros.evaluation.goldens.row import Row, relative_error
 from jepa_wm_ros.planning.protocol import IterationReport
 from jepa_wm_ros.planning.registry import make_planner
 from jepa_wm_ros.world_model.latents import Latents

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from jepa_wm_ros.evaluation.bag import Topic
-from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.kinematics import JOINTS, hand_pose
+from jepa_wm_ros.evaluation.bags.bag import Topic
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.kinematics import JOINTS, hand_pose
 
 FINGER_OPEN = 0.04  # position of each finger joint of the Franka hand when open [m]
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.actions import quaternion_to_euler
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.topics import POSE_READERS, ChosenTopics, closure_of
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.topics import POSE_READERS, ChosenTopics, closure_of
 
 NS = 1_000_000_000
 HISTORY = 5 * NS            # states kept while later frames may still ask for them

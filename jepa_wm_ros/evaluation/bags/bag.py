@@ -20,9 +20,9 @@ from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
-from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.mcap_mend import MendedMcap, is_chunked
-from jepa_wm_ros.evaluation.sqlite_mend import TruncatedSqlite, decompressed, zstd
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.mcap_mend import MendedMcap, is_chunked
+from jepa_wm_ros.evaluation.bags.sqlite_mend import TruncatedSqlite, decompressed, zstd
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 

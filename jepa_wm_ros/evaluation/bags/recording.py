@@ -11,11 +11,18 @@ import numpy as np
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.bag import Bag
-from jepa_wm_ros.evaluation.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
-from jepa_wm_ros.evaluation.findings import Findings
-from jepa_wm_ros.evaluation.timeline import NS, Timeline, read_timeline
-from jepa_wm_ros.evaluation.topics import ChosenTopics, TopicSpec, choose_topics
+from jepa_wm_ros.evaluation.bags.bag import Bag
+from jepa_wm_ros.evaluation.bags.clips import (
+    MAX_GAP,
+    Clip,
+    Coverage,
+    choose_clips,
+    describe,
+    resample,
+)
+from jepa_wm_ros.evaluation.bags.findings import Findings
+from jepa_wm_ros.evaluation.bags.timeline import NS, Timeline, read_timeline
+from jepa_wm_ros.evaluation.bags.topics import ChosenTopics, TopicSpec, choose_topics
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.actions import actions_between
-from jepa_wm_ros.evaluation.findings import BagError, Findings
-from jepa_wm_ros.evaluation.timeline import NS, Timeline
+from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
+from jepa_wm_ros.evaluation.bags.timeline import NS, Timeline
 
 MAX_GAP = 0.5  # frames or states further apart than this are not bridged [s]
 
