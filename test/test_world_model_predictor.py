@@ -119,7 +119,8 @@ def test_frequencies_are_tiled_over_interleaved_pairs():
     cos, sin = rope_tables(3, 1, 1, 0, 13, CPU, F64)  # 13 // 3 = 4: two frequencies, 1 and 1/100
     angles = [2.0, 0.02, 2.0, 0.02] + [0.0] * 9
     assert torch.allclose(cos[2], torch.tensor([math.cos(a) for a in angles], dtype=F64))
-    assert torch.allclose(sin[2], torch.tensor([math.sin(a) for a in angles], dtype=F64))
+    signed = [-math.sin(a) if i % 2 == 0 else math.sin(a) for i, a in enumerate(angles)]
+    assert torch.allclose(sin[2], torch.tensor(signed, dtype=F64))
     x = torch.arange(1.0, 14.0, dtype=F64).expand(3, 13)
     turned = rotate(x, (cos, sin))[2]
     assert turned[0] == pytest.approx(1 * math.cos(2) - 2 * math.sin(2))

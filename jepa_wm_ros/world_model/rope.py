@@ -32,7 +32,7 @@ def token_positions(frames: int, rows: int, cols: int, condition_tokens: int = 0
 @lru_cache(maxsize=64)
 def rope_tables(frames: int, rows: int, cols: int, condition_tokens: int, head_dim: int,
                 device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosine and sine tables (tokens, head_dim) for `rotate`.
+    """Cosine and signed sine tables (tokens, head_dim) for `rotate`.
 
     A third of the head rotates with the frame, a third with the row, a third with the column;
     what is left (cosine 1, sine 0) does not rotate. Neighbours (2i, 2i+1) are rotated as a pair,
@@ -48,17 +48,19 @@ def rope_tables(frames: int, rows: int, cols: int, condition_tokens: int, head_d
             for axis in range(3):
                 turns = torch.outer(positions[axis], omega)
                 angles[:, axis * third:(axis + 1) * third] = torch.cat([turns, turns], dim=-1)
-        return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+        sines = angles.sin()
+        sines[:, 0::2] *= -1  # (a, b) -> (a cos - b sin, b cos + a sin)
+        return angles.cos().to(device, dtype), sines.to(device, dtype)
 
 
 def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
     """Queries or keys (..., tokens, head_dim) turned by the tables of their tokens."""
-    cos, sin = tables
-    pairs = x[..., : x.shape[-1] // 2 * 2].unflatten(-1, (-1, 2))
-    turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
-    if x.shape[-1] % 2:
-        turned = torch.nn.functional.pad(turned, (0, 1))
-    return torch.addcmul(x * cos, turned, sin)
+    cos, signed_sin = tables
+    even = x.shape[-1] // 2 * 2
+    swapped = x[..., :even].unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    if even < x.shape[-1]:  # the last one has no partner and does not turn
+        swapped = torch.cat([swapped, x[..., even:]], dim=-1)
+    return torch.addcmul(x * cos, swapped, signed_sin)
 
 
 @lru_cache(maxsize=64)
