@@ -97,3 +97,20 @@ def new_arm_address(pytestconfig: pytest.Config) -> Callable[[], str]:
         return f'127.{100 + pytestconfig.ros_domain.id}.{high}.{low + 1}'
 
     return address
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Chooses what compiled mode compiles with, forgetting all that was compiled before."""
+    import torch
+
+    from jepa_wm_ros.world_model import fast_rollout
+
+    def choose(backend):
+        torch._dynamo.reset()
+        fast_rollout.compiled_halves.cache_clear()
+        monkeypatch.setattr(fast_rollout, 'COMPILER', backend)
+
+    yield choose
+    torch._dynamo.reset()
+    fast_rollout.compiled_halves.cache_clear()

@@ -24,6 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.nodes.faults import Code  # noqa: E402
+from jepa_wm_ros.nodes.model_session import ModelSession  # noqa: E402
 from jepa_wm_ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.planning import load_profile  # noqa: E402
 from jepa_wm_ros.world_model import Objective, load_world_model  # noqa: E402
@@ -244,3 +245,19 @@ def test_a_missing_model_fails_the_configure_in_one_line(tmp_path, ros_domain):
             assert node.trigger_configure().name == 'FAILURE'
         assert 'missing.safetensors' in node.failure and '\n' not in node.failure
         node.destroy_node()
+
+
+def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, tmp_path, compiler):
+    made = []
+    compiler(lambda graph, _: made.append(graph) or graph.forward)
+    profile = tmp_path / 'compiled.yaml'
+    profile.write_text('planner: icem\nmode: compiled\nsettings: {horizon: 3}\n')
+    session = ModelSession.load(model=str(model_file), weights_dir='', profile=str(profile),
+                                device='cpu', threads=1)
+    before = len(made)
+    assert before and not session.goals and not session.contexts
+    (goal,), _ = session.prepare_goals([picture(0)], None)
+    context = session.freeze(picture(1), np.array(POSITION), np.array([1.0, 0, 0, 0]), 0.1, goal)
+    for candidates, slope in ((24, False), (1, True), (4, False), (19, False), (3, True)):
+        session.score(context.id, np.zeros((candidates, 3, 7), np.float32), slope, False)
+    assert len(made) == before

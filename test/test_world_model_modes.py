@@ -9,7 +9,7 @@ from test_world_model_predictor import COMBINATIONS, small_spec
 
 from jepa_wm_ros.errors import Interrupted
 from jepa_wm_ros.world_model import Latents, Objective, blocks, build, fast_rollout
-from jepa_wm_ros.world_model.fast_rollout import unroll
+from jepa_wm_ros.world_model.fast_rollout import CompileError, unroll
 from jepa_wm_ros.world_model.scorer import default_micro_batch
 
 FLOAT32, FLOAT64, NARROW = 5e-5, 1e-12, 0.02
@@ -129,6 +129,37 @@ def test_no_mode_but_plain_builds_a_mask(monkeypatch):
         assert any(masks) is masked
 
 
+@pytest.mark.parametrize(('backend', 'parts'), [
+    *(('eager', parts) for parts in COMBINATIONS[::14]),
+    *(pytest.param('inductor', parts, marks=pytest.mark.slow) for parts in COMBINATIONS[::7])])
+def test_compiled_mode_is_fast_mode_for_any_number_of_candidates(
+        backend, parts, monkeypatch, compiler):
+    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    compiler(backend)
+    model, context, goal, _ = random_case(parts, torch.float32)
+    for number in (3, 1, 6):
+        actions = 0.3 * torch.randn(number, 3, 7)
+        want, slope = in_mode('exact', model, context, goal).gradient(actions)
+        compiled = in_mode('compiled', model, context, goal)
+        assert off(compiled(actions), want) < NARROW
+        scored, steep = compiled.gradient(actions)
+        assert off(scored, want) < NARROW
+        angle = torch.cosine_similarity(steep.flatten(1), slope.flatten(1))
+        assert float(angle.min()) > 0.99
+
+
+def test_without_a_compiler_compiled_mode_says_so_in_one_line(compiler):
+    def no_compiler(*_):
+        raise RuntimeError('no C++ compiler\nand a long story')
+
+    compiler(no_compiler)
+    parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
+    model, context, goal, actions = random_case(parts, torch.float32)
+    with pytest.raises(CompileError) as caught:
+        in_mode('compiled', model, context, goal)(actions)
+    assert 'no C++ compiler' in str(caught.value) and '\n' not in str(caught.value)
+
+
 def test_the_narrow_copy_is_made_once_and_follows_the_weights(monkeypatch):
     monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
@@ -195,3 +226,24 @@ def test_a_gradient_takes_fewer_candidates_at_a_time_than_a_score():
 def test_kept_keys_and_values_count_against_the_micro_batch():
     shallow, deep = (build(small_spec(depth=depth), device='meta') for depth in (2, 24))
     assert default_micro_batch(deep) < default_micro_batch(shallow)
+
+
+@pytest.mark.parametrize('parts', COMBINATIONS[::5], ids=lambda p: '-'.join(p.values()))
+@pytest.mark.parametrize('mode', ['exact', 'fast'])
+def test_a_score_never_waits_for_its_device_nor_leaves_it(mode, parts, monkeypatch):
+    """On a device whose tensors have no numbers: one look at them would be an error, and so would
+    be a table that lies elsewhere.
+    """
+    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+    spec = small_spec(**parts).replace(
+        context_window=2, proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict')
+    model = build(spec, device='meta', mode=mode).freeze()
+    with torch.device('meta'):
+        frames = Latents(torch.empty(2, 1, 1, 2, 2, 20),
+                         model.encode_proprio(torch.empty(2, 7), 2, 1))
+        actions = torch.empty(5, 3, 7)
+    scorer = model.scorer(frames[:1], frames[1:], Objective(sum_all=True, alpha=0.2))
+    assert scorer(actions).shape == (5,)
+    costs, slope = scorer.gradient(actions)
+    assert costs.device.type == slope.device.type == 'meta' and slope.shape == actions.shape

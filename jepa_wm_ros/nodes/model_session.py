@@ -59,10 +59,26 @@ class ModelSession:
         if threads:
             torch.set_num_threads(threads)
         settings = load_profile(profile)
-        return cls(
+        session = cls(
             load_world_model(model, weights_dir=weights_dir or None, device=device,
                              mode=settings.mode),
             Objective(**settings.objective))
+        if settings.mode == 'compiled':
+            session.warm_up(settings.settings.horizon)
+        return session
+
+    def warm_up(self, horizon: int) -> None:
+        """Let the model compile now, which takes a minute, what the first plan would wait for."""
+        side = self.model.spec.img_size
+        black = np.zeros((side, side, 3), np.uint8)
+        (goal,), _ = self.prepare_goals([black], None)
+        context = self.freeze(black, np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), 0.0, goal)
+        scorer = self.contexts.pop(context.id)
+        del self.goals[goal]
+        for candidates in (1, 2):
+            actions = torch.zeros(candidates, horizon, scorer.action_dim)
+            scorer(actions)
+            scorer.gradient(actions)
 
     @property
     def reached_distance(self) -> float:

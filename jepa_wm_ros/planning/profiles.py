@@ -4,7 +4,7 @@
     planner: cem                     # registry.PLANNERS
     settings: {horizon: 3, ...}      # of that planner
     objective: {kind: L2, sum_all: false, alpha: 0.0}
-    mode: exact                      # of the world model: plain, exact or fast
+    mode: exact                      # of the world model: plain, exact, fast or compiled
     steps_executed: 3                # steps carried out before the next plan
     budget_seconds: null             # time for one plan; null: until the iterations are done
 """
@@ -29,7 +29,7 @@ from jepa_wm_ros.planning.registry import (
 )
 from jepa_wm_ros.planning.settings import PlannerSettings, is_count, is_number, require
 
-MODES = ('plain', 'exact', 'fast')
+MODES = ('plain', 'exact', 'fast', 'compiled')
 OBJECTIVES = ('L2', 'L1', 'cosine')
 SEARCH_LENGTH = {'iterations', 'num_samples'}
 OBJECTIVE_DEFAULTS = {'kind': 'L2', 'sum_all': False, 'alpha': 0.0}

@@ -6,6 +6,8 @@ Parameter names are those of the published AdaLN and V-JEPA-2 files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,8 @@ from jepa_wm_ros.world_model.rope import rotate
 
 Tables = tuple[Tensor, Tensor]
 Memory = tuple[Tensor, Tensor]  # keys and values (B, heads, tokens, head_dim)
+Modulation = tuple[Tensor | None, ...]  # of shifts, scales and gates (B, T, 1, width)
+Halves = tuple[Callable, Callable]  # Block.before_attention and Block.after_attention
 
 CACHED_SCORES = 1 << 22  # numbers
 
@@ -33,6 +37,8 @@ class Attention(nn.Module):
     def project(self, x: Tensor, rope: Tables | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, tokens, head_dim); `rope` fits the tokens given."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        if narrow_on_cpu(qkv):
+            qkv = qkv.contiguous()  # narrow products of strided matrices take twice as long
         qk = qkv[:2] if rope is None else rotate(qkv[:2], rope)
         return qk[0], qk[1], qkv[2]
 
@@ -41,16 +47,16 @@ class Attention(nn.Module):
         return self.output(self._softmax(q, k, v, mask))
 
     def attend_frames(self, q: Tensor, k: Tensor, v: Tensor, tokens: int) -> Tensor:
-        """As `attend` with the frame-causal mask, frame by frame and so without one.
+        """Softmax(q k^T / sqrt(head_dim)) v with the frame-causal mask, (B, heads, .., head_dim):
+        frame by frame and so without a mask.
 
         The frames of q, `tokens` each, are the last ones of k and v.
         """
         ends = range(k.shape[2] - q.shape[2] + tokens, k.shape[2] + 1, tokens)
-        narrow = q.dtype == torch.bfloat16 and q.device.type == 'cpu'
-        look = narrow_softmax if narrow else self._softmax
+        look = narrow_softmax if narrow_on_cpu(q) else self._softmax
         frames = [look(one, k[:, :, :end], v[:, :, :end])
                   for one, end in zip(q.split(tokens, dim=2), ends, strict=True)]
-        return self.output(torch.cat(frames, dim=2) if len(frames) > 1 else frames[0])
+        return torch.cat(frames, dim=2) if len(frames) > 1 else frames[0]
 
     def output(self, y: Tensor) -> Tensor:
         """Heads (B, heads, tokens, head_dim) joined and projected to (B, tokens, width)."""
@@ -95,7 +101,7 @@ class Block(nn.Module):
         self.adaLN_modulation = (
             nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width)) if modulated else None)
 
-    def modulation(self, z: Tensor | None) -> tuple[Tensor | None, ...]:
+    def modulation(self, z: Tensor | None) -> Modulation:
         """(shift, scale, gate) of the attention half, then of the MLP half, (B, T, 1, width)."""
         if self.adaLN_modulation is None:
             return (None,) * 6
@@ -109,24 +115,40 @@ class Block(nn.Module):
         x = add_gated(x, h, gate1)
         return add_gated(x, self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
 
-    def advance(self, x: Tensor, modulation: tuple[Tensor | None, ...], rope: Tables | None,
-                past: Memory | None, read: int) -> tuple[Tensor, Memory]:
+    def advance(self, x: Tensor, modulation: Modulation, rope: Tables | None, past: Memory | None,
+                read: int, halves: Halves | None = None) -> tuple[Tensor, Memory]:
         """As `forward` for the frames x (B, T, tokens, width) that follow those of `past`.
 
         modulation: of these frames; rope: theirs; read: how many of them, counted from the last,
-        are wanted. Returns those (B, read, tokens, width), and keys and values of all frames.
-        Attention and MLP may be in narrower numbers than x, which stays in its own.
+        are wanted; halves: the two below, in another form. Returns those (B, read, tokens, width),
+        and keys and values of all frames. Attention and MLP may be in narrower numbers than x,
+        which stays in its own.
         """
-        tokens, numbers = x.shape[2], self.attn.qkv.weight.dtype
-        h = modulate(self.norm1(x), *modulation[:2]).to(numbers)
-        gate1, shift2, scale2, gate2 = (m if m is None else m[:, -read:] for m in modulation[2:])
-        q, k, v = self.attn.project(h.flatten(1, 2), rope)
+        before, after = halves or (Block.before_attention, Block.after_attention)
+        tokens = x.shape[2]
+        q, k, v = before(self, x, modulation[:2], rope)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        h = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
-        x = add_gated(x[:, -read:], h.unflatten(1, (read, tokens)), gate1)
-        h = self.mlp(modulate(self.norm2(x), shift2, scale2).to(numbers))
-        return add_gated(x, h, gate2), (k, v)
+        y = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
+        late = tuple(m if m is None else m[:, -read:] for m in modulation[2:])
+        return after(self, x[:, -read:], y, late), (k, v)
+
+    def before_attention(self, x: Tensor, modulation: Modulation,
+                         rope: Tables | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, heads, T * tokens, head_dim) of x (B, T, tokens, width)."""
+        h = modulate(self.norm1(x), *modulation).to(self.attn.qkv.weight.dtype)
+        return self.attn.project(h.flatten(1, 2), rope)
+
+    def after_attention(self, x: Tensor, y: Tensor, modulation: Modulation) -> Tensor:
+        """x (B, T, tokens, width) after the block, from what attention saw (B, heads, ..)."""
+        gate1, shift2, scale2, gate2 = modulation
+        x = add_gated(x, self.attn.output(y).unflatten(1, x.shape[1:3]), gate1)
+        h = modulate(self.norm2(x), shift2, scale2).to(self.mlp.fc1.weight.dtype)
+        return add_gated(x, self.mlp(h), gate2)
+
+
+def narrow_on_cpu(x: Tensor) -> bool:
+    return x.dtype == torch.bfloat16 and x.device.type == 'cpu'
 
 
 def narrow_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

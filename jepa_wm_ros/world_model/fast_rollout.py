@@ -17,12 +17,14 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.world_model.blocks import Memory
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model.blocks import Block, Halves, Memory
 from jepa_wm_ros.world_model.latents import Latents, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
 
@@ -30,20 +32,28 @@ if TYPE_CHECKING:
     from jepa_wm_ros.world_model.model import WorldModel
 
 
+COMPILER = 'inductor'
+KERNEL_SETS = 32  # of a half: one or many candidates, one or many frames, with a slope or without
 WORTH_NARROWING = 2048  # numbers in a frame; with fewer a CPU loses by converting what it gains
 
 
+class CompileError(JepaWmError):
+    """torch.compile does not work here."""
+
+
 def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: Tensor,
-           window: int | None = None, pause: Callable[[], None] = lambda: None) -> Latents:
+           window: int | None = None, pause: Callable[[], None] = lambda: None,
+           halves: Halves | None = None) -> Latents:
     """As `model.unroll`: imagined frames (T + 1, B, ...), the context frame (1, 1, ...) first.
 
     predictor: the model's own, or a copy of it in narrower numbers; imagined frames have the
     model's numbers either way. actions (T, B, A) normalised, time first. `pause` is called before
-    every block and may raise.
+    every block and may raise. halves: of the blocks, if not those as written.
     """
     actions = actions.transpose(0, 1)
     batch, horizon = actions.shape[:2]
-    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window, pause)
+    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window, pause,
+                            halves)
     frames = [context]
     for h in range(horizon):
         predicted = sliding.advance(frames[-1])
@@ -56,12 +66,11 @@ def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: T
 
 
 def narrowed(predictor: Predictor) -> Predictor:
-    """A frozen copy with attention and MLP in bfloat16; itself where the machine has none or
-    where the model is too small to gain by it.
+    """A frozen copy that multiplies tokens in bfloat16; itself where the machine has none or where
+    the model is too small to gain by it.
 
-    Measured on one core with bfloat16 products: four times float32's matrix rate. What is left in
-    float32 costs little and is where rounding would do most harm: the way in and out, the sums
-    from block to block, norms and modulations.
+    What is left in float32 costs little and is where rounding would do most harm: the sums from
+    block to block, norms and modulations.
     """
     device = predictor.predictor_norm.weight.device
     if device.type == 'cuda':
@@ -73,10 +82,36 @@ def narrowed(predictor: Predictor) -> Predictor:
     if not gains:
         return predictor
     narrow = copy.deepcopy(predictor).requires_grad_(False).eval()
-    for block in narrow.predictor_blocks:
-        block.attn.to(torch.bfloat16)
-        block.mlp.to(torch.bfloat16)
+    wide = [layer for block in narrow.predictor_blocks for layer in (block.attn, block.mlp)]
+    for layer in (narrow.predictor_embed, *wide, narrow.predictor_proj):
+        if layer is not None:
+            layer.to(torch.bfloat16)
     return narrow
+
+
+@cache
+def compiled_halves() -> Halves:
+    """The halves of a block as torch.compile makes them: all that stands between two matrix
+    products in one kernel. They serve all blocks and any number of candidates.
+
+    Raises CompileError, when called, where torch.compile finds no compiler or fails otherwise.
+    """
+    return tuple(_compiled(half) for half in (Block.before_attention, Block.after_attention))
+
+
+def _compiled(half: Callable) -> Callable:
+    fused = torch.compile(half, dynamic=True, backend=COMPILER, recompile_limit=KERNEL_SETS,
+                          isolate_recompiles=True)
+
+    def call(*args):
+        try:
+            return fused(*args)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = ' '.join(str(error).split())
+            raise CompileError('mode compiled cannot be had on this machine, use mode fast: '
+                               f'torch.compile says {reason:.200}') from error
+
+    return call
 
 
 @contextlib.contextmanager
@@ -94,9 +129,9 @@ class SlidingWindow:
     """The frames the predictor sees, with all that is kept of them from step to step."""
 
     def __init__(self, predictor: Predictor, actions: Tensor, size: int,
-                 pause: Callable[[], None]) -> None:
+                 pause: Callable[[], None], halves: Halves | None) -> None:
         """actions: of the whole rollout, (B, T, A) normalised."""
-        self.predictor, self.size, self.pause = predictor, size, pause
+        self.predictor, self.size, self.pause, self.halves = predictor, size, pause, halves
         self.z = predictor.action_encoder(actions)
         self.modulations = [block.modulation(self.z) for block in predictor.predictor_blocks]
         self.tokens: list[Tensor] = []  # of each frame so far, (B, 1, K + g*g, token width)
@@ -120,7 +155,7 @@ class SlidingWindow:
         for i, block in enumerate(self.predictor.predictor_blocks):
             self.pause()
             modulation = [m if m is None else m[:, end - new:end] for m in self.modulations[i]]
-            x, memory = block.advance(
-                x, modulation, rope, self.memories[i], read=1 if i == last else new)
+            x, memory = block.advance(x, modulation, rope, self.memories[i],
+                                      read=1 if i == last else new, halves=self.halves)
             self.memories[i] = memory if fills else None
         return x

@@ -28,7 +28,7 @@ from jepa_wm_ros.world_model.spec import ModelSpec
 if TYPE_CHECKING:
     from jepa_wm_ros.world_model.scorer import LatentCost
 
-MODES = ('plain', 'exact', 'fast')
+MODES = ('plain', 'exact', 'fast', 'compiled')
 LATENT_EPS = 1e-5
 ENCODE_CHUNK = 32
 
@@ -37,7 +37,7 @@ class WorldModel(nn.Module):
     """Encoder, predictor and the statistics between physical units and the network.
 
     `mode` chooses how candidates are scored: 'plain' (direct reading), 'exact' (same numbers,
-    less work) or 'fast' (narrower numbers).
+    less work), 'fast' (narrower numbers) or 'compiled' (fast, by torch.compile).
     """
 
     def __init__(self, spec: ModelSpec, mode: str = 'exact') -> None:

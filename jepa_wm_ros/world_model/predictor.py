@@ -69,7 +69,7 @@ class Predictor(nn.Module):
         A visual batch of one is shared by all z (B, T, ...); under AdaLN, where the action enters
         later, its tokens stay a batch of one.
         """
-        x = visual if self.predictor_embed is None else self.predictor_embed(visual)
+        x = visual if self.predictor_embed is None else through(self.predictor_embed, visual)
         if self.spec.proprio == 'feature':
             x = torch.cat([x, proprio], dim=-1)
         if self.spec.conditioning == 'adaln':
@@ -120,7 +120,7 @@ class Predictor(nn.Module):
         elif spec.proprio == 'feature':
             proprio = x[..., spec.condition_tokens:, spec.width:spec.width + spec.proprio_features]
         x = x[..., spec.condition_tokens:, :spec.width]
-        y = x if self.predictor_proj is None else self.predictor_proj(x)
+        y = x if self.predictor_proj is None else through(self.predictor_proj, x)
         return (visual + y if spec.predict_change else y), proprio
 
     def reset_parameters(self) -> None:
@@ -140,3 +140,8 @@ class Predictor(nn.Module):
                 block.mlp.fc2.weight.div_(math.sqrt(2 * layer))
         if self.pos_embedding is not None:
             nn.init.normal_(self.pos_embedding)
+
+
+def through(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer whose weights may be in narrower numbers than what goes in and out."""
+    return layer(x.to(layer.weight.dtype)).to(x.dtype)

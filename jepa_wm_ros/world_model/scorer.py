@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.errors import Interrupted, JepaWmError
-from jepa_wm_ros.world_model.fast_rollout import tensor_cores, unroll
+from jepa_wm_ros.world_model.fast_rollout import compiled_halves, tensor_cores, unroll
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.objective import Objective, distance
 
@@ -65,8 +65,9 @@ class LatentCost:
         normalized = model.normalize_actions(actions.to(model.device, model.dtype)).transpose(0, 1)
         if model.mode == 'plain':
             return model.unroll(self.context, normalized)
-        predictor = model.narrow_predictor if model.mode == 'fast' else model.predictor
-        return unroll(model, predictor, self.context, normalized, pause=self._pause)
+        predictor = model.predictor if model.mode == 'exact' else model.narrow_predictor
+        halves = compiled_halves() if model.mode == 'compiled' else None
+        return unroll(model, predictor, self.context, normalized, pause=self._pause, halves=halves)
 
     def _costs(self, actions: Tensor) -> Tensor:
         return distance(self.unroll(actions), self.goal, self.objective).to(actions)
@@ -86,7 +87,7 @@ class LatentCost:
         if actions.ndim != 3 or actions.shape[-1] != self.action_dim or 0 in actions.shape:
             raise ScoreError(f'actions must be (N, H, {self.action_dim}), '
                              f'got {tuple(actions.shape)}')
-        fast_gpu = self.model.mode == 'fast' and self.model.device.type == 'cuda'
+        fast_gpu = self.model.mode in ('fast', 'compiled') and self.model.device.type == 'cuda'
         done, start = [], 0
         with tensor_cores() if fast_gpu else contextlib.nullcontext():
             while start < len(actions):
