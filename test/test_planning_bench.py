@@ -11,7 +11,7 @@ pytest.importorskip('h5py')
 
 from jepa_wm_ros.evaluation.bench import __main__ as bench  # noqa: E402
 from jepa_wm_ros.evaluation.bench import planners as bench_planners  # noqa: E402
-from jepa_wm_ros.evaluation.bench.modes import operations  # noqa: E402
+from jepa_wm_ros.evaluation.bench.modes import in_mode, operations, weightless  # noqa: E402
 from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems  # noqa: E402
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, matrix_rates  # noqa: E402
 
@@ -115,3 +115,11 @@ def test_an_unknown_part_is_refused_in_one_line(capsys):
 def test_the_table_lines_its_columns_up():
     lines = bench.table([Figure('a', 1.0, 's', 'x'), Figure('long', 123.456, 'ms', 'y')])
     assert lines.splitlines() == ['a         1 s   x', 'long  123.5 ms  y']
+
+
+
+@pytest.mark.parametrize('mode', ['plain', 'exact', 'fast'])
+def test_work_is_counted_without_doing_it(mode):
+    cost, actions = next(random_problems(1, torch.device('cpu'), 64)).cost, torch.zeros(5, 3, 7)
+    cost = in_mode(cost.model, mode).scorer(cost.context, cost.goal, cost.objective)
+    assert operations(weightless(cost), actions.to('meta')) == operations(cost, actions) > 1e4

@@ -8,10 +8,12 @@ machine slows all of them alike; ratios are medians over rounds of times from th
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +23,7 @@ from tqdm import tqdm
 
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, seconds
 from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
+from jepa_wm_ros.world_model.fast_rollout import unroll
 from jepa_wm_ros.world_model.registry import find
 from jepa_wm_ros.world_model.scorer import LatentCost
 
@@ -52,7 +55,7 @@ def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: 
     for mode, turn in tqdm(rounds, desc=f'{name}: modes', file=sys.stderr, leave=False):
         one = timed[mode]
         if turn == 0:  # compiles, converts weights, fills caches
-            one.score(actions[:2])
+            one.score(actions[:1])
             continue
         took = seconds(lambda one=one: setattr(one, 'costs', one.score(actions)), device)
         one.times.append(took / (samples * HORIZON))
@@ -72,9 +75,9 @@ def scorers(name: str, device: torch.device) -> dict[str, LatentCost]:
     side, width = spec.grid, spec.encoder.width
     context = Latents(torch.randn(1, 1, 1, side, side, width, device=device, generator=generator))
     truth = ACTION_STD * torch.randn(HORIZON, 1, 7, device=device, generator=generator)
-    make_actions_matter(first, context)
-    with torch.no_grad():
-        goal = first.unroll(context, first.normalize_actions(truth))[-1:]
+    with torch.no_grad(), all_threads():
+        make_actions_matter(first, context)
+        goal = imagined(first, context, truth)[-1:]
     modes = MODES if device.type == 'cuda' else MODES[:-1]
     return {mode: in_mode(first, mode).scorer(context, goal, Objective()) for mode in modes}
 
@@ -89,13 +92,28 @@ def make_actions_matter(model: WorldModel, context: Latents) -> None:
             layer.weight.mul_(layer.in_features**-0.5 / layer.weight.std())
     actions = ACTION_STD * torch.randn(HORIZON, 2, 7,
                                        generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        for _ in range(CALIBRATIONS):
-            z = model.unroll(context, actions.to(model.device))[-1].visual.flatten(1)
-            response = float((z[0] - z[1]).std() / z.std()) / math.sqrt(2)
-            if 0.6 < response / RESPONSE < 1.5:
-                break
-            model.predictor.action_encoder.weight.mul_(min(RESPONSE / response, LARGEST_FACTOR))
+    for _ in range(CALIBRATIONS):
+        z = imagined(model, context, actions.to(model.device))[-1].visual.flatten(1)
+        response = float((z[0] - z[1]).std() / z.std()) / math.sqrt(2)
+        if 0.6 < response / RESPONSE < 1.5:
+            break
+        model.predictor.action_encoder.weight.mul_(min(RESPONSE / response, LARGEST_FACTOR))
+
+
+def imagined(model: WorldModel, context: Latents, actions: Tensor) -> Latents:
+    """Frames (T + 1, B, ...) of physical actions (T, B, A), without doing anything twice."""
+    return unroll(model, model.predictor, context, model.normalize_actions(actions))
+
+
+@contextlib.contextmanager
+def all_threads() -> Iterator[None]:
+    """All cores for what is not timed."""
+    timed_with = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(timed_with)
 
 
 def in_mode(model: WorldModel, mode: str) -> WorldModel:
@@ -119,16 +137,15 @@ def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Ten
         ratios = [a / b for a, b in zip(timed['plain'].times, timed[mode].times, strict=True)]
         figures.append(Figure(f'{name} {mode} against plain', statistics.median(ratios), 'x',
                               f'{context}; median of rounds'))
-    nominal = operations(timed['plain'].score, actions[:2])
+    done = {mode: operations(weightless(one.score), actions.to('meta'))
+            for mode, one in timed.items()}
     for mode in timed:
         kind = 'float32' if mode in ('plain', 'exact') else 'bfloat16'
-        counted = 'fast' if mode == 'compiled' else mode  # compiled products cannot be counted
-        needed = operations(timed[counted].score, actions)
-        share = needed / statistics.median(timed[mode].times) / getattr(rates, kind)
+        share = done[mode] / statistics.median(timed[mode].times) / getattr(rates, kind)
         figures.append(Figure(
             f'{name} {mode} fraction of matrix rate', share, '',
-            f'{needed / 1e9:.1f} GFLOP done per sample-step of {nominal / 1e9:.1f} in plain mode, '
-            f'over the measured {kind} rate'))
+            f'{done[mode] / 1e9:.1f} GFLOP done per sample-step of {done["plain"] / 1e9:.1f} in '
+            f'plain mode, over the measured {kind} rate'))
     return figures
 
 
@@ -143,6 +160,16 @@ def _slopes(name: str, timed: dict[str, Timed], actions: Tensor,
         figures.append(Figure(f'{name} {mode} gradient over score', slope / alone, 'x',
                               f'{name} sizes, {device}, one candidate'))
     return figures
+
+
+def weightless(score: LatentCost) -> LatentCost:
+    """The same work on tensors without numbers, which takes no time: only to be counted. Compiled
+    products cannot be; they are those of fast mode.
+    """
+    mode = 'fast' if score.model.mode == 'compiled' else score.model.mode
+    model = build(score.model.spec, device='meta', mode=mode).freeze()
+    context, goal = (frame.map(lambda t: t.to('meta')) for frame in (score.context, score.goal))
+    return model.scorer(context, goal, score.objective)
 
 
 def operations(score: Callable[[Tensor], Tensor], actions: Tensor) -> float:
