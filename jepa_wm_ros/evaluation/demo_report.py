@@ -22,6 +22,7 @@ class EpisodeRecord:
     goal_position: np.ndarray
     start: np.ndarray
     frames: list[np.ndarray] = field(default_factory=list)
+    seen_after: list[int] = field(default_factory=list)  # that step; 0: the start
     costs: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     planning_seconds: list[float] = field(default_factory=list)
@@ -37,11 +38,13 @@ class EpisodeRecord:
         nowhere = np.full(3, np.inf)
         return cls(seed, np.empty(0), np.zeros(3), nowhere, message=message, fault=True)
 
-    def add_step(self, cost: float, planning_seconds: float, position: np.ndarray) -> None:
+    def add_step(self, step: int, cost: float, planning_seconds: float,
+                 position: np.ndarray) -> None:
         """Note the cost and true hand position after a step (step 0: at the start)."""
+        self.seen_after.append(step)
         self.costs.append(cost)
         self.errors.append(float(np.linalg.norm(position - self.goal_position)))
-        if len(self.costs) > 1:
+        if step:
             self.planning_seconds.append(planning_seconds)
 
     def finish(self, end: np.ndarray, cost: float, steps: int, message: str,
@@ -101,7 +104,7 @@ def write_png(path: Path, record: EpisodeRecord) -> None:
         axes[name].imshow(picture)
         axes[name].set_title(titles[name])
         axes[name].axis('off')
-    steps = np.arange(len(record.costs))
+    steps = record.seen_after
     axes['curve'].plot(steps, record.costs, 'o-', color='tab:blue')
     axes['curve'].set_xlabel('step')
     axes['curve'].set_ylabel('latent distance to the goal', color='tab:blue')

@@ -110,7 +110,7 @@ def episode(cell, seed: int) -> EpisodeRecord:
     print(f'seed {seed}: the hand is {record.start_error * 100:.1f} cm from the goal', flush=True)
 
     def on_step(step: int, cost: float, planning_seconds: float, position: np.ndarray) -> None:
-        record.add_step(cost, planning_seconds, position)
+        record.add_step(step, cost, planning_seconds, position)
         if not step:
             return
         away = np.linalg.norm(position - goal_position) * 100

@@ -91,20 +91,19 @@ class DemoCell(JepaCommander):
             return self._hand[1]
 
     def reach(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
-        """Reach a picture, collecting camera frames; `on_step(step, cost, seconds, position)`."""
-        moving: list[ReachGoal.Feedback | None] = [None]  # None: not moved yet
+        """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
+        told the first cost seen at the start (step 0) and after the motions of each plan.
+        """
+        moved = [ReachGoal.Feedback()]  # the newest motion, as long as no cost has followed
 
         def on_feedback(said: ReachGoal.Feedback) -> None:
             if said.phase == ReachGoal.Feedback.MOVING:
                 self.latencies.append(said.latency_seconds)
-            after_a_step = said.phase in (ReachGoal.Feedback.WAITING_FOR_OBSERVATION,
-                                          ReachGoal.Feedback.REACHED)
-            if said.phase == ReachGoal.Feedback.MOVING:
-                moving.append(said)
-            elif moving and after_a_step and self._hand is not None:
-                step = moving.pop()
-                number, seconds = (step.step, step.planning_seconds) if step else (0, 0.0)
-                on_step(number, said.cost, seconds, self._hand[1])
+                moved[:] = [said]
+            elif (moved and said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION
+                    and self._hand is not None):
+                motion = moved.pop()
+                on_step(said.step, said.cost, motion.planning_seconds, self._hand[1])
 
         self.on_frame = lambda message: frames.append(ros_image.to_rgb8(message)[::2, ::2])
         try:

@@ -148,7 +148,9 @@ class Reach:
                             'execution: is someone guiding it?')
 
     def _step(self, seen: Observation) -> bool:
-        """Plan once and execute the first actions; False when the arm had moved meanwhile."""
+        """Plan once and execute the first actions, until one was clipped or the arm has been moved:
+        what follows was planned for elsewhere. False when that was so before the first.
+        """
         plan = self.mpc.plan(
             self.ports.score(seen.context_id),
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled))
@@ -169,7 +171,9 @@ class Reach:
         path = [pose]
         for action in planned:
             path.append(convention.integrate(path[-1], action))
-        for number, target in enumerate(path[1:1 + self.mpc.steps_executed]):
+        allowed = min(self.mpc.steps_executed, self.limits.max_steps - self.progress.step,
+                      self.goals.steps_left)
+        for number, target in enumerate(path[1:1 + allowed]):
             start = seen.pose if number == 0 else path[number]
             self._say(phase='moving', step=self.progress.step + 1, waypoint=target,
                       path=np.array(path),
@@ -178,12 +182,14 @@ class Reach:
             if motion.outcome == 'moved':
                 self._say(phase='replan', step=self.progress.step - 1)
                 self.mpc.reset()
-                return False
+                return number > 0
             self._check_motion(motion)
             self.progress = replace(self.progress, clipped=motion.clipped)
             self.goals.step()
             self.mpc.executed(1)
             self._check_cancel()
+            if motion.clipped:
+                break
         return True
 
     def _closure(self, target: np.ndarray) -> float:

@@ -55,6 +55,13 @@ class GoalSequence:
             self.index, self.steps_on_goal, self.reached = self.index + 1, 0, False
         return True
 
+    @property
+    def steps_left(self) -> float:
+        """Steps until the present goal is given up for the next; infinite if only cost counts."""
+        if not self._on_steps:
+            return math.inf
+        return self.steps_per_goal[self.index] - self.steps_on_goal
+
     def step(self, steps: int = 1) -> None:
         """Count steps carried out towards the present goal."""
         self.steps_on_goal += steps
