@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Closed-loop trials: paired tasks, honest judges, a stopping rule that only reads the latent."""
 
+import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from jepa_wm_ros.evaluation import closed_loop
 from jepa_wm_ros.evaluation.closed_loop import (
     MAX_STEP,
     Decision,
     NoMotion,
+    Planned,
     RandomActions,
     StraightLine,
     Trial,
@@ -18,6 +23,7 @@ from jepa_wm_ros.evaluation.closed_loop import (
     summarise,
     table,
 )
+from jepa_wm_ros.planning import load_profile
 
 
 @dataclass
@@ -52,6 +58,27 @@ def test_the_straight_line_arrives_in_the_fewest_steps_the_limit_allows():
     trial = run_trial(cell, task(), StraightLine(), 0, 4)
     assert trial.errors_cm == pytest.approx([18, 10.5, 3, 0, 0], abs=1e-9)
     assert cell.longest == pytest.approx(MAX_STEP)
+
+
+@pytest.mark.parametrize(('length', 'plans'), [(0.05, 2), (0.1, 4)])
+def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans, monkeypatch):
+    made = []
+
+    class ThreeSteps:
+        def __init__(self, profile):
+            self.executed = lambda steps: None
+
+        def plan(self, cost):
+            made.append(cost)
+            return SimpleNamespace(actions=torch.tensor([[length] + [0.0] * 6] * 3))
+
+    monkeypatch.setattr(closed_loop, 'Mpc', ThreeSteps)
+    model = SimpleNamespace(
+        spec=SimpleNamespace(reached_distance=0.1), prepare_images=lambda frames: frames,
+        encode=lambda *_: None, distance=lambda *_: torch.ones(1), scorer=lambda *_: None)
+    trial = run_trial(PointCell(), task(), Planned('', model, load_profile('paper')), 0, 4)
+    assert len(made) == plans == sum(math.isfinite(s) for s in trial.plan_seconds)
+    assert summarise('', [trial])['plan_ms'] > 0
 
 
 def test_no_motion_stays_and_random_actions_are_paired_by_their_seed():

@@ -34,11 +34,11 @@ NEAR_CM, NEARER_CM = 4.0, 2.5
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a policy does next: an action (7,), and what it knew and took to find it."""
+    """What a policy does next: an action (7,), what it knew, and how long it planned, if it did."""
 
     action: np.ndarray
-    latent_distance: float = float('nan')
-    seconds: float = float('nan')
+    latent_distance: float = math.nan
+    seconds: float = math.nan
 
 
 class Policy(Protocol):
@@ -111,15 +111,19 @@ class Planned:
         self._queue: list[np.ndarray] = []
 
     def decide(self, frame, pose) -> Decision:
-        begun = time.perf_counter()
+        begun, planned = time.perf_counter(), not self._queue
         with torch.inference_mode():
             here = self._encode(frame, pose)
             distance = float(self._model.distance(here, self._goal, self._objective)[-1])
-        if not self._queue:
+        if planned:
             plan = self._mpc.plan(self._model.scorer(here, self._goal, self._objective))
-            self._mpc.executed()
             self._queue = list(plan.actions[:self._profile.steps_executed].double().numpy())
-        return Decision(self._queue.pop(0), distance, time.perf_counter() - begun)
+        action = self._queue.pop(0)
+        self._mpc.executed(1)
+        if limited(action) is not action:
+            self._queue.clear()  # the others were planned for where it does not lead
+        seconds = time.perf_counter() - begun if planned else math.nan
+        return Decision(action, distance, seconds)
 
     def _encode(self, frame: np.ndarray, pose: np.ndarray) -> Latents:
         proprio = torch.as_tensor(pose, dtype=torch.float32)[None]
@@ -193,7 +197,8 @@ def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
                 f'p90_cm_{suffix}': float(np.quantile(cm, 0.9))}
     row['stopped'] = float(np.mean([t.stopped for t in trials]))
     row['steps'] = float(np.median([t.stop for t in trials]))
-    row['plan_ms'] = 1000 * float(np.median([s for t in trials for s in t.plan_seconds]))
+    took = [s for t in trials for s in t.plan_seconds if not math.isnan(s)]
+    row['plan_ms'] = 1000 * float(np.median(took)) if took else math.nan
     return row
 
 
