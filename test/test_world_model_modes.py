@@ -8,7 +8,9 @@ import torch
 from test_world_model_predictor import COMBINATIONS, small_spec
 
 from jepa_wm_ros.errors import Interrupted
+from jepa_wm_ros.planning import profiles
 from jepa_wm_ros.world_model import Latents, Objective, blocks, build, fast_rollout
+from jepa_wm_ros.world_model import model as world_model
 from jepa_wm_ros.world_model.fast_rollout import CompileError, unroll
 from jepa_wm_ros.world_model.scorer import default_micro_batch
 
@@ -247,3 +249,7 @@ def test_a_score_never_waits_for_its_device_nor_leaves_it(mode, parts, monkeypat
     assert scorer(actions).shape == (5,)
     costs, slope = scorer.gradient(actions)
     assert costs.device.type == slope.device.type == 'meta' and slope.shape == actions.shape
+
+
+def test_profiles_know_the_modes_of_the_model():
+    assert profiles.MODES == world_model.MODES

@@ -151,7 +151,7 @@ def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Ten
 
 def _slopes(name: str, timed: dict[str, Timed], actions: Tensor,
             device: torch.device) -> list[Figure]:
-    """What a gradient costs in evaluations (see bench_planners.GRADIENT_WORTH)."""
+    """What a gradient costs in evaluations (see planners.GRADIENT_WORTH)."""
     figures, one = [], actions[:1]
     for mode in list(timed)[1:]:
         score = timed[mode].score

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many evaluations and seconds each planner needs for the final cost of the paper's CEM.
 
-All planners start from zero, iCEM also from its shifted previous plan (bench_problems.py).
+All planners start from zero, iCEM also from its shifted previous plan (problems.py).
 Evaluations are candidates scored, and GRADIENT_WORTH for each gradient. Where a cost has several
 valleys CEM's own final cost changes with its seed: 'cem again' is the paper's planner with another
 one, and shows what reaching the very same cost can mean. NEARLY is the mark that matters to an arm:
@@ -25,7 +25,7 @@ from jepa_wm_ros.evaluation.bench.result import Figure, clock, seconds
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
 
 PAPER_EVALUATIONS = 15 * 300
-GRADIENT_WORTH = 3  # evaluations; bench_modes measures about two
+GRADIENT_WORTH = 3  # evaluations; modes.py measures about two
 NEARLY = 0.99
 OTHERS_EVERY = 5  # planners other than iCEM and CEM take every fifth problem
 RUNS = {
