@@ -11,10 +11,16 @@ ROOT = Path(__file__).parent
 
 def shared_files(*folders):
     """(destination, [files]) of every data file below `folders`, sub-folders kept."""
-    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob('*'))
-             if path.is_file() and '__pycache__' not in path.parts]
-    return [(f'share/{NAME}/{path.parent.relative_to(ROOT)}', [str(path.relative_to(ROOT))])
-            for path in paths]
+    paths = [
+        path
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob('*'))
+        if path.is_file() and '__pycache__' not in path.parts
+    ]
+    return [
+        (f'share/{NAME}/{path.parent.relative_to(ROOT)}', [str(path.relative_to(ROOT))])
+        for path in paths
+    ]
 
 
 setup(
@@ -41,7 +47,7 @@ setup(
     maintainer='jepa_wm_ros maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-a4010bc8.example',
     description='Reach goal pictures with a Franka arm by planning in the latent space of '
-                'JEPA world models.',
+    'JEPA world models.',
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
@@ -54,6 +60,6 @@ setup(
             'evaluate_bag = jepa_wm_ros.evaluation.command:main',
             'record = jepa_wm_ros.sim.record:main',
             'train = jepa_wm_ros.learning.train:main',
-        ],
+        ]
     },
 )

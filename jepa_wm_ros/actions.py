@@ -56,7 +56,8 @@ def matrix_to_euler(matrix):
 
 def _transpose(matrix):
     return array_namespace(matrix).permute_dims(
-        matrix, (*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2))
+        matrix, (*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2)
+    )
 
 
 def actions_between(poses):
@@ -67,11 +68,14 @@ def actions_between(poses):
     before, after = poses[:-1], poses[1:]
     unturn = _transpose(euler_to_matrix(before[..., ROTATION]))
     turn = euler_to_matrix(after[..., ROTATION]) @ unturn
-    return xp.concat([
-        after[..., POSITION] - before[..., POSITION],
-        matrix_to_euler(turn),
-        after[..., GRIPPER:] - before[..., GRIPPER:],
-    ], axis=-1)
+    return xp.concat(
+        [
+            after[..., POSITION] - before[..., POSITION],
+            matrix_to_euler(turn),
+            after[..., GRIPPER:] - before[..., GRIPPER:],
+        ],
+        axis=-1,
+    )
 
 
 def integrate(pose, action):
@@ -82,27 +86,33 @@ def integrate(pose, action):
     """
     xp = array_namespace(pose, action)
     turned = euler_to_matrix(action[..., ROTATION]) @ euler_to_matrix(pose[..., ROTATION])
-    return xp.concat([
-        pose[..., POSITION] + action[..., POSITION],
-        matrix_to_euler(turned),
-        xp.clip(pose[..., GRIPPER:] + action[..., GRIPPER:], 0.0, 1.0),
-    ], axis=-1)
+    return xp.concat(
+        [
+            pose[..., POSITION] + action[..., POSITION],
+            matrix_to_euler(turned),
+            xp.clip(pose[..., GRIPPER:] + action[..., GRIPPER:], 0.0, 1.0),
+        ],
+        axis=-1,
+    )
 
 
 def quaternion_to_euler(quaternion: np.ndarray) -> np.ndarray:
     """Extrinsic xyz Euler angles (3,) [rad] of a quaternion (x, y, z, w)."""
     from scipy.spatial.transform import Rotation
+
     return Rotation.from_quat(quaternion).as_euler('xyz')
 
 
 def euler_to_quaternion(euler: np.ndarray) -> np.ndarray:
     """Quaternion (x, y, z, w) of extrinsic xyz Euler angles (3,) [rad]."""
     from scipy.spatial.transform import Rotation
+
     return Rotation.from_euler('xyz', euler).as_quat()
 
 
 def rotation_angle(euler_a: np.ndarray, euler_b: np.ndarray) -> float:
     """Angle [rad] of the rotation between two orientations given as Euler angles (3,)."""
     from scipy.spatial.transform import Rotation
+
     a, b = (Rotation.from_euler('xyz', e) for e in (euler_a, euler_b))
     return float((a * b.inv()).magnitude())

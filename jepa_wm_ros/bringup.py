@@ -42,8 +42,12 @@ class Argument:
 
 ARGUMENTS = (
     Argument('robot', 'sim', 'The simulated cell, or a real arm and camera.', ROBOTS),
-    Argument('arm_address', '', 'Network address of the arm; needed for robot:=real. A simulated '
-             f'arm takes any loopback address ({SIM_ADDRESS} when empty).'),
+    Argument(
+        'arm_address',
+        '',
+        'Network address of the arm; needed for robot:=real. A simulated '
+        f'arm takes any loopback address ({SIM_ADDRESS} when empty).',
+    ),
     Argument('namespace', '', 'Namespace of every node, for several arms side by side.'),
     Argument('model', '', 'World model: a name of `ros2 run jepa_wm_ros model list`, or a file.'),
     Argument('planner', '', "Planner in place of the profile's.", ('', *PLANNERS)),
@@ -86,10 +90,18 @@ class ProcessSpec:
         return words
 
 
-def plan_processes(robot: str = 'sim', *, arm_address: str = '', namespace: str = '',
-                   model: str = '', planner: str = '', profile: str = '',
-                   params_file: str | Path = '', use_sim_time: bool = False, rviz: bool = False,
-                   ) -> tuple[ProcessSpec, ...]:
+def plan_processes(
+    robot: str = 'sim',
+    *,
+    arm_address: str = '',
+    namespace: str = '',
+    model: str = '',
+    planner: str = '',
+    profile: str = '',
+    params_file: str | Path = '',
+    use_sim_time: bool = False,
+    rviz: bool = False,
+) -> tuple[ProcessSpec, ...]:
     """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
 
     Raises BringupError for a robot or planner that is not known, a real robot without an address,
@@ -111,8 +123,14 @@ def plan_processes(robot: str = 'sim', *, arm_address: str = '', namespace: str 
         values = {key: value for key, value in given.items() if value != ''}
         if use_sim_time:
             values['use_sim_time'] = True
-        return ProcessSpec(name, name, namespace=namespace, params_file=parameters,
-                           parameters=values, environment=environment)
+        return ProcessSpec(
+            name,
+            name,
+            namespace=namespace,
+            params_file=parameters,
+            parameters=values,
+            environment=environment,
+        )
 
     # A simulated arm starts beside its controller, and may take a while to answer.
     patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
@@ -124,8 +142,15 @@ def plan_processes(robot: str = 'sim', *, arm_address: str = '', namespace: str 
     if robot == 'sim':
         processes.insert(0, node('sim_cell', arm_address=address))
     if rviz:
-        processes.append(ProcessSpec('rviz2', 'rviz2', package='rviz2', namespace=namespace,
-                                     arguments=('-d', str(resources.find('config', 'plan.rviz')))))
+        processes.append(
+            ProcessSpec(
+                'rviz2',
+                'rviz2',
+                package='rviz2',
+                namespace=namespace,
+                arguments=('-d', str(resources.find('config', 'plan.rviz'))),
+            )
+        )
     return tuple(processes)
 
 
@@ -136,12 +161,14 @@ def read_arguments(words: list[str]) -> dict:
     for word in words:
         name, assigned, value = word.partition(':=')
         if not assigned or name not in known:
-            raise BringupError(f'argument {word!r} is not known; give name:=value with one of '
-                               f'{", ".join(known)}')
+            raise BringupError(
+                f'argument {word!r} is not known; give name:=value with one of {", ".join(known)}'
+            )
         choices = known[name].choices
         if choices and value not in choices:
-            raise BringupError(f'{name}:={value} is not known; use one of '
-                               f'{", ".join(filter(None, choices))}')
+            raise BringupError(
+                f'{name}:={value} is not known; use one of {", ".join(filter(None, choices))}'
+            )
         given[name] = value == 'true' if 'true' in choices else value
     return given
 
@@ -174,9 +201,11 @@ def find_executable(package: str, executable: str) -> Path:
     for place in places:
         if os.access(place, os.X_OK) and place.is_file():
             return place
-    raise BringupError(f'executable {executable} of {package} is not installed (looked for '
-                       f'{", ".join(map(str, places))}): make setup, or build and source the '
-                       'workspace')
+    raise BringupError(
+        f'executable {executable} of {package} is not installed (looked for '
+        f'{", ".join(map(str, places))}): make setup, or build and source the '
+        'workspace'
+    )
 
 
 def main(words: list[str] | None = None) -> None:

@@ -19,11 +19,11 @@ from typing import Protocol
 
 from jepa_wm_ros.errors import JepaWmError
 
-NEXT_SECONDS = 2.0       # for one process to end before the next is asked
-STOP_SECONDS = 8.0       # for all of them to end after SIGTERM; then SIGKILL
-OUTPUT_SECONDS = 0.5     # for the last words of a process that ended
-TAIL_LINES = 40          # of output kept to tell why a process ended
-PR_SET_PDEATHSIG = 1     # <sys/prctl.h>
+NEXT_SECONDS = 2.0  # for one process to end before the next is asked
+STOP_SECONDS = 8.0  # for all of them to end after SIGTERM; then SIGKILL
+OUTPUT_SECONDS = 0.5  # for the last words of a process that ended
+TAIL_LINES = 40  # of output kept to tell why a process ended
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,8 +52,11 @@ class Ended:
     log: Path
 
     def __str__(self) -> str:
-        how = f'with status {self.status}' if self.status >= 0 else (
-            f'by {signal.Signals(-self.status).name}')
+        how = (
+            f'with status {self.status}'
+            if self.status >= 0
+            else (f'by {signal.Signals(-self.status).name}')
+        )
         words = f': {self.last_line.removeprefix("error: ")}' if self.last_line else ''
         return f'{self.name} ended {how}{words} (its output: {self.log})'
 
@@ -67,8 +70,9 @@ class ProcessGroup:
     and, with `echo`, to stderr with the name in front.
     """
 
-    def __init__(self, specs: Sequence[Startable], *, log_dir: Path | None = None,
-                 echo: bool = False) -> None:
+    def __init__(
+        self, specs: Sequence[Startable], *, log_dir: Path | None = None, echo: bool = False
+    ) -> None:
         self.specs = tuple(specs)
         self.log_dir = log_dir
         self.first_end: Ended | None = None
@@ -158,9 +162,14 @@ class _Child:
 
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=die_with_parent,
-                env={**os.environ, 'PYTHONUNBUFFERED': '1', **spec.environment})
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1', **spec.environment},
+            )
         except OSError as error:
             raise ProcessError(f'{spec.name} cannot be started: {error}') from None
 

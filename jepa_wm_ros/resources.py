@@ -33,15 +33,18 @@ def find(*parts: str) -> Path:
             return place
     raise ResourceError(
         f'{"/".join(parts)} of {PACKAGE} is missing (looked for {", ".join(map(str, places))}): '
-        'build the workspace again and source it, or call this from a complete checkout')
+        'build the workspace again and source it, or call this from a complete checkout'
+    )
 
 
 def share_folders() -> Iterator[Path]:
     """Folders that may hold the package's files, the most specific installation first."""
     seen = set()
     installed = [*_ament_prefixes(), Path(sys.prefix)]
-    for folder in [*(prefix / 'share' / PACKAGE for prefix in installed),
-                   Path(__file__).resolve().parent.parent]:
+    for folder in [
+        *(prefix / 'share' / PACKAGE for prefix in installed),
+        Path(__file__).resolve().parent.parent,
+    ]:
         if folder not in seen:
             seen.add(folder)
             yield folder

@@ -23,9 +23,16 @@ from jepa_wm_ros.errors import JepaWmError
 
 # encoding: (bytes of one channel as a NumPy type, channels); sensor_msgs/image_encodings.hpp
 ENCODINGS = {
-    'rgb8': ('u1', 3), 'bgr8': ('u1', 3), 'rgba8': ('u1', 4), 'bgra8': ('u1', 4),
-    'mono8': ('u1', 1), '8UC1': ('u1', 1), '8UC3': ('u1', 3),
-    'mono16': ('u2', 1), '16UC1': ('u2', 1), '32FC1': ('f4', 1),
+    'rgb8': ('u1', 3),
+    'bgr8': ('u1', 3),
+    'rgba8': ('u1', 4),
+    'bgra8': ('u1', 4),
+    'mono8': ('u1', 1),
+    '8UC1': ('u1', 1),
+    '8UC3': ('u1', 3),
+    'mono16': ('u2', 1),
+    '16UC1': ('u2', 1),
+    '32FC1': ('f4', 1),
 }
 COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')  # those with a meaning as a picture
 
@@ -49,7 +56,8 @@ def to_rgb8(message) -> np.ndarray:
     if message.encoding not in COLOUR:
         raise UnsupportedEncodingError(
             f'image encoding {message.encoding!r} is no colour picture; '
-            f'publish one of {", ".join(COLOUR)}')
+            f'publish one of {", ".join(COLOUR)}'
+        )
     pixels = to_array(message)
     if type(message).__module__.startswith('sensor_msgs.') and (bridge := _cv_bridge()):
         return bridge.imgmsg_to_cv2(message, 'rgb8')
@@ -75,12 +83,16 @@ def to_array(message) -> np.ndarray:
     if not (height and width):
         raise ImageError(f'image of {width}x{height} pixels is empty: is the camera driver ready?')
     if step < row:
-        raise ImageError(f'step {step} of a {width}x{height} {message.encoding} image is shorter '
-                         f'than a row of {row} bytes: mend the publisher')
+        raise ImageError(
+            f'step {step} of a {width}x{height} {message.encoding} image is shorter '
+            f'than a row of {row} bytes: mend the publisher'
+        )
     needed = (height - 1) * step + row
     if data.size < needed:
-        raise ImageError(f'{width}x{height} {message.encoding} image has {data.size} bytes of '
-                         f'{needed}: it was cut off on its way, or the publisher is wrong')
+        raise ImageError(
+            f'{width}x{height} {message.encoding} image has {data.size} bytes of '
+            f'{needed}: it was cut off on its way, or the publisher is wrong'
+        )
     strides = (step, channels * dtype.itemsize, dtype.itemsize)
     pixels = np.ndarray((height, width, channels), dtype, data, strides=strides)
     pixels.flags.writeable = False
@@ -98,8 +110,10 @@ def fill_image(message, pixels: np.ndarray, encoding: str):
     given = pixels.shape[2] if pixels.ndim == 3 else 1
     fits = pixels.dtype == dtype and pixels.ndim in (2, 3) and given == channels
     if not fits or pixels.size == 0:
-        raise ImageError(f'{encoding} needs (H, W{f", {channels}" if channels > 1 else ""}) of '
-                         f'{dtype}, got {pixels.shape} of {pixels.dtype}')
+        raise ImageError(
+            f'{encoding} needs (H, W{f", {channels}" if channels > 1 else ""}) of '
+            f'{dtype}, got {pixels.shape} of {pixels.dtype}'
+        )
     message.height, message.width = (int(size) for size in pixels.shape[:2])
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == 'big')
@@ -114,6 +128,7 @@ def fill_image(message, pixels: np.ndarray, encoding: str):
 def fill_compressed(message, pixels: np.ndarray, quality: int = 90):
     """Put a picture (H, W, 3) uint8 RGB as a jpeg into `message`, a CompressedImage; return it."""
     from PIL import Image
+
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ImageError(f'a jpeg needs (H, W, 3) of uint8, got {pixels.shape} of {pixels.dtype}')
     buffer = io.BytesIO()
@@ -126,17 +141,20 @@ def fill_compressed(message, pixels: np.ndarray, quality: int = 90):
 def _layout(encoding: str) -> tuple[np.dtype, int]:
     if encoding not in ENCODINGS:
         raise UnsupportedEncodingError(
-            f'image encoding {encoding!r} is not supported; use one of {", ".join(ENCODINGS)}')
+            f'image encoding {encoding!r} is not supported; use one of {", ".join(ENCODINGS)}'
+        )
     dtype, channels = ENCODINGS[encoding]
     return np.dtype(dtype), channels
 
 
 def _decompress(message) -> np.ndarray:
     from PIL import Image
+
     data = memoryview(message.data).cast('B')
     if 'compressedDepth' in message.format:
         raise UnsupportedEncodingError(
-            f'compressed image of format {message.format!r} is a depth image; publish jpeg or png')
+            f'compressed image of format {message.format!r} is a depth image; publish jpeg or png'
+        )
     if not data:
         raise ImageError('compressed image is empty: is the camera driver ready?')
     try:
@@ -144,11 +162,14 @@ def _decompress(message) -> np.ndarray:
             if picture.mode not in ('RGB', 'RGBA', 'L', 'LA', 'P'):
                 raise UnsupportedEncodingError(
                     f'compressed image holds {picture.mode} pixels; publish an 8-bit colour or '
-                    'grey jpeg or png')
+                    'grey jpeg or png'
+                )
             return np.array(picture.convert('RGB'))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f'compressed image of {len(data)} bytes, format {message.format!r}, is no '
-                         f'whole jpeg or png ({error})') from None
+        raise ImageError(
+            f'compressed image of {len(data)} bytes, format {message.format!r}, is no '
+            f'whole jpeg or png ({error})'
+        ) from None
 
 
 @functools.cache

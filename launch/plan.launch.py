@@ -17,29 +17,44 @@ from jepa_wm_ros import bringup
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, then the nodes that follow from them."""
-    return LaunchDescription([
-        *(DeclareLaunchArgument(argument.name, default_value=argument.default,
-                                description=argument.description,
-                                choices=list(argument.choices) or None)
-          for argument in bringup.ARGUMENTS),
-        OpaqueFunction(function=start),
-    ])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(
+                    argument.name,
+                    default_value=argument.default,
+                    description=argument.description,
+                    choices=list(argument.choices) or None,
+                )
+                for argument in bringup.ARGUMENTS
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )
 
 
 def start(context) -> list:
     """The nodes for the arguments' present values."""
-    words = [f'{argument.name}:={LaunchConfiguration(argument.name).perform(context)}'
-             for argument in bringup.ARGUMENTS]
+    words = [
+        f'{argument.name}:={LaunchConfiguration(argument.name).perform(context)}'
+        for argument in bringup.ARGUMENTS
+    ]
     actions = []
     for process in bringup.plan_processes(**bringup.read_arguments(words)):
         node = Node(
-            package=process.package, executable=process.executable, name=process.name,
-            namespace=process.namespace, arguments=list(process.arguments),
-            parameters=[*filter(None, [process.params_file and str(process.params_file)]),
-                        *filter(None, [dict(process.parameters)])],
-            remappings=list(process.remappings), additional_env=dict(process.environment),
-            output='screen')
+            package=process.package,
+            executable=process.executable,
+            name=process.name,
+            namespace=process.namespace,
+            arguments=list(process.arguments),
+            parameters=[
+                *filter(None, [process.params_file and str(process.params_file)]),
+                *filter(None, [dict(process.parameters)]),
+            ],
+            remappings=list(process.remappings),
+            additional_env=dict(process.environment),
+            output='screen',
+        )
         ending = EmitEvent(event=Shutdown(reason=f'{process.name} ended'))
-        actions += [node, RegisterEventHandler(OnProcessExit(target_action=node,
-                                                             on_exit=[ending]))]
+        actions += [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=[ending]))]
     return actions

@@ -17,9 +17,26 @@ from jepa_wm_ros import bringup
 DOMAINS = range(1, 102)  # what ROS 2 may use on Linux without meeting ephemeral ports
 # Not there under a ROS 2 that was installed by rosdep alone (README); then the tests that need one
 # are skipped. `make test` sets the variable: in its environment a missing module is an error.
-OPTIONAL = {'apsw', 'array_api_compat', 'cv2', 'franky', 'franky_sim', 'h5py', 'hypothesis',
-            'mujoco', 'nevergrad', 'pinocchio', 'rosbags', 'safetensors', 'timm', 'torch',
-            'torchvision', 'tqdm', 'rclpy', 'jepa_wm_msgs'}
+OPTIONAL = {
+    'apsw',
+    'array_api_compat',
+    'cv2',
+    'franky',
+    'franky_sim',
+    'h5py',
+    'hypothesis',
+    'mujoco',
+    'nevergrad',
+    'pinocchio',
+    'rosbags',
+    'safetensors',
+    'timm',
+    'torch',
+    'torchvision',
+    'tqdm',
+    'rclpy',
+    'jepa_wm_msgs',
+}
 COMPLETE = 'JEPA_WM_ROS_COMPLETE'
 
 
@@ -46,8 +63,11 @@ class Domain:
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs to be alone in this domain."""
-        return {'ROS_DOMAIN_ID': str(self.id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-                **bringup.dds_environment()}
+        return {
+            'ROS_DOMAIN_ID': str(self.id),
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            **bringup.dds_environment(),
+        }
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -23,8 +23,12 @@ from jepa_wm_ros.nodes.franka_controller import FrankaController
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 CENTRE = np.array([0.5, 0.0, 0.25])
 PATIENT = {  # a loaded machine must not look like a stale command or a dead arm
-    'relative_dynamics_factor': 0.3, 'max_command_age': 3.0, 'max_state_age': 1.5,
-    'gripper_timeout': 20.0, 'connect_timeout': 30.0}
+    'relative_dynamics_factor': 0.3,
+    'max_command_age': 3.0,
+    'max_state_age': 1.5,
+    'gripper_timeout': 20.0,
+    'connect_timeout': 30.0,
+}
 
 
 class Planner:
@@ -37,12 +41,15 @@ class Planner:
         self.status = self.joints = self.pose = self.diagnostics = None
         self.heard, self.history = 0, []
         self._publisher = self.node.create_publisher(ArmCommand, 'command', 1)
-        for kind, topic, name in ((ArmStatus, 'arm_status', 'status'),
-                                  (JointState, 'joint_states', 'joints'),
-                                  (PoseStamped, 'ee_pose', 'pose'),
-                                  (DiagnosticArray, '/diagnostics', 'diagnostics')):
+        for kind, topic, name in (
+            (ArmStatus, 'arm_status', 'status'),
+            (JointState, 'joint_states', 'joints'),
+            (PoseStamped, 'ee_pose', 'pose'),
+            (DiagnosticArray, '/diagnostics', 'diagnostics'),
+        ):
             self.node.create_subscription(
-                kind, topic, lambda message, name=name: self._hear(name, message), 5)
+                kind, topic, lambda message, name=name: self._hear(name, message), 5
+            )
 
     def _hear(self, name, message):
         with self.news:
@@ -70,9 +77,12 @@ class Planner:
         position, quaternion = position_and_quaternion(status.commanded)
         self.sequence += 1
         message = ArmCommand(
-            session=self.session, sequence=self.sequence, planned_from=status.pose,
+            session=self.session,
+            sequence=self.sequence,
+            planned_from=status.pose,
             target=pose_message(measured + shift if to is None else to, quaternion),
-            gripper=math.nan)
+            gripper=math.nan,
+        )
         message.header.stamp = self.node.get_clock().now().to_msg()
         message.header.frame_id = 'fr3_link0'
         for name, value in fields.items():
@@ -83,8 +93,11 @@ class Planner:
         """Publish a command and wait for its outcome."""
         self._publisher.publish(message)
         if wait:
-            return self.until(lambda: self.said_of(message) and (
-                self.status.outcome != ArmStatus.OUTCOME_EXECUTING))
+            return self.until(
+                lambda: (
+                    self.said_of(message) and (self.status.outcome != ArmStatus.OUTCOME_EXECUTING)
+                )
+            )
         return self.until(lambda: self.said_of(message))
 
     def said_of(self, message):

@@ -19,8 +19,12 @@ CARTESIAN_REFLEX = 7  # its place among the 41 error flags of the protocol
 @contextlib.contextmanager
 def reflex_arm(address: str):
     """Yields a function that sends `collide`, `press` or `release` to the arm at `address`."""
-    process = subprocess.Popen([sys.executable, __file__, address], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, __file__, address],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
 
     def send(word: str = 'collide') -> None:
         process.stdin.write(word + '\n')
@@ -56,8 +60,9 @@ def serve(address: str) -> None:
                 return state.replace(robot_mode=protocol.RobotMode.kUserStopped)
             if self.hurt:
                 errors = tuple(k == CARTESIAN_REFLEX for k in range(41))
-                return state.replace(errors=errors, reflex_reason=errors,
-                                     robot_mode=protocol.RobotMode.kReflex)
+                return state.replace(
+                    errors=errors, reflex_reason=errors, robot_mode=protocol.RobotMode.kReflex
+                )
             return state
 
         def _pre_process_commands(self):
@@ -76,8 +81,11 @@ def serve(address: str) -> None:
             self.reset_current_motion_id()
             if motion:
                 protocol.BaseCommand.send_response(
-                    self._tcp_socket, protocol.RobotCommand.kMove, motion,
-                    protocol.MoveStatus.kReflexAborted)
+                    self._tcp_socket,
+                    protocol.RobotCommand.kMove,
+                    motion,
+                    protocol.MoveStatus.kReflexAborted,
+                )
 
     def recover(command, server):
         status = protocol.AutomaticErrorRecoveryStatus
@@ -86,8 +94,10 @@ def serve(address: str) -> None:
 
     protocol.AutomaticErrorRecoveryCommand.handle = recover
     simulation_server.FrankaRobotServer = ReflexServer
-    with new_simulator() as simulator, simulation_server.SimulationServer(
-            simulator, hostname_candidates=[address]) as server:
+    with (
+        new_simulator() as simulator,
+        simulation_server.SimulationServer(simulator, hostname_candidates=[address]) as server,
+    ):
         server.run_async()
         print('ready', flush=True)
         for line in sys.stdin:

@@ -49,6 +49,7 @@ class AnswersAtOnce:
             number = attribute(request)
             threading.Event().wait(0.2)
             return number
+
         return ask
 
 
@@ -89,10 +90,21 @@ def wait(future, timeout: float = TIMEOUT):
 def tiny_model(folder: Path, **changes) -> Path:
     """A random model with the shape of the shipped one, saved as a file."""
     from jepa_wm_ros.world_model import ModelSpec, build, save_world_model
-    values = yaml.safe_load(CELL_CONFIG.read_text())['model'] | {
-        'fps': 4.0, 'action_dim': 7, 'proprio_dim': 7, 'action_mean': [0.0] * 7,
-        'action_std': [0.05] * 3 + [0.1] * 3 + [1.0], 'proprio_mean': [0.0] * 7,
-        'proprio_std': [1.0] * 7, 'reached_distance': 0.05} | changes
+
+    values = (
+        yaml.safe_load(CELL_CONFIG.read_text())['model']
+        | {
+            'fps': 4.0,
+            'action_dim': 7,
+            'proprio_dim': 7,
+            'action_mean': [0.0] * 7,
+            'action_std': [0.05] * 3 + [0.1] * 3 + [1.0],
+            'proprio_mean': [0.0] * 7,
+            'proprio_std': [1.0] * 7,
+            'reached_distance': 0.05,
+        }
+        | changes
+    )
     path = folder / f'{values["name"]}.safetensors'
     save_world_model(build(ModelSpec.from_dict(values), seed=0).eval(), path)
     return path

@@ -35,8 +35,7 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
             command = planner.command(shift=(0.0, 0.07, 0.0))
             planner.send(command, wait=False)
             server._process.kill()
-            status = planner.until(
-                lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
+            status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
             assert 'lost the connection' in status.message and '\n' not in status.message
             planner.until(lambda: planner.status.mode == ArmStatus.MODE_DISCONNECTED)
             arm = rig.controller.driver.arm
@@ -49,7 +48,8 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
             assert answer.success and answer.message == 'recovered'
             planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)
             assert planner.send(planner.command(shift=(0, 0, -0.02))).outcome == (
-                ArmStatus.OUTCOME_DONE)
+                ArmStatus.OUTCOME_DONE
+            )
         rig.close()
 
 
@@ -65,8 +65,7 @@ def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_a
             planner.send(command, wait=False)
             planner.until(lambda: planner.pose.pose.position.y > y + 0.005)
             collide()
-            status = planner.until(
-                lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
+            status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
             assert 'cartesian_reflex' in status.message
             status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_FAULT)
             assert status.errors == ['cartesian_reflex']
@@ -113,7 +112,10 @@ def controller_process(**parameters):
     words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     process = subprocess.Popen(
         [sys.executable, '-m', 'jepa_wm_ros.nodes.franka_controller', '--ros-args', *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield process
     finally:
@@ -121,13 +123,16 @@ def controller_process(**parameters):
         process.communicate()
 
 
-@pytest.mark.parametrize('parameters, reason', [
-    ({'connect_timeout': 0.5}, 'refuses the connection'),
-    ({'home_q': '[0.0, 1.0]'}, 'give 7 finite numbers'),
-    ({'workspace_low': '[0.9, 0.0, 0.1]'}, 'is empty'),
-    ({'realtime': 'perhaps'}, 'auto, enforce or ignore'),
-    ({'max_step': 5.0}, 'max_step'),
-])
+@pytest.mark.parametrize(
+    'parameters, reason',
+    [
+        ({'connect_timeout': 0.5}, 'refuses the connection'),
+        ({'home_q': '[0.0, 1.0]'}, 'give 7 finite numbers'),
+        ({'workspace_low': '[0.9, 0.0, 0.1]'}, 'is empty'),
+        ({'realtime': 'perhaps'}, 'auto, enforce or ignore'),
+        ({'max_step': 5.0}, 'max_step'),
+    ],
+)
 def test_what_cannot_start_says_so_in_one_line_and_exits(new_arm_address, parameters, reason):
     with controller_process(arm_address=new_arm_address(), **parameters) as process:
         _, errors = process.communicate(timeout=60)

@@ -64,7 +64,9 @@ def test_joints_and_pose_are_what_the_simulator_has(rig, planner):
     planner.fresh_status()
     joints, truth = planner.joints, rig.server.snapshot()
     assert joints.name == [f'fr3_joint{i}' for i in range(1, 8)] + [
-        'fr3_finger_joint1', 'fr3_finger_joint2']
+        'fr3_finger_joint1',
+        'fr3_finger_joint2',
+    ]
     assert np.allclose(joints.position, truth.qpos[:9], atol=0.002)
     assert len(joints.velocity) == 9
     position, _ = position_and_quaternion(planner.pose.pose)
@@ -150,8 +152,9 @@ def test_while_a_command_runs_another_is_refused_and_does_not_hide_its_end(rig, 
     status = planner.send(second)
     assert status.outcome == ArmStatus.OUTCOME_REFUSED and 'is moving' in status.message
     planner._publisher.publish(first)  # a duplicate of the one that runs
-    planner.until(lambda: planner.said_of(first) and (
-        planner.status.outcome == ArmStatus.OUTCOME_DONE))
+    planner.until(
+        lambda: planner.said_of(first) and (planner.status.outcome == ArmStatus.OUTCOME_DONE)
+    )
     done = planner.history.index((first.session, first.sequence, ArmStatus.OUTCOME_DONE))
     refused = (first.session, first.sequence, ArmStatus.OUTCOME_REFUSED)
     assert refused not in planner.history[:done]
@@ -166,9 +169,11 @@ def test_set_up_motions_go_far_but_stay_inside(rig, planner):
     corner = [0.57, -0.08, 0.18]
     assert planner.move_to(corner, frame='fr3_link0').success
     assert np.linalg.norm(rig.true_position() - corner) < 0.003
-    for position, frame, reason in (([0.9, 0, 0.2], '', 'outside the safety envelope'),
-                                    (CENTRE, 'map', "frame 'map'"),
-                                    ([math.nan, 0, 0.2], '', 'not finite')):
+    for position, frame, reason in (
+        ([0.9, 0, 0.2], '', 'outside the safety envelope'),
+        (CENTRE, 'map', "frame 'map'"),
+        ([math.nan, 0, 0.2], '', 'not finite'),
+    ):
         answer = planner.move_to(position, frame=frame)
         assert not answer.success and reason in answer.message
     assert np.linalg.norm(rig.true_position() - corner) < 0.003
@@ -186,8 +191,11 @@ def test_home_and_gripper_are_services(rig, planner):
 
 def test_the_arm_speaks_of_itself_in_diagnostics(planner):
     def parts():
-        return {status.name.split(': ')[-1]: status for status in
-                (planner.diagnostics.status if planner.diagnostics else ())}
+        return {
+            status.name.split(': ')[-1]: status
+            for status in (planner.diagnostics.status if planner.diagnostics else ())
+        }
+
     planner.until(lambda: {'arm', 'commands', 'gripper'} <= set(parts()))
     values = {pair.key: pair.value for pair in parts()['arm'].values}
     assert values['mode'] in ('IDLE', 'MOVING') and 'control_command_success_rate' in values
@@ -196,6 +204,7 @@ def test_the_arm_speaks_of_itself_in_diagnostics(planner):
 
 def test_parameters_are_described_bounded_and_mostly_fixed(rig):
     from rclpy.parameter import Parameter
+
     node = rig.controller
     set_one = node.set_parameters
     assert not set_one([Parameter('max_step', value=0.2)])[0].successful

@@ -26,8 +26,10 @@ SEED = 4242
 
 @pytest.fixture(scope='module')
 def cell(new_arm_address):
-    with ProcessGroup(plan_processes(arm_address=new_arm_address())) as group, \
-            DemoCell(group) as demo:
+    with (
+        ProcessGroup(plan_processes(arm_address=new_arm_address())) as group,
+        DemoCell(group) as demo,
+    ):
         demo.wait_until_ready()
         yield demo
 
@@ -63,8 +65,11 @@ def test_a_cancel_while_moving_stops_the_arm_and_only_then_ends_the_goal(cell):
         if said.phase == said.MOVING:
             moving.set()
 
-    client = threading.Thread(target=lambda: results.append(
-        super(DemoCell, cell).reach([picture], on_feedback, max_steps=12)))
+    client = threading.Thread(
+        target=lambda: results.append(
+            super(DemoCell, cell).reach([picture], on_feedback, max_steps=12)
+        )
+    )
     client.start()
     assert moving.wait(30.0)
     cell.cancel()

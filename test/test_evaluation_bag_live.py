@@ -22,11 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
 from jepa_wm_ros.evaluation.bags.bag import Bag  # noqa: E402
 from jepa_wm_ros.evaluation.bags.findings import Findings  # noqa: E402
-from jepa_wm_ros.evaluation.bags.recording import (  # noqa: E402
-    ClipSettings,
-    read_frames,
-    read_recording,
-)
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, read_frames, read_recording  # noqa: E402
 from jepa_wm_ros.evaluation.bags.topics import TopicSpec  # noqa: E402
 from jepa_wm_ros.evaluation.trial import PLANS_PER_SEED, ClipTrial, PlannerChoice  # noqa: E402
 from jepa_wm_ros.nodes.common import to_stamp  # noqa: E402
@@ -43,8 +39,12 @@ settings: {horizon: 3, iterations: 3, num_samples: 12, num_elites: 4, var_scale:
            max_norms: [0.075], max_norm_dims: [[0, 1, 2]], frozen_dims: [3, 4, 5], seed: 1}
 """
 SEED, CLIP = 7, 2
-KINDS = {'/image': ('image', Image), '/image/compressed': ('image/compressed', CompressedImage),
-         '/ee_pose': ('ee_pose', PoseStamped), '/joint_states': ('joint_states', JointState)}
+KINDS = {
+    '/image': ('image', Image),
+    '/image/compressed': ('image/compressed', CompressedImage),
+    '/ee_pose': ('ee_pose', PoseStamped),
+    '/joint_states': ('joint_states', JointState),
+}
 
 
 class Player:
@@ -53,8 +53,11 @@ class Player:
     def __init__(self, bag: Bag):
         self.node = rclpy.create_node('player')
         self.bag = bag
-        self.publishers = {topic: self.node.create_publisher(kind, name, 5)
-                           for topic, (name, kind) in KINDS.items() if topic in bag.topics}
+        self.publishers = {
+            topic: self.node.create_publisher(kind, name, 5)
+            for topic, (name, kind) in KINDS.items()
+            if topic in bag.topics
+        }
 
     def live(self, topic: str, recorded):
         """A recorded message as rclpy has it, with the stamp it was recorded with."""
@@ -121,7 +124,8 @@ def one_thread():
 
 @pytest.mark.parametrize(('images', 'transport'), [('raw', 'raw'), ('jpeg', 'compressed')])
 def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
-        place, ros_domain, images, transport):
+    place, ros_domain, images, transport
+):
     folder, model_file = place
     path = folder / images
     make_bag(path, seconds=5.0, images=images)
@@ -133,46 +137,70 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
         pictures = read_frames(bag, recording, [int(f) for f in clip.frames])
         frames = [pictures[int(f)] for f in clip.frames]
         choice = PlannerChoice.load(str(folder / 'profile.yaml'), 3)
-        trial = ClipTrial(load_world_model(model_file, mode=choice.profile.mode), 'model',
-                          [choice], [SEED])
+        trial = ClipTrial(
+            load_world_model(model_file, mode=choice.profile.mode), 'model', [choice], [SEED]
+        )
         latents = [trial.encode(f, p) for f, p in zip(frames, clip.poses, strict=True)]
-        offline = {row.planner: row for row in trial.rows('bag', CLIP, 0, clip, latents, frames,
-                                                          set())}
+        offline = {
+            row.planner: row for row in trial.rows('bag', CLIP, 0, clip, latents, frames, set())
+        }
 
         # Generous ages: a loaded machine must not look like a dead camera.
-        with ros(model=model_file, profile=folder / 'profile.yaml', threads=1,
-                 transport=transport, max_image_age=15.0, max_state_age=0.05):
+        with ros(
+            model=model_file,
+            profile=folder / 'profile.yaml',
+            threads=1,
+            transport=transport,
+            max_image_age=15.0,
+            max_state_age=0.05,
+        ):
             node, player, client = WorldModelNode(), Player(bag), rclpy.create_node('client')
             with spinning(node, player.node, client):
                 assert node.trigger_configure().name == 'SUCCESS'
                 assert node.trigger_activate().name == 'SUCCESS'
-                eventually(lambda: all(p.get_subscription_count()
-                                       for p in player.publishers.values()))
+                eventually(
+                    lambda: all(p.get_subscription_count() for p in player.publishers.values())
+                )
 
                 goal_record = int(records[clip.frames[-1]])
-                recorded_goal = next(iter(bag.messages([recording.topics.image.name],
-                                                       goal_record, goal_record + 1)))
+                recorded_goal = next(
+                    iter(bag.messages([recording.topics.image.name], goal_record, goal_record + 1))
+                )
                 goal = player.live(recording.topics.image.name, recorded_goal.content)
                 field = 'images' if transport == 'raw' else 'compressed'
-                prepared = call(client, PrepareGoal, 'world_model/prepare_goal',
-                                PrepareGoal.Request(**{field: [goal]}))
+                prepared = call(
+                    client,
+                    PrepareGoal,
+                    'world_model/prepare_goal',
+                    PrepareGoal.Request(**{field: [goal]}),
+                )
                 goal_id = prepared.goal_ids[0]
 
                 now = client.get_clock().now().nanoseconds
                 frame = int(records[clip.frames[0]])
                 player.play(frame - 300_000_000, frame, now)
                 heard = node.observations
-                eventually(lambda: heard.frame is not None and heard.frame.stamp == now
-                           and heard.pose_at(now, 0) is not None
-                           and heard.gripper_at(now, 0) is not None)
-                frozen = call(client, FreezeContext, 'world_model/freeze_context',
-                              FreezeContext.Request(goal_id=goal_id))
+                eventually(
+                    lambda: (
+                        heard.frame is not None
+                        and heard.frame.stamp == now
+                        and heard.pose_at(now, 0) is not None
+                        and heard.gripper_at(now, 0) is not None
+                    )
+                )
+                frozen = call(
+                    client,
+                    FreezeContext,
+                    'world_model/freeze_context',
+                    FreezeContext.Request(goal_id=goal_id),
+                )
                 assert frozen.image_stamp == to_stamp(now)
 
                 live = node.session.contexts[frozen.context_id]
                 assert torch.equal(live.context.visual, latents[0].visual)
-                torch.testing.assert_close(live.context.proprio, latents[0].proprio,
-                                           rtol=1e-6, atol=1e-6)
+                torch.testing.assert_close(
+                    live.context.proprio, latents[0].proprio, rtol=1e-6, atol=1e-6
+                )
                 assert torch.equal(live.goal.visual, latents[-1].visual)
                 assert frozen.distance == pytest.approx(offline['zero'].cost_start, rel=1e-6)
 
@@ -183,8 +211,9 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
                     assert float(score(actions)[0]) == pytest.approx(offline[name].cost, rel=1e-4)
 
                 plan = choice.profile.make_planner().plan(score, index=SEED * PLANS_PER_SEED + CLIP)
-                np.testing.assert_allclose(plan.actions.numpy().ravel(), offline[planner].planned,
-                                           atol=1e-5)
+                np.testing.assert_allclose(
+                    plan.actions.numpy().ravel(), offline[planner].planned, atol=1e-5
+                )
                 assert plan.evaluations == offline[planner].evaluations
             node.close()
             for each in (node, player.node, client):

@@ -63,7 +63,7 @@ def test_a_cut_bag_is_read_up_to_the_cut(tmp_path, storage, metadata):
     path = make_bag(tmp_path / 'bag', storage=storage, seconds=4.0, size=BIG)
     file = next(path.glob('bag.*'))
     whole = read(path).coverage.frames
-    file.write_bytes(file.read_bytes()[:int(file.stat().st_size * 0.6)])
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.6)])
     if not metadata:
         (path / 'metadata.yaml').unlink()
     recording = read(path)
@@ -93,7 +93,7 @@ def test_a_bag_cut_within_the_index_of_a_chunk_gives_every_frame_it_lists(tmp_pa
         records = list(_records(file, path))
     index = [(offset, length) for opcode, offset, length in records if opcode == MESSAGE_INDEX]
     for offset, length in index[-5:]:
-        path.write_bytes(data[:offset + length])
+        path.write_bytes(data[: offset + length])
         recording = read(path)
         with Bag(path, Findings()) as bag:
             frames = read_frames(bag, recording, range(recording.coverage.frames))
@@ -122,8 +122,9 @@ def test_the_gripper_is_that_of_the_nearest_state(tmp_path):
                 writer.joints(START + i * 100 * MS, pose_at(i / 10))
             writer.image(START + i * 100 * MS, picture_at(i / 10))
     closure = read(tmp_path / 'bag').timeline.poses[:9, 6]
-    np.testing.assert_allclose(closure, [pose_at(s)[6] for s in
-                                         (0, 0, 0, 0.4, 0.4, 0.4, 0.4, 0.8, 0.8)], atol=1e-9)
+    np.testing.assert_allclose(
+        closure, [pose_at(s)[6] for s in (0, 0, 0, 0.4, 0.4, 0.4, 0.4, 0.8, 0.8)], atol=1e-9
+    )
 
 
 def test_damage_in_the_middle_of_a_bag_ends_the_reading_and_is_named(tmp_path):
@@ -131,7 +132,7 @@ def test_damage_in_the_middle_of_a_bag_ends_the_reading_and_is_named(tmp_path):
     file = next(path.glob('bag.mcap'))
     data = bytearray(file.read_bytes())
     middle = len(data) // 2
-    data[middle:middle + 2000] = bytes(2000)
+    data[middle : middle + 2000] = bytes(2000)
     file.write_bytes(data)
     recording = read(path)
     assert {'damaged', 'missing messages'} <= kinds(recording)
@@ -151,8 +152,9 @@ def test_one_bad_file_of_a_split_bag_costs_that_file_only(tmp_path):
     (path / 'bag_1.mcap').write_bytes(b'')
     (path / 'bag_2.mcap').write_bytes(b'no mcap at all' * 9)
     metadata = path / 'metadata.yaml'
-    metadata.write_text(metadata.read_text().replace(
-        '- bag.mcap', '- bag_0.mcap\n  - bag_1.mcap\n  - bag_2.mcap'))
+    metadata.write_text(
+        metadata.read_text().replace('- bag.mcap', '- bag_0.mcap\n  - bag_1.mcap\n  - bag_2.mcap')
+    )
     recording = read(path)
     assert kinds(recording) == {'damaged', 'empty file', 'unreadable file'}
     assert recording.coverage.frames == 60
@@ -221,8 +223,7 @@ def test_missing_frames_leave_a_gap_that_no_clip_spans(tmp_path):
 
 
 def test_a_few_dropped_frames_cost_nothing_and_are_counted(tmp_path):
-    path = make_bag(tmp_path / 'bag', image_hz=30.0,
-                    skip=lambda s: round(s * 30) % 10 == 5)
+    path = make_bag(tmp_path / 'bag', image_hz=30.0, skip=lambda s: round(s * 30) % 10 == 5)
     recording = read(path)
     assert not kinds(recording)
     assert recording.coverage.frames_dropped == 18
@@ -230,8 +231,9 @@ def test_a_few_dropped_frames_cost_nothing_and_are_counted(tmp_path):
 
 
 def test_a_clock_that_jumps_back_is_named_and_no_clip_spans_it(tmp_path):
-    path = make_bag(tmp_path / 'bag', seconds=8.0,
-                    stamp=lambda ns: ns - 2500 * MS * (ns - START >= 4000 * MS))
+    path = make_bag(
+        tmp_path / 'bag', seconds=8.0, stamp=lambda ns: ns - 2500 * MS * (ns - START >= 4000 * MS)
+    )
     recording = read(path)
     assert kinds(recording) == {'clock back'}
     jumps = [f for f in recording.findings.faults if 'image' in f.message]
@@ -281,8 +283,10 @@ def test_states_that_stop_make_the_frames_after_them_unusable(tmp_path):
 
 def test_a_topic_file_names_topics_and_refuses_unknown_keys(tmp_path):
     good = tmp_path / 'topics.yaml'
-    good.write_text('image: /image\npose: /ee_pose\ngripper: /joint_states\n'
-                    'gripper_joints: [fr3_finger_joint1]\ngripper_open: 0.04\ngripper_closed: 0\n')
+    good.write_text(
+        'image: /image\npose: /ee_pose\ngripper: /joint_states\n'
+        'gripper_joints: [fr3_finger_joint1]\ngripper_open: 0.04\ngripper_closed: 0\n'
+    )
     spec = TopicSpec.from_yaml(good)
     assert (spec.image, spec.gripper_joints) == ('/image', ('fr3_finger_joint1',))
     bad = tmp_path / 'bad.yaml'
@@ -293,6 +297,7 @@ def test_a_topic_file_names_topics_and_refuses_unknown_keys(tmp_path):
 
 def test_shipped_topic_files_load():
     from jepa_wm_ros.resources import find
+
     files = list(find('config', 'bags').glob('*.yaml'))
     assert len(files) >= 3
     assert all(TopicSpec.from_yaml(file).image for file in files)

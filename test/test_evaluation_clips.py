@@ -20,8 +20,12 @@ def timeline(seconds, clock=None, poses=None):
     if poses is None:
         poses = np.zeros((count, 7))
         poses[:, 0] = np.arange(count) * 0.01
-    return Timeline(stamps, stamps, poses,
-                    np.zeros(count, np.int32) if clock is None else np.asarray(clock, np.int32))
+    return Timeline(
+        stamps,
+        stamps,
+        poses,
+        np.zeros(count, np.int32) if clock is None else np.asarray(clock, np.int32),
+    )
 
 
 def frames_of(seconds, **options):
@@ -111,27 +115,60 @@ def test_positions_are_interpolated_linearly_and_orientations_along_the_arc():
 
 def test_interpolation_follows_scipys_slerp():
     from scipy.spatial.transform import Slerp
+
     rng = np.random.default_rng(0)
     for _ in range(20):
         ends = Rotation.random(2, random_state=rng.integers(1 << 31))
         share = rng.uniform()
         truth = Slerp([0, 1], ends)(share)
-        pose = interpolate_pose(0, (np.zeros(3), ends[0].as_quat()), 10**9,
-                                (np.zeros(3), ends[1].as_quat()), int(share * 1e9))
+        pose = interpolate_pose(
+            0,
+            (np.zeros(3), ends[0].as_quat()),
+            10**9,
+            (np.zeros(3), ends[1].as_quat()),
+            int(share * 1e9),
+        )
         angle = (Rotation.from_quat(euler_to_quaternion(pose[3:])) * truth.inv()).magnitude()
         assert angle < 1e-6
 
 
 # Position [m] and rotation matrix of the TCP that MuJoCo finds in franky-sim's FR3 model.
 SIMULATED = [
-    ([0, -0.785, 0, -2.356, 0, 1.571, 0.785], [0.30702, 0.0, 0.48687],
-     [1.0, 0.000398, 0.0, 0.000398, -1.0, 0.0, 0.0, 0.0, -1.0]),
-    ([0.3, -0.5, 0.2, -2.0, -0.4, 1.8, 0.1], [0.417409, 0.162666, 0.60081],
-     [0.377887, 0.801941, 0.462701, 0.920521, -0.271873, -0.280583, -0.099215, 0.531954,
-      -0.840941]),
-    ([-1.1, 0.4, 0.7, -1.2, 0.9, 2.2, -0.6], [0.685655, -0.311909, 0.663895],
-     [0.217336, 0.444341, 0.869095, 0.226239, -0.889063, 0.397974, 0.949516, 0.110129,
-      -0.293753]),
+    (
+        [0, -0.785, 0, -2.356, 0, 1.571, 0.785],
+        [0.30702, 0.0, 0.48687],
+        [1.0, 0.000398, 0.0, 0.000398, -1.0, 0.0, 0.0, 0.0, -1.0],
+    ),
+    (
+        [0.3, -0.5, 0.2, -2.0, -0.4, 1.8, 0.1],
+        [0.417409, 0.162666, 0.60081],
+        [
+            0.377887,
+            0.801941,
+            0.462701,
+            0.920521,
+            -0.271873,
+            -0.280583,
+            -0.099215,
+            0.531954,
+            -0.840941,
+        ],
+    ),
+    (
+        [-1.1, 0.4, 0.7, -1.2, 0.9, 2.2, -0.6],
+        [0.685655, -0.311909, 0.663895],
+        [
+            0.217336,
+            0.444341,
+            0.869095,
+            0.226239,
+            -0.889063,
+            0.397974,
+            0.949516,
+            0.110129,
+            -0.293753,
+        ],
+    ),
 ]
 
 

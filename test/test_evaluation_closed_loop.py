@@ -74,8 +74,12 @@ def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans,
 
     monkeypatch.setattr(closed_loop, 'Mpc', ThreeSteps)
     model = SimpleNamespace(
-        spec=SimpleNamespace(reached_distance=0.1), prepare_images=lambda frames: frames,
-        encode=lambda *_: None, distance=lambda *_: torch.ones(1), scorer=lambda *_: None)
+        spec=SimpleNamespace(reached_distance=0.1),
+        prepare_images=lambda frames: frames,
+        encode=lambda *_: None,
+        distance=lambda *_: torch.ones(1),
+        scorer=lambda *_: None,
+    )
     trial = run_trial(PointCell(), task(), Planned('', model, load_profile('paper')), 0, 4)
     assert len(made) == plans == sum(math.isfinite(s) for s in trial.plan_seconds)
     assert summarise('', [trial])['plan_ms'] > 0
@@ -83,8 +87,9 @@ def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans,
 
 def test_no_motion_stays_and_random_actions_are_paired_by_their_seed():
     assert run_trial(PointCell(), task(), NoMotion(), 0, 3).final_cm == pytest.approx(18)
-    runs = [run_trial(PointCell(), task(), RandomActions(), seed, 5).errors_cm
-            for seed in (1, 1, 2)]
+    runs = [
+        run_trial(PointCell(), task(), RandomActions(), seed, 5).errors_cm for seed in (1, 1, 2)
+    ]
     assert runs[0] == runs[1] != runs[2]
 
 
@@ -113,8 +118,10 @@ def test_only_the_translation_is_limited():
 
 
 def test_a_row_counts_successes_at_both_tolerances_and_both_ends():
-    trials = [Trial(i, (20.0, stop, end), 1, True, (0.1, 0.3))
-              for i, (stop, end) in enumerate([(1.0, 2.0), (3.0, 1.0), (4.0, 5.0), (2.0, 2.6)])]
+    trials = [
+        Trial(i, (20.0, stop, end), 1, True, (0.1, 0.3))
+        for i, (stop, end) in enumerate([(1.0, 2.0), (3.0, 1.0), (4.0, 5.0), (2.0, 2.6)])
+    ]
     row = summarise('x', trials)
     assert row['within_4cm_stop'] == 1.0 and row['within_2.5cm_stop'] == 0.5
     assert row['within_4cm_end'] == 0.75 and row['within_2.5cm_end'] == 0.5

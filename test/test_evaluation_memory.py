@@ -19,5 +19,5 @@ def test_four_times_the_bag_takes_no_more_memory(tmp_path, storage):
         peaks[megabytes] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     more = 0.75 * frames
-    assert peaks[40] - peaks[10] < 1000 * more   # bytes: a frame itself takes 57600
+    assert peaks[40] - peaks[10] < 1000 * more  # bytes: a frame itself takes 57600
     assert peaks[40] < 15e6

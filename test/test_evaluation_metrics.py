@@ -18,11 +18,11 @@ from jepa_wm_ros.evaluation.metrics import (
 def test_errors_compare_the_sums_over_time_not_the_single_steps():
     planned = np.zeros((3, 7))
     expert = np.zeros((3, 7))
-    planned[0, 0], expert[2, 0] = 0.06, 0.06        # same x in another order: no error
-    planned[:, 1], expert[:, 1] = 0.01, -0.01       # y: |0.03 - -0.03| = 0.06
-    expert[1, 2] = 0.02                             # z: 0.02
-    planned[0, 3], expert[:, 5] = 0.1, -0.05        # roll 0.1, yaw 0.15
-    planned[2, 6], expert[0, 6] = 0.5, -0.25        # closure 0.75
+    planned[0, 0], expert[2, 0] = 0.06, 0.06  # same x in another order: no error
+    planned[:, 1], expert[:, 1] = 0.01, -0.01  # y: |0.03 - -0.03| = 0.06
+    expert[1, 2] = 0.02  # z: 0.02
+    planned[0, 3], expert[:, 5] = 0.1, -0.05  # roll 0.1, yaw 0.15
+    planned[2, 6], expert[0, 6] = 0.5, -0.25  # closure 0.75
     errors = action_errors(planned, expert)
     assert errors.xyz == pytest.approx(0.08)
     assert errors.orientation == pytest.approx(0.25)
@@ -30,15 +30,18 @@ def test_errors_compare_the_sums_over_time_not_the_single_steps():
     assert errors.total == pytest.approx(1.08)
 
 
-@pytest.mark.parametrize(('errors', 'score'), [
-    ([0.0], 80.0),
-    ([0.05], 40.0),
-    ([0.1], 0.0),
-    ([0.3], 0.0),
-    ([0.02, 0.04], 56.0),
-    ([0.0, 0.16], 16.0),   # mean 0.08; clipping each clip first would give 40
-    ([0.0, 0.5], 0.0),     # mean 0.25; clipping each clip first would give 40
-])
+@pytest.mark.parametrize(
+    ('errors', 'score'),
+    [
+        ([0.0], 80.0),
+        ([0.05], 40.0),
+        ([0.1], 0.0),
+        ([0.3], 0.0),
+        ([0.02, 0.04], 56.0),
+        ([0.0, 0.16], 16.0),  # mean 0.08; clipping each clip first would give 40
+        ([0.0, 0.5], 0.0),  # mean 0.25; clipping each clip first would give 40
+    ],
+)
 def test_score_averages_before_it_clips(errors, score):
     assert action_score(np.array(errors)) == pytest.approx(score)
 
@@ -69,7 +72,8 @@ def test_paired_difference_is_tighter_than_its_parts_when_clips_share_their_diff
     first, second = hard, hard + 0.005
     difference = mean_difference(first, second)
     assert (difference.value, difference.low, difference.high) == pytest.approx(
-        (-0.005, -0.005, -0.005))
+        (-0.005, -0.005, -0.005)
+    )
     assert score_difference(first, second).low == pytest.approx(4.0, abs=1e-6)
     assert score_interval(first).high - score_interval(first).low > 2.0
 

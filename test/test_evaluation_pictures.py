@@ -67,7 +67,8 @@ def test_lpips_says_in_one_line_what_it_lacks(model, monkeypatch, tmp_path):
 
 
 def test_lpips_compares_decoded_with_recorded_frames_of_the_decoders_size(
-        model, monkeypatch, tmp_path):
+    model, monkeypatch, tmp_path
+):
     class LPIPS(nn.Module):
         """Stands in for the network: mean absolute difference of inputs in [-1, 1]."""
 

@@ -52,8 +52,16 @@ def place(tmp_path_factory):
 
 
 def arguments(place, out, *more):
-    return [str(place / 'bag'), '--model', str(place / 'small.safetensors'), '--planner',
-            str(place / 'tiny.yaml'), '--out', str(out), *more]
+    return [
+        str(place / 'bag'),
+        '--model',
+        str(place / 'small.safetensors'),
+        '--planner',
+        str(place / 'tiny.yaml'),
+        '--out',
+        str(out),
+        *more,
+    ]
 
 
 def table(out):
@@ -75,8 +83,14 @@ def test_every_clip_has_its_planner_and_all_baselines(single):
     assert clips == set(range(6))
     for clip in clips:
         mine = [(row.planner.split('/')[-1], row.seed) for row in rows if row.clip == clip]
-        assert sorted(mine) == [('expert', 1), ('random', 1), ('random', 2), ('tiny.yaml', 1),
-                                ('tiny.yaml', 2), ('zero', 1)]
+        assert sorted(mine) == [
+            ('expert', 1),
+            ('random', 1),
+            ('random', 2),
+            ('tiny.yaml', 1),
+            ('tiny.yaml', 2),
+            ('zero', 1),
+        ]
     assert all(row.ok for row in rows)
 
 
@@ -117,8 +131,16 @@ def test_metrics_and_report_stand_on_their_own(single):
     assert any('LPIPS is not computed' in line for line in metrics['remarks'])
     page = (single / 'report.html').read_text()
     assert 'src="http' not in page and '<link' not in page and '<script' not in page
-    for heading in ('Action Score', 'Paired differences', 'Filmstrips', 'Counterfactuals',
-                    'coverage', 'nearest in latent space', 'open and up', 'close and up'):
+    for heading in (
+        'Action Score',
+        'Paired differences',
+        'Filmstrips',
+        'Counterfactuals',
+        'coverage',
+        'nearest in latent space',
+        'open and up',
+        'close and up',
+    ):
         assert heading in page, heading
 
 
@@ -161,11 +183,26 @@ def test_shards_give_the_same_rows_once_merged(place, single, monkeypatch):
 @pytest.mark.slow
 def test_torchrun_gives_the_same_rows(place, single):
     out = place / 'torchrun'
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2',
-               '--master-port', str(20000 + os.getpid() % 20000), '-m', 'jepa_wm_ros.evaluation',
-               *arguments(place, out, '--seed', '1', '2')]
-    done = subprocess.run(command, env={**os.environ, 'OMP_NUM_THREADS': '1'}, timeout=900,
-                          capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--nproc-per-node',
+        '2',
+        '--master-port',
+        str(20000 + os.getpid() % 20000),
+        '-m',
+        'jepa_wm_ros.evaluation',
+        *arguments(place, out, '--seed', '1', '2'),
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        timeout=900,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(p.name for p in out.glob('clips.*.csv')) == ['clips.0000.csv', 'clips.0001.csv']
     assert table(out) == table(single)
@@ -186,6 +223,7 @@ def test_clips_with_unreadable_pictures_are_named_and_counted(tmp_path, place, c
 
     from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
     from jepa_wm_ros.evaluation.bags.writer import _types as types
+
     kinds = types().types
     with CellBagWriter(tmp_path / 'bag', images='jpeg') as writer:
         for i in range(60):
@@ -195,9 +233,15 @@ def test_clips_with_unreadable_pictures_are_named_and_counted(tmp_path, place, c
             if i < 30:
                 writer.image(stamp, np.full((48, 64, 3), 90, np.uint8))
             else:
-                writer.message('image', kinds['sensor_msgs/msg/CompressedImage'](
-                    header=writer._header(stamp, ''), format='jpeg',
-                    data=np.arange(50, dtype=np.uint8)), stamp)
+                writer.message(
+                    'image',
+                    kinds['sensor_msgs/msg/CompressedImage'](
+                        header=writer._header(stamp, ''),
+                        format='jpeg',
+                        data=np.arange(50, dtype=np.uint8),
+                    ),
+                    stamp,
+                )
     assert main([str(tmp_path / 'bag'), *arguments(place, tmp_path / 'out')[1:]]) == PARTIAL
     assert 'no whole jpeg or png' in capsys.readouterr().out
     rows = read_rows(tmp_path / 'out' / 'clips.csv')
@@ -205,11 +249,14 @@ def test_clips_with_unreadable_pictures_are_named_and_counted(tmp_path, place, c
     assert {row.ok for row in rows if row.clip > 3} == {False}
 
 
-@pytest.mark.parametrize(('more', 'complaint'), [
-    (['--image', '/nowhere'], 'no topic /nowhere'),
-    (['--model', 'jepa_wm_droit'], 'did you mean jepa_wm_droid'),
-    (['--planner', 'quick'], "no profile 'quick'"),
-])
+@pytest.mark.parametrize(
+    ('more', 'complaint'),
+    [
+        (['--image', '/nowhere'], 'no topic /nowhere'),
+        (['--model', 'jepa_wm_droit'], 'did you mean jepa_wm_droid'),
+        (['--planner', 'quick'], "no profile 'quick'"),
+    ],
+)
 def test_wrong_input_is_one_line_and_status_1(tmp_path, place, capsys, more, complaint):
     assert main(arguments(place, tmp_path / 'out', *more)) == 1
     said = capsys.readouterr().err

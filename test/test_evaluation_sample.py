@@ -8,19 +8,16 @@ import pytest
 
 from jepa_wm_ros.evaluation.bags.bag import Bag
 from jepa_wm_ros.evaluation.bags.findings import Findings
-from jepa_wm_ros.evaluation.bags.recording import (
-    ClipSettings,
-    read_frames,
-    read_recording,
-)
+from jepa_wm_ros.evaluation.bags.recording import ClipSettings, read_frames, read_recording
 from jepa_wm_ros.evaluation.bags.topics import TopicSpec
 from jepa_wm_ros.evaluation.metrics import action_score, mean_difference
 from jepa_wm_ros.evaluation.sample_bag import TOP_SPEED, main, wander
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.world_model import load_world_model
 
-pytestmark = pytest.mark.skipif(not (find_spec('mujoco') and find_spec('franky_sim')),
-                                reason='needs mujoco and franky-sim')
+pytestmark = pytest.mark.skipif(
+    not (find_spec('mujoco') and find_spec('franky_sim')), reason='needs mujoco and franky-sim'
+)
 
 
 @pytest.fixture(scope='module')
@@ -45,8 +42,9 @@ def test_commands_of_a_sample_keep_their_speed():
 
 
 def test_the_shipped_model_lies_between_the_expert_and_doing_nothing(recording):
-    trial = ClipTrial(load_world_model('jepa_wm_cell'), 'jepa_wm_cell',
-                      [PlannerChoice.load('cell', 3)], [1])
+    trial = ClipTrial(
+        load_world_model('jepa_wm_cell'), 'jepa_wm_cell', [PlannerChoice.load('cell', 3)], [1]
+    )
     errors = {}
     with Bag(recording.path, Findings()) as bag:
         for number, clip in enumerate(recording.clips):

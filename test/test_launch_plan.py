@@ -13,16 +13,14 @@ pytest.importorskip('launch_ros', reason='launch comes only with an installed RO
 yaml = pytest.importorskip('yaml')
 
 from launch import LaunchContext  # noqa: E402
-from launch.launch_description_sources import (  # noqa: E402
-    get_launch_description_from_python_launch_file,
-)
+from launch.launch_description_sources import get_launch_description_from_python_launch_file  # noqa: E402
 
 from jepa_wm_ros import bringup, resources  # noqa: E402
 
 pytestmark = pytest.mark.installed_ros
 
 LAUNCH_FILE = Path(__file__).parent.parent / 'launch' / 'plan.launch.py'
-RUN = '''
+RUN = """
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
@@ -32,9 +30,9 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     PythonLaunchDescriptionSource(sys.argv[1]),
     launch_arguments=[word.split(':=') for word in sys.argv[2:]])]))
 sys.exit(service.run())
-'''
+"""
 # Stands in for a node: notes its command line and parameters, then waits for SIGINT, or for END.
-NODE = '''#!{python}
+NODE = """#!{python}
 import os, signal, sys
 from pathlib import Path
 name, notes = Path(sys.argv[0]).name, Path({notes!r})
@@ -49,7 +47,7 @@ try:
     signal.pause()
 except KeyboardInterrupt:
     (notes / (name + '.stopped')).touch()
-'''
+"""
 
 
 @pytest.fixture
@@ -67,15 +65,27 @@ def launched(tmp_path, monkeypatch):
     (share / 'config').symlink_to(resources.find('config'))
     for process in bringup.plan_processes('sim'):
         path = prefix / 'lib' / 'jepa_wm_ros' / process.executable
-        path.write_text(NODE.format(python=sys.executable, notes=str(notes), ends='world_model',
-                                    variable=next(iter(process.environment))))
+        path.write_text(
+            NODE.format(
+                python=sys.executable,
+                notes=str(notes),
+                ends='world_model',
+                variable=next(iter(process.environment)),
+            )
+        )
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(
-        [str(prefix), os.environ.get('AMENT_PREFIX_PATH', '')]))
+    monkeypatch.setenv(
+        'AMENT_PREFIX_PATH', os.pathsep.join([str(prefix), os.environ.get('AMENT_PREFIX_PATH', '')])
+    )
 
     def run(*words):
-        subprocess.run([sys.executable, '-c', RUN, str(LAUNCH_FILE), *words], check=False,
-                       timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, '-c', RUN, str(LAUNCH_FILE), *words],
+            check=False,
+            timeout=60,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         return notes
 
     return run
@@ -114,10 +124,14 @@ def test_the_same_nodes_start_as_by_hand_and_the_end_of_one_ends_all(launched):
             assert section['ros__parameters'] == dict(process.parameters)
         assert Path((notes / f'{process.name}.dds').read_text()).name == 'fastdds.xml'
     assert {path.stem for path in notes.glob('*.stopped')} == (
-        {p.name for p in expected} - {'world_model'})
+        {p.name for p in expected} - {'world_model'}
+    )
 
 
 def test_a_real_arm_gets_no_simulated_cell(launched):
     notes = launched('robot:=real', 'arm_address:=172.16.0.2')
-    assert {path.stem for path in notes.glob('*.args')} == {'franka_controller', 'world_model',
-                                                            'planner'}
+    assert {path.stem for path in notes.glob('*.args')} == {
+        'franka_controller',
+        'world_model',
+        'planner',
+    }

@@ -26,10 +26,12 @@ def recording(lengths: list[int], size: int = 4) -> Recording:
     actions[last] = 0
     return Recording(
         frames=number.to(torch.uint8)[:, None, None, None].expand(count, size, size, 3),
-        poses=number[:, None].float().repeat(1, 7), actions=actions,
+        poses=number[:, None].float().repeat(1, 7),
+        actions=actions,
         cube=torch.zeros(count, 7),
         episode=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
-        fps=4.0)
+        fps=4.0,
+    )
 
 
 @settings(deadline=None, max_examples=50)
@@ -38,7 +40,7 @@ def test_all_windows_lie_inside_one_episode_and_none_is_missing(lengths, window)
     data = recording(lengths)
     starts = data.windows(window)
     for start in starts:
-        assert len(data.episode[start:start + window].unique()) == 1
+        assert len(data.episode[start : start + window].unique()) == 1
     assert len(starts) == sum(max(0, n - window + 1) for n in lengths)
 
 
@@ -53,8 +55,10 @@ def test_a_window_pairs_each_frame_with_the_action_taken_after_it():
 
 def test_the_same_generator_draws_the_same_windows():
     data = recording([9, 9])
-    first, second = (draw_windows(data, data.windows(3), 3, 8, torch.Generator().manual_seed(5))
-                     for _ in range(2))
+    first, second = (
+        draw_windows(data, data.windows(3), 3, 8, torch.Generator().manual_seed(5))
+        for _ in range(2)
+    )
     assert torch.equal(first.index, second.index)
 
 
@@ -68,7 +72,7 @@ def test_statistics_leave_out_the_empty_action_after_an_episode_and_keep_still_d
     data = recording([3, 4])
     data.actions[:, 6] = 0.0
     stats = statistics(data)
-    taken = torch.tensor([0., 1., 3., 4., 5.])
+    taken = torch.tensor([0.0, 1.0, 3.0, 4.0, 5.0])
     assert stats.action_mean[0].item() == pytest.approx(taken.mean().item())
     assert stats.action_std[0].item() == pytest.approx(taken.std().item())
     assert stats.action_std[6].item() == 1.0 and stats.action_mean[6].item() == 0.0
@@ -79,11 +83,18 @@ def write(folder, fps: float = 4.0, size: int = 4) -> None:
     rng = np.random.default_rng(0)
     with EpisodeWriter(folder, f'{fps}_{size}') as writer:
         for index in range(2):
-            writer.write(index, Episode(
-                frames=rng.integers(0, 255, (6, size, size, 3), dtype=np.uint8),
-                poses=np.full((6, 7), index, np.float32), actions=np.ones((5, 7), np.float32),
-                achieved=np.ones((5, 7), np.float32), cube=np.zeros((6, 7), np.float32),
-                seed=index, fps=fps))
+            writer.write(
+                index,
+                Episode(
+                    frames=rng.integers(0, 255, (6, size, size, 3), dtype=np.uint8),
+                    poses=np.full((6, 7), index, np.float32),
+                    actions=np.ones((5, 7), np.float32),
+                    achieved=np.ones((5, 7), np.float32),
+                    cube=np.zeros((6, 7), np.float32),
+                    seed=index,
+                    fps=fps,
+                ),
+            )
 
 
 def test_a_folder_of_episodes_becomes_one_recording(tmp_path):
@@ -91,8 +102,8 @@ def test_a_folder_of_episodes_becomes_one_recording(tmp_path):
     data = load_recording(tmp_path)
     assert data.frames.shape == (12, 4, 4, 3) and data.fps == 4.0
     assert data.episode.tolist() == [0] * 6 + [1] * 6
-    assert data.actions[:, 0].tolist() == ([1.] * 5 + [0.]) * 2
-    assert data.poses[6:, 0].tolist() == [1.] * 6
+    assert data.actions[:, 0].tolist() == ([1.0] * 5 + [0.0]) * 2
+    assert data.poses[6:, 0].tolist() == [1.0] * 6
 
 
 @pytest.mark.parametrize('other', [{'fps': 8.0}, {'size': 6}])

@@ -23,13 +23,16 @@ def make_episode(seed: int, steps: int = 5, size: int = 8) -> Episode:
         actions=rng.normal(size=(steps, 7)).astype(np.float32),
         achieved=rng.normal(size=(steps, 7)).astype(np.float32),
         cube=rng.normal(size=(steps + 1, 7)).astype(np.float32),
-        seed=seed, fps=4.0)
+        seed=seed,
+        fps=4.0,
+    )
 
 
 def same(a: Episode, b: Episode) -> bool:
     arrays = ('frames', 'poses', 'actions', 'achieved', 'cube')
     return (a.seed, a.fps) == (b.seed, b.fps) and all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays)
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays
+    )
 
 
 def test_episodes_read_back_as_written_across_shards_and_processes(tmp_path):
@@ -69,13 +72,16 @@ def test_a_crash_while_recording_keeps_what_was_written(tmp_path):
     assert recorded_indices(tmp_path) == {0}
 
 
-@pytest.mark.parametrize('change, message', [
-    ({'actions': np.zeros((4, 7), np.float32)}, r'actions of an episode of 5 steps'),
-    ({'poses': np.full((6, 7), np.nan, np.float32)}, 'poses has NaN'),
-    ({'frames': np.zeros((6, 8, 8, 3), np.float32)}, 'frames must be uint8'),
-    ({'frames': np.zeros((6, 8, 9, 3), np.uint8)}, 'frames of an episode'),
-    ({'fps': 0.0}, 'fps must be positive'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'actions': np.zeros((4, 7), np.float32)}, r'actions of an episode of 5 steps'),
+        ({'poses': np.full((6, 7), np.nan, np.float32)}, 'poses has NaN'),
+        ({'frames': np.zeros((6, 8, 8, 3), np.float32)}, 'frames must be uint8'),
+        ({'frames': np.zeros((6, 8, 9, 3), np.uint8)}, 'frames of an episode'),
+        ({'fps': 0.0}, 'fps must be positive'),
+    ],
+)
 def test_a_wrong_episode_is_refused_by_name(change, message):
     good = make_episode(0)
     fields = {name: getattr(good, name) for name in Episode.__slots__}

@@ -25,8 +25,12 @@ def statistic_of_gaussian() -> float:
 
 def test_sigreg_of_gaussian_samples_has_the_value_theory_gives_whatever_their_number():
     for samples in (64, 512):
-        measured = sum(sigreg(gaussian(samples, seed=s), generator=directions(s)).item()
-                       for s in range(40)) / 40
+        measured = (
+            sum(
+                sigreg(gaussian(samples, seed=s), generator=directions(s)).item() for s in range(40)
+            )
+            / 40
+        )
         assert measured == pytest.approx(statistic_of_gaussian(), rel=0.12)
 
 
@@ -38,13 +42,16 @@ def test_sigreg_of_a_collapsed_cloud_has_the_value_of_one_point():
     assert sigreg(torch.zeros(100, 8)).item() == pytest.approx(expected, rel=0.02)
 
 
-@pytest.mark.parametrize('spoil', [
-    lambda z: 0.1 * z,                       # shrunk
-    lambda z: 3.0 * z,                       # blown up
-    lambda z: z[:, :1].expand_as(z),         # one direction only
-    lambda z: z + 2.0,                       # off centre
-    lambda z: z.sign(),                      # two points per dimension
-])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda z: 0.1 * z,  # shrunk
+        lambda z: 3.0 * z,  # blown up
+        lambda z: z[:, :1].expand_as(z),  # one direction only
+        lambda z: z + 2.0,  # off centre
+        lambda z: z.sign(),  # two points per dimension
+    ],
+)
 def test_sigreg_is_larger_for_anything_but_an_isotropic_gaussian(spoil):
     z = gaussian(512, dim=4)
     good = sigreg(z, generator=directions()).item()

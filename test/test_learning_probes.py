@@ -21,9 +21,14 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 def recording(episodes: int, seed: int) -> Recording:
     count = episodes * 10
     poses = 0.1 * normal(count, 7, seed=seed)
-    return Recording(torch.zeros(count, 2, 2, 3, dtype=torch.uint8), poses, torch.zeros(count, 7),
-                     0.1 * normal(episodes, 7, seed=seed + 1).repeat_interleave(10, 0),
-                     torch.arange(episodes).repeat_interleave(10), 4.0)
+    return Recording(
+        torch.zeros(count, 2, 2, 3, dtype=torch.uint8),
+        poses,
+        torch.zeros(count, 7),
+        0.1 * normal(episodes, 7, seed=seed + 1).repeat_interleave(10, 0),
+        torch.arange(episodes).repeat_interleave(10),
+        4.0,
+    )
 
 
 def test_a_probe_finds_what_is_linear_and_reports_the_noise_it_cannot():
@@ -39,9 +44,9 @@ def test_a_probe_finds_what_is_linear_and_reports_the_noise_it_cannot():
 def test_reached_distance_is_the_median_of_near_pairs_and_falls_back_to_a_fit():
     hand_cm = torch.linspace(0.0, 10.0, 2001)
     latent = 0.02 * hand_cm.square()
-    assert reached_distance(latent, hand_cm) == pytest.approx(0.02 * 0.75 ** 2, rel=0.02)
+    assert reached_distance(latent, hand_cm) == pytest.approx(0.02 * 0.75**2, rel=0.02)
     few = (hand_cm < 0.4) | (hand_cm > 1.1)
-    assert reached_distance(latent[few], hand_cm[few]) == pytest.approx(0.02 * 0.75 ** 2, rel=0.02)
+    assert reached_distance(latent[few], hand_cm[few]) == pytest.approx(0.02 * 0.75**2, rel=0.02)
 
 
 def test_pairs_come_from_one_episode_and_from_a_cube_at_rest():

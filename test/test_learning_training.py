@@ -26,18 +26,48 @@ from jepa_wm_ros.world_model import load_world_model
 SIZE = 16
 TOY = {
     'model': {
-        'name': 'toy', 'family': 'adaln', 'img_size': SIZE, 'image_mean': [0.5] * 3,
+        'name': 'toy',
+        'family': 'adaln',
+        'img_size': SIZE,
+        'image_mean': [0.5] * 3,
         'image_std': [0.5] * 3,
-        'encoder': {'kind': 'conv', 'width': 8, 'patch_size': 4, 'channels': [8], 'strides': [1],
-                    'hidden': 32, 'norm': 'batch'},
-        'predictor': {'width': 28, 'depth': 1, 'heads': 2, 'proprio': 'feature',
-                      'proprio_features': 4, 'predict_change': True},
+        'encoder': {
+            'kind': 'conv',
+            'width': 8,
+            'patch_size': 4,
+            'channels': [8],
+            'strides': [1],
+            'hidden': 32,
+            'norm': 'batch',
+        },
+        'predictor': {
+            'width': 28,
+            'depth': 1,
+            'heads': 2,
+            'proprio': 'feature',
+            'proprio_features': 4,
+            'predict_change': True,
+        },
     },
-    'encoder': {'iterations': 120, 'batch': 16, 'warmup': 10, 'learning_rate': 3e-3,
-                'sigreg': 0.02, 'inverse_dynamics': 0.3, 'proprio': 1.0, 'stop_gradient': False},
+    'encoder': {
+        'iterations': 120,
+        'batch': 16,
+        'warmup': 10,
+        'learning_rate': 3e-3,
+        'sigreg': 0.02,
+        'inverse_dynamics': 0.3,
+        'proprio': 1.0,
+        'stop_gradient': False,
+    },
     'retrained': {'width': 20},
-    'predictor': {'iterations': 240, 'batch': 16, 'warmup': 10, 'learning_rate': 1e-2,
-                  'rollout_steps': 3, 'views': 2},
+    'predictor': {
+        'iterations': 240,
+        'batch': 16,
+        'warmup': 10,
+        'learning_rate': 1e-2,
+        'rollout_steps': 3,
+        'views': 2,
+    },
 }
 
 
@@ -52,8 +82,15 @@ def toy_episode(seed: int, steps: int = 8) -> Episode:
     row, column = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     shade = [np.exp(-60 * ((row - x) ** 2 + (column - y) ** 2)) for x, y in poses[:, :2]]
     frames = (255 * np.stack(shade)[..., None]).astype(np.uint8).repeat(3, axis=-1)
-    return Episode(frames, poses, actions, np.diff(poses, axis=0),
-                   np.zeros((steps + 1, 7), np.float32), seed, 4.0)
+    return Episode(
+        frames,
+        poses,
+        actions,
+        np.diff(poses, axis=0),
+        np.zeros((steps + 1, 7), np.float32),
+        seed,
+        4.0,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -81,9 +118,21 @@ def one_thread():
 
 
 def run(folders, name: str, *more: str) -> int:
-    return train.main(['--config', str(folders / 'toy.yaml'), '--data', str(folders / 'train'),
-                       '--val', str(folders / 'val'), '--out', str(folders / name),
-                       '--threads', '1', *more])
+    return train.main(
+        [
+            '--config',
+            str(folders / 'toy.yaml'),
+            '--data',
+            str(folders / 'train'),
+            '--val',
+            str(folders / 'val'),
+            '--out',
+            str(folders / name),
+            '--threads',
+            '1',
+            *more,
+        ]
+    )
 
 
 def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(folders, capsys):
@@ -105,9 +154,17 @@ def test_stage_two_leaves_every_bit_of_the_encoder_as_it_was(folders, recording,
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     fixed = model.predictor.proprio_encoder.weight.clone()
     stage = PredictorStage(model, recording, settings.predictor, seed=1)
-    optimise(stage, stage.losses, settings.predictor, seed=1, checkpoint=tmp_path / 'c.pt',
-             title='', every=30, validate=validation(model, recording, settings.predictor),
-             quiet=True)
+    optimise(
+        stage,
+        stage.losses,
+        settings.predictor,
+        seed=1,
+        checkpoint=tmp_path / 'c.pt',
+        title='',
+        every=30,
+        validate=validation(model, recording, settings.predictor),
+        quiet=True,
+    )
     after = model.encoder.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert torch.equal(model.predictor.proprio_encoder.weight, fixed)
@@ -120,8 +177,16 @@ def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_pat
         return EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
 
     def go(module, losses, name):
-        optimise(module, losses, settings.encoder, seed=1, checkpoint=tmp_path / name, title='',
-                 every=5, quiet=True)
+        optimise(
+            module,
+            losses,
+            settings.encoder,
+            seed=1,
+            checkpoint=tmp_path / name,
+            title='',
+            every=5,
+            quiet=True,
+        )
 
     whole, broken, resumed = stage(), stage(), stage()
     go(whole, whole.losses, 'whole.pt')
@@ -144,9 +209,18 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(folders, recording, tmp_
     settings = load_settings(folders / 'toy.yaml').with_iterations(2)
     stage = EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
     for seed, expected in ((1, None), (2, 'another seed')):
+
         def go(seed=seed):
-            optimise(stage, stage.losses, settings.encoder, seed=seed, title='', quiet=True,
-                     checkpoint=tmp_path / 'c.pt')
+            optimise(
+                stage,
+                stage.losses,
+                settings.encoder,
+                seed=seed,
+                title='',
+                quiet=True,
+                checkpoint=tmp_path / 'c.pt',
+            )
+
         if expected is None:
             go()
         else:
@@ -168,7 +242,8 @@ def test_a_fresh_model_that_predicts_changes_starts_from_no_change(folders, reco
 
 
 def test_encodings_with_light_differ_by_episode_and_without_it_are_those_of_the_model(
-        folders, recording):
+    folders, recording
+):
     model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
     plain = encode_frames(model, recording)
     direct = model.encoder(model.prepare_images(recording.frames[:9]))
@@ -185,12 +260,15 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert cosine(110, settings) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--data', '/nowhere'], 'no episodes_'),
-    (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
-    (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
-    (['--stage', 'predictor'], 'needs --encoder-from'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--data', '/nowhere'], 'no episodes_'),
+        (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
+        (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
+        (['--stage', 'predictor'], 'needs --encoder-from'),
+    ],
+)
 def test_bad_input_is_one_line_and_exit_status_1(folders, capsys, arguments, message):
     assert run(folders, 'bad', *arguments) == 1
     error = capsys.readouterr().err.strip()

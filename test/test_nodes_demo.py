@@ -26,7 +26,8 @@ def test_each_plan_counts_once_with_the_cost_seen_after_its_last_motion(monkeypa
         Said(phase=Said.MOVING, step=4, cost=0.19, planning_seconds=0.3),
         Said(phase=Said.REPLAN_STATE_CHANGED, step=3, cost=0.19, planning_seconds=0.3),
         Said(phase=Said.WAITING_FOR_OBSERVATION, step=3, cost=0.0),
-        Said(phase=Said.REACHED, step=3, cost=0.0)]
+        Said(phase=Said.REACHED, step=3, cost=0.0),
+    ]
 
     def reach(self, goals, on_feedback, max_steps):
         for said in told:

@@ -42,7 +42,7 @@ class Toy:
 
     hand: np.ndarray = field(default_factory=lambda: np.array([0.5, 0, 0.3, math.pi, 0, 0, 0.0]))
     goal: np.ndarray = field(default_factory=lambda: np.array([0.5, 0.12, 0.3]))
-    costs: str = 'distance'       # or 'nan', 'some nan', 'most nan'
+    costs: str = 'distance'  # or 'nan', 'some nan', 'most nan'
     score_seconds: float = 0.0
     outcome: int = ArmStatus.OUTCOME_DONE
     freeze_error: int = 0
@@ -60,9 +60,13 @@ class ToyModel:
 
     def __init__(self, toy):
         self.toy, self.node = toy, rclpy.create_node('world_model')
-        for kind, name in ((DescribeModel, 'describe'), (PrepareGoal, 'prepare_goal'),
-                           (FreezeContext, 'freeze_context'), (ScoreActions, 'score_actions'),
-                           (InterruptScoring, 'interrupt_scoring')):
+        for kind, name in (
+            (DescribeModel, 'describe'),
+            (PrepareGoal, 'prepare_goal'),
+            (FreezeContext, 'freeze_context'),
+            (ScoreActions, 'score_actions'),
+            (InterruptScoring, 'interrupt_scoring'),
+        ):
             self.node.create_service(kind, f'~/{name}', getattr(self, name))
 
     def describe(self, _, answer):
@@ -89,11 +93,15 @@ class ToyModel:
         ends = self.toy.hand[:3] + actions[:, :, :3].sum(1)
         costs = np.linalg.norm(ends - self.toy.goal, axis=1)
         if self.toy.costs != 'distance':
-            costs[{'nan': slice(None), 'some nan': slice(1, None, 4),
-                   'most nan': slice(None, len(costs) * 2 // 3)}[self.toy.costs]] = math.nan
+            costs[
+                {
+                    'nan': slice(None),
+                    'some nan': slice(1, None, 4),
+                    'most nan': slice(None, len(costs) * 2 // 3),
+                }[self.toy.costs]
+            ] = math.nan
         answer.costs = costs.astype(np.float32).tolist()
         return answer
-
 
     def interrupt_scoring(self, request, answer):
         self.toy.interrupted = request.context_id
@@ -147,8 +155,11 @@ class Client:
         fields.setdefault('goals', [ros_image.fill_image(Image(), PICTURE, 'rgb8')])
         assert self.action.wait_for_server(20.0)
         goal = ReachGoal.Goal(**fields)
-        return self.act(lambda: self.action.send_goal_async(
-            goal, lambda message: self.feedback.append(message.feedback)))
+        return self.act(
+            lambda: self.action.send_goal_async(
+                goal, lambda message: self.feedback.append(message.feedback)
+            )
+        )
 
     def act(self, ask):
         """Ask in the spinning thread: rclpy's action client has no lock."""
@@ -184,28 +195,34 @@ def test_the_hand_reaches_the_goal_and_the_feedback_tells_how(graph):
     assert all(f.evaluations > 0 and f.latency_seconds > 0 for f in moving)
 
 
-@pytest.mark.parametrize(('goal', 'code'), [
-    ({'goals': []}, Code.EMPTY_GOAL),
-    ({'goals': [Image()] * 17}, Code.TOO_MANY_GOALS),
-    ({'tolerance': math.nan}, Code.BAD_LIMITS),
-    ({'tolerance': -1.0}, Code.BAD_LIMITS),
-    ({'switch_on': 9}, Code.BAD_LIMITS),
-    ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS}, Code.BAD_LIMITS),
-    ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS, 'steps_of_goals': [1, 2]}, Code.BAD_LIMITS),
-])
+@pytest.mark.parametrize(
+    ('goal', 'code'),
+    [
+        ({'goals': []}, Code.EMPTY_GOAL),
+        ({'goals': [Image()] * 17}, Code.TOO_MANY_GOALS),
+        ({'tolerance': math.nan}, Code.BAD_LIMITS),
+        ({'tolerance': -1.0}, Code.BAD_LIMITS),
+        ({'switch_on': 9}, Code.BAD_LIMITS),
+        ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS}, Code.BAD_LIMITS),
+        ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS, 'steps_of_goals': [1, 2]}, Code.BAD_LIMITS),
+    ],
+)
 def test_goals_that_make_no_sense_are_named_and_move_nothing(graph, goal, code):
     toy, client = graph
     result = client.reach(**goal)
     assert result.error_code == code and result.error_msg and toy.moves == 0
 
 
-@pytest.mark.parametrize(('wrong', 'code'), [
-    ({'costs': 'nan'}, Code.MODEL_OUTPUT_INVALID),
-    ({'costs': 'most nan'}, Code.MODEL_OUTPUT_INVALID),
-    ({'action_dim': 20}, Code.BAD_LIMITS),
-    ({'freeze_error': Code.STALE_IMAGE}, Code.STALE_IMAGE),
-    ({'freeze_error': Code.TF_ERROR}, Code.TF_ERROR),
-])
+@pytest.mark.parametrize(
+    ('wrong', 'code'),
+    [
+        ({'costs': 'nan'}, Code.MODEL_OUTPUT_INVALID),
+        ({'costs': 'most nan'}, Code.MODEL_OUTPUT_INVALID),
+        ({'action_dim': 20}, Code.BAD_LIMITS),
+        ({'freeze_error': Code.STALE_IMAGE}, Code.STALE_IMAGE),
+        ({'freeze_error': Code.TF_ERROR}, Code.TF_ERROR),
+    ],
+)
 def test_a_model_that_cannot_answer_ends_the_goal_without_motion(graph, wrong, code):
     toy, client = graph
     for name, value in wrong.items():
@@ -220,11 +237,14 @@ def test_some_candidates_without_a_finite_cost_are_counted_and_survived(graph):
     assert any(f.invalid_costs > 0 for f in client.feedback)
 
 
-@pytest.mark.parametrize(('outcome', 'code'), [
-    (ArmStatus.OUTCOME_WORKSPACE, Code.WORKSPACE_LIMIT),
-    (ArmStatus.OUTCOME_FAILED, Code.ROBOT_REFLEX),
-    (ArmStatus.OUTCOME_REFUSED, Code.COMMAND_REFUSED),
-])
+@pytest.mark.parametrize(
+    ('outcome', 'code'),
+    [
+        (ArmStatus.OUTCOME_WORKSPACE, Code.WORKSPACE_LIMIT),
+        (ArmStatus.OUTCOME_FAILED, Code.ROBOT_REFLEX),
+        (ArmStatus.OUTCOME_REFUSED, Code.COMMAND_REFUSED),
+    ],
+)
 def test_how_the_controller_ends_a_command_ends_the_goal(graph, outcome, code):
     toy, client = graph
     toy.outcome = outcome
@@ -257,8 +277,9 @@ def test_goals_can_be_pursued_by_a_schedule_of_steps(graph):
     toy, client = graph
     toy.goal = np.array([9.0, 9.0, 9.0])
     picture = ros_image.fill_image(Image(), PICTURE, 'rgb8')
-    result = client.reach(goals=[picture] * 3, steps_of_goals=[1, 3, 2],
-                          switch_on=ReachGoal.Goal.SWITCH_ON_STEPS)
+    result = client.reach(
+        goals=[picture] * 3, steps_of_goals=[1, 3, 2], switch_on=ReachGoal.Goal.SWITCH_ON_STEPS
+    )
     assert (result.error_code, result.steps) == (Code.SUCCEEDED, 6)
     moving = [f for f in client.feedback if f.phase == f.MOVING]
     assert [f.goal_index for f in moving] == [0, 1, 1, 1, 2, 2]
@@ -266,7 +287,8 @@ def test_goals_can_be_pursued_by_a_schedule_of_steps(graph):
 
 @pytest.mark.parametrize('score_seconds', [0.1, 3.0])
 def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(
-        graph, score_seconds):
+    graph, score_seconds
+):
     toy, client = graph
     toy.score_seconds = score_seconds
     handle = client.send()

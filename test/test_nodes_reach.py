@@ -81,15 +81,30 @@ class StraightPlanner:
         return Plan(torch.tensor(np.array([action, action])), 0.1, 10, 1, 0.01)
 
 
-def reach(cell, *, action=None, steps=20, seconds=1e6, patience=0, cancelled=lambda: False,
-          sequence=None, steps_executed=1, gripper=None, said=None):
+def reach(
+    cell,
+    *,
+    action=None,
+    steps=20,
+    seconds=1e6,
+    patience=0,
+    cancelled=lambda: False,
+    sequence=None,
+    steps_executed=1,
+    gripper=None,
+    said=None,
+):
     mpc = Mpc(load_profile('cell'))
     mpc.planner, mpc.steps_executed = StraightPlanner(cell, action), steps_executed
     loop = Reach(
-        ports=cell, mpc=mpc, gripper=gripper,
+        ports=cell,
+        mpc=mpc,
+        gripper=gripper,
         goals=sequence or GoalSequence(len(cell.goals), 'cost', 0.01),
         limits=Limits(steps, seconds, patience, None),
-        say=(said.append if said is not None else lambda _: None), cancelled=cancelled)
+        say=(said.append if said is not None else lambda _: None),
+        cancelled=cancelled,
+    )
     return loop.run(list(range(len(cell.goals))))
 
 
@@ -110,8 +125,9 @@ def test_position_builds_on_the_measured_and_orientation_on_the_commanded_pose()
     cell = ToyCell()
     start = cell.pose.copy()
     reach(cell, steps=1)
-    expected = integrate(np.array([*start[:3], 3.0, 0.1, 0.2, 0.0]),
-                         np.array([0, STEP, 0, 0, 0, 0, 0]))
+    expected = integrate(
+        np.array([*start[:3], 3.0, 0.1, 0.2, 0.0]), np.array([0, STEP, 0, 0, 0, 0, 0])
+    )
     np.testing.assert_allclose(cell.targets[0], expected, atol=1e-12)
 
 
@@ -139,9 +155,15 @@ def test_an_arm_that_never_stands_still_is_given_up():
     assert outcome.code == Code.COMMAND_REFUSED and 'keeps moving' in outcome.message
 
 
-@pytest.mark.parametrize(('end', 'code'), [
-    ('workspace', Code.WORKSPACE_LIMIT), ('failed', Code.ROBOT_REFLEX),
-    ('refused', Code.COMMAND_REFUSED), ('stopped', Code.COMMAND_REFUSED)])
+@pytest.mark.parametrize(
+    ('end', 'code'),
+    [
+        ('workspace', Code.WORKSPACE_LIMIT),
+        ('failed', Code.ROBOT_REFLEX),
+        ('refused', Code.COMMAND_REFUSED),
+        ('stopped', Code.COMMAND_REFUSED),
+    ],
+)
 def test_a_motion_that_fails_ends_the_goal_with_its_code(end, code):
     outcome = reach(ToyCell(outcomes=['done', end]))
     assert outcome.code == code and outcome.message == f'it was {end}'
@@ -163,8 +185,10 @@ def test_a_plan_that_is_not_finite_never_reaches_the_arm():
 def test_planning_errors_keep_their_code():
     error = PlanningError('no finite cost', 'MODEL_OUTPUT_INVALID')
     assert reach(ToyCell(), action=error).code == Code.MODEL_OUTPUT_INVALID
-    assert reach(ToyCell(), action=PlanningError('late', 'PLANNING_TIMEOUT')).code == \
-        Code.PLANNING_TIMEOUT
+    assert (
+        reach(ToyCell(), action=PlanningError('late', 'PLANNING_TIMEOUT')).code
+        == Code.PLANNING_TIMEOUT
+    )
 
 
 def test_a_lost_model_ends_the_goal():

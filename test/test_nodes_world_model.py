@@ -59,8 +59,7 @@ class Cell:
         pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = POSITION
         pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
         self._pose.publish(pose)
-        joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'],
-                            position=[0.03, 0.03])
+        joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'], position=[0.03, 0.03])
         joints.header.stamp = stamp
         self._joints.publish(joints)
         if self.shooting:
@@ -101,9 +100,18 @@ def freeze(client, goal_id, fresh=False):
 
 
 def score(client, context_id, actions, **wishes):
-    return call(client, ScoreActions, 'world_model/score_actions', ScoreActions.Request(
-        context_id=context_id, candidates=actions.shape[0], horizon=actions.shape[1],
-        actions=actions.astype(np.float32).ravel().tolist(), **wishes))
+    return call(
+        client,
+        ScoreActions,
+        'world_model/score_actions',
+        ScoreActions.Request(
+            context_id=context_id,
+            candidates=actions.shape[0],
+            horizon=actions.shape[1],
+            actions=actions.astype(np.float32).ravel().tolist(),
+            **wishes,
+        ),
+    )
 
 
 def test_costs_and_gradients_over_the_service_are_those_of_the_model(graph, model_file):
@@ -117,14 +125,21 @@ def test_costs_and_gradients_over_the_service_are_those_of_the_model(graph, mode
     model = load_world_model(model_file)
     pose = torch.tensor([[*POSITION, *EULER, GRIPPER]])
     here = model.encode(model.prepare_images(cell.picture[None]), pose)
-    scorer = model.scorer(here, model.encode_goal(model.prepare_images(goal[None])),
-                          Objective(**load_profile('cell').objective))
+    scorer = model.scorer(
+        here,
+        model.encode_goal(model.prepare_images(goal[None])),
+        Objective(**load_profile('cell').objective),
+    )
     costs, gradient = scorer.gradient(torch.from_numpy(actions))
     np.testing.assert_allclose(answer.costs, costs, rtol=1e-4)
-    np.testing.assert_allclose(np.array(answer.gradient).reshape(5, 3, 7), gradient,
-                               atol=1e-4 * float(gradient.abs().max()))
-    np.testing.assert_allclose([context.pose.position.x, context.gripper], [0.5, GRIPPER],
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        np.array(answer.gradient).reshape(5, 3, 7),
+        gradient,
+        atol=1e-4 * float(gradient.abs().max()),
+    )
+    np.testing.assert_allclose(
+        [context.pose.position.x, context.gripper], [0.5, GRIPPER], atol=1e-6
+    )
 
 
 def test_frames_that_arrive_later_do_not_leak_into_a_frozen_context(graph):
@@ -162,11 +177,15 @@ def test_goals_that_are_no_pictures_are_refused_with_their_code(graph):
     cut = ros_image.fill_image(Image(), picture(1), 'rgb8')
     cut.data = cut.data[:100]
     cases = [
-        (ask(), Code.EMPTY_GOAL), (ask(images=[depth]), Code.UNSUPPORTED_ENCODING),
-        (ask(images=[cut]), Code.BAD_IMAGE), (ask(images=[Image(encoding='rgb8')]), Code.BAD_IMAGE),
+        (ask(), Code.EMPTY_GOAL),
+        (ask(images=[depth]), Code.UNSUPPORTED_ENCODING),
+        (ask(images=[cut]), Code.BAD_IMAGE),
+        (ask(images=[Image(encoding='rgb8')]), Code.BAD_IMAGE),
         (ask(compressed=[CompressedImage(format='jpeg', data=b'nonsense')]), Code.BAD_IMAGE),
-        (ask(images=[ros_image.fill_image(Image(), picture(1, 48, 48), 'rgb8')]),
-         Code.WRONG_ASPECT),
+        (
+            ask(images=[ros_image.fill_image(Image(), picture(1, 48, 48), 'rgb8')]),
+            Code.WRONG_ASPECT,
+        ),
         (ask(images=[ros_image.fill_image(Image(), picture(1) * 0, 'rgb8')]), Code.BAD_IMAGE),
     ]
     for request, code in cases:
@@ -224,17 +243,26 @@ def test_scoring_is_given_up_when_it_is_interrupted_and_other_contexts_go_on(gra
 
     scorer.interrupted = ask_for_long
     answers = []
-    caller = threading.Thread(target=lambda: answers.append(
-        score(client, given_up, np.zeros((1, 1, 7)))))
+    caller = threading.Thread(
+        target=lambda: answers.append(score(client, given_up, np.zeros((1, 1, 7))))
+    )
     caller.start()
     assert begun.wait(20.0)
-    said = call(client, InterruptScoring, 'world_model/interrupt_scoring',
-                InterruptScoring.Request(context_id=given_up))
+    said = call(
+        client,
+        InterruptScoring,
+        'world_model/interrupt_scoring',
+        InterruptScoring.Request(context_id=given_up),
+    )
     caller.join(20.0)
     assert said.interrupted and answers[0].error_code == Code.CANCELED
     assert score(client, other, np.zeros((1, 1, 7))).error_code == 0
-    unknown = call(client, InterruptScoring, 'world_model/interrupt_scoring',
-                   InterruptScoring.Request(context_id=999_999))
+    unknown = call(
+        client,
+        InterruptScoring,
+        'world_model/interrupt_scoring',
+        InterruptScoring.Request(context_id=999_999),
+    )
     assert not unknown.interrupted
 
 
@@ -252,8 +280,9 @@ def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, tmp
     compiler(lambda graph, _: made.append(graph) or graph.forward)
     profile = tmp_path / 'compiled.yaml'
     profile.write_text('planner: icem\nmode: compiled\nsettings: {horizon: 3}\n')
-    session = ModelSession.load(model=str(model_file), weights_dir='', profile=str(profile),
-                                device='cpu', threads=1)
+    session = ModelSession.load(
+        model=str(model_file), weights_dir='', profile=str(profile), device='cpu', threads=1
+    )
     before = len(made)
     assert before and not session.goals and not session.contexts
     (goal,), _ = session.prepare_goals([picture(0)], None)

@@ -53,22 +53,27 @@ def test_a_mark_that_is_not_met_counts_as_infinite():
 
 
 def test_a_warm_start_counts_fewer_evaluations_than_a_cold_one():
-    cold, warm = (bench_planners.run(name, problem(), (3e-5, 3e-5), 0).marks[0].evaluations
-                  for name in ('icem', 'icem warm'))
+    cold, warm = (
+        bench_planners.run(name, problem(), (3e-5, 3e-5), 0).marks[0].evaluations
+        for name in ('icem', 'icem warm')
+    )
     assert warm < 0.7 * cold
 
 
 def test_icem_needs_less_than_a_tenth_of_the_papers_evaluations_on_a_bowl(monkeypatch):
-    monkeypatch.setattr(bench_planners, 'RUNS', {
-        name: bench_planners.RUNS[name] for name in ('icem warm', 'icem')})
+    monkeypatch.setattr(
+        bench_planners, 'RUNS', {name: bench_planners.RUNS[name] for name in ('icem warm', 'icem')}
+    )
     figures = bench_planners.compare_planners('bowl', iter([problem(), problem()]), 2)
     values = {f.name: f.value for f in figures}
     assert values['bowl: icem warm, same cost, reached'] == 1.0
     assert values['bowl: icem warm, same cost, with a third'] == 1.0
     assert values['bowl: icem warm, same cost, with a tenth'] == 1.0
     assert values['bowl: icem warm, same cost, share of 4500'] < 0.1
-    assert (values['bowl: icem, 99% of the way, evaluations']
-            <= values['bowl: icem, same cost, evaluations'])
+    assert (
+        values['bowl: icem, 99% of the way, evaluations']
+        <= values['bowl: icem, same cost, evaluations']
+    )
     assert values["bowl: icem, final cost over cem's"] < 0.01
     assert 0 < values['bowl: cem paper final cost over standing still'] < 0.05
 
@@ -83,8 +88,10 @@ def test_random_problems_are_the_same_for_a_seed_and_can_be_solved():
 
 def test_operations_of_a_matrix_product_are_counted_per_sample_and_step():
     weights = torch.randn(7, 11)
-    assert operations(lambda actions: actions.flatten(0, 1) @ weights,
-                      torch.zeros(4, 3, 7)) == 2 * 7 * 11
+    assert (
+        operations(lambda actions: actions.flatten(0, 1) @ weights, torch.zeros(4, 3, 7))
+        == 2 * 7 * 11
+    )
 
 
 def test_the_matrix_rate_is_a_plausible_number_of_operations():
@@ -97,7 +104,11 @@ def test_the_file_holds_name_value_unit_and_context(tmp_path, monkeypatch, capsy
     out = tmp_path / 'deep' / 'bench.json'
     assert bench.main(['--only', 'machine', '--out', str(out)]) == 0
     assert json.loads(out.read_text())[1] == {
-        'name': 'matrix rate bfloat16', 'value': 2.0, 'unit': 'GFLOP/s', 'context': 'here'}
+        'name': 'matrix rate bfloat16',
+        'value': 2.0,
+        'unit': 'GFLOP/s',
+        'context': 'here',
+    }
     assert 'matrix rate float32' in capsys.readouterr().out
 
 
@@ -115,7 +126,6 @@ def test_an_unknown_part_is_refused_in_one_line(capsys):
 def test_the_table_lines_its_columns_up():
     lines = bench.table([Figure('a', 1.0, 's', 'x'), Figure('long', 123.456, 'ms', 'y')])
     assert lines.splitlines() == ['a         1 s   x', 'long  123.5 ms  y']
-
 
 
 @pytest.mark.parametrize('mode', ['plain', 'exact', 'fast'])

@@ -11,8 +11,14 @@ import torch
 from jepa_wm_ros.planning import make_planner
 
 GOLDENS = Path(__file__).parent / 'goldens'
-FAMILIES = ['adaln_rope_noprop', 'adaln_rope_ftprop', 'dinowm_ftcond_noprop', 'dinowm_ftcond_prop',
-            'vjepa2ac_seqcond_nostate', 'vjepa2ac_seqcond_state']
+FAMILIES = [
+    'adaln_rope_noprop',
+    'adaln_rope_ftprop',
+    'dinowm_ftcond_noprop',
+    'dinowm_ftcond_prop',
+    'vjepa2ac_seqcond_nostate',
+    'vjepa2ac_seqcond_state',
+]
 
 
 class Recorded:
@@ -35,8 +41,17 @@ class Recorded:
 def replay(family, file):
     golden = dict(np.load(GOLDENS / family / file))
     settings = json.loads((GOLDENS / family / 'config.json').read_text())['planner']
-    names = ('iterations', 'num_samples', 'num_elites', 'horizon', 'var_scale', 'max_norms',
-             'max_norm_dims', 'momentum_mean', 'momentum_std')
+    names = (
+        'iterations',
+        'num_samples',
+        'num_elites',
+        'horizon',
+        'var_scale',
+        'max_norms',
+        'max_norm_dims',
+        'momentum_mean',
+        'momentum_std',
+    )
     values = {name: settings[name] for name in names}
     for name in ('momentum_mean', 'momentum_std'):
         values[name] = float(golden.get(name, values[name]))
@@ -52,8 +67,10 @@ def replay(family, file):
     return golden, plan, reports, cost
 
 
-@pytest.mark.parametrize(('family', 'file'), [(f, 'cem.npz') for f in FAMILIES]
-                         + [('adaln_rope_noprop', 'cem_momentum.npz')])
+@pytest.mark.parametrize(
+    ('family', 'file'),
+    [(f, 'cem.npz') for f in FAMILIES] + [('adaln_rope_noprop', 'cem_momentum.npz')],
+)
 def test_cem_repeats_the_recorded_run(family, file):
     golden, plan, reports, cost = replay(family, file)
     assert len(reports) == len(golden['costs'])
@@ -64,7 +81,7 @@ def test_cem_repeats_the_recorded_run(family, file):
         np.testing.assert_allclose(report.std, golden['stds'][i], rtol=1e-5, atol=1e-6)
         assert report.iteration_cost == pytest.approx(float(golden['losses'][i, 0]), rel=1e-6)
     result = golden['result_actions']
-    np.testing.assert_allclose(plan.actions[:len(result)], result, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plan.actions[: len(result)], result, rtol=1e-5, atol=1e-6)
     iterations, samples = golden['costs'].shape
     assert plan.evaluations == iterations * samples + 1
     assert not plan.budget_exhausted and not plan.cancelled and plan.invalid_costs == 0

@@ -20,8 +20,11 @@ class Quadratic:
     def __init__(self, centre, condition=1e3, spoil=lambda costs, slope: (costs, slope)):
         generator = torch.Generator().manual_seed(0)
         turn, _ = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64))
-        self.curvature = turn @ torch.diag(torch.logspace(0, math.log10(condition), 8,
-                                                          dtype=torch.float64)) @ turn.T
+        self.curvature = (
+            turn
+            @ torch.diag(torch.logspace(0, math.log10(condition), 8, dtype=torch.float64))
+            @ turn.T
+        )
         self.centre, self.dtype = centre.double(), torch.float64
         self.spoil, self.asked = spoil, []
 
@@ -59,7 +62,7 @@ def test_it_finds_the_bottom_of_a_valley_a_thousand_times_longer_than_wide(count
 def test_sequences_side_by_side_do_not_see_each_other():
     both, costs = descend(search(Quadratic(CENTRE)), starts(2), 6)
     for i in range(2):
-        alone, cost = descend(search(Quadratic(CENTRE)), starts(2)[i:i + 1], 6)
+        alone, cost = descend(search(Quadratic(CENTRE)), starts(2)[i : i + 1], 6)
         torch.testing.assert_close(both[i], alone[0])
         torch.testing.assert_close(costs[i], cost[0])
 
@@ -104,8 +107,9 @@ def test_a_start_at_the_very_bottom_stays_there():
 
 
 def test_frozen_dimensions_stay_zero():
-    ends, _ = descend(search(Quadratic(CENTRE), frozen_dims=[1, 3]),
-                      starts(1) * torch.tensor([1.0, 0, 1, 0]), 20)
+    ends, _ = descend(
+        search(Quadratic(CENTRE), frozen_dims=[1, 3]), starts(1) * torch.tensor([1.0, 0, 1, 0]), 20
+    )
     assert not ends[..., [1, 3]].any() and ends[..., [0, 2]].all()
 
 

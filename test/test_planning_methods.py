@@ -54,8 +54,17 @@ def tape(shapes, seed=0):
 def test_gd_is_the_published_update_and_answers_with_its_last_point():
     cost, steps = Curved(), 6
     noise, draw = tape([(1, 2, 7)] * (steps + 1))
-    planner = make_planner('gd', {'iterations': steps, 'horizon': 2, 'lr': 0.004,
-                                  'action_noise': 0.01, 'var_scale': 0.1, **BOUNDS})
+    planner = make_planner(
+        'gd',
+        {
+            'iterations': steps,
+            'horizon': 2,
+            'lr': 0.004,
+            'action_noise': 0.01,
+            'var_scale': 0.1,
+            **BOUNDS,
+        },
+    )
     reports = []
     plan = planner.plan(cost, on_iteration=reports.append, draw=draw)
     bound = torch.tensor([0.1] * 6 + [0.75])
@@ -71,8 +80,9 @@ def test_gd_is_the_published_update_and_answers_with_its_last_point():
 
 def test_adam_agrees_with_torch_where_no_bound_is_met():
     cost, steps = Curved(), 25
-    planner = make_planner('adam', {'iterations': steps, 'num_samples': 1, 'horizon': 2,
-                                    'lr': 0.02, 'init': 'zeros'})
+    planner = make_planner(
+        'adam', {'iterations': steps, 'num_samples': 1, 'horizon': 2, 'lr': 0.02, 'init': 'zeros'}
+    )
     reports = []
     planner.plan(cost, on_iteration=reports.append)
     a = torch.zeros(1, 2, 7, requires_grad=True)
@@ -87,8 +97,17 @@ def test_adam_agrees_with_torch_where_no_bound_is_met():
 
 def test_mppi_weighs_candidates_by_their_cost():
     noise, draw = tape([(2, 6, 7)])
-    planner = make_planner('mppi', {'iterations': 1, 'num_samples': 6, 'num_elites': 4,
-                                    'horizon': 2, 'temperature': 0.7, 'var_scale': 0.3})
+    planner = make_planner(
+        'mppi',
+        {
+            'iterations': 1,
+            'num_samples': 6,
+            'num_elites': 4,
+            'horizon': 2,
+            'temperature': 0.7,
+            'var_scale': 0.3,
+        },
+    )
     reports = []
     planner.plan(Curved(), on_iteration=reports.append, draw=draw)
     actions = (0.3 * noise[0].numpy()).transpose(1, 0, 2)
@@ -105,6 +124,7 @@ def test_mppi_weighs_candidates_by_their_cost():
 
 # -- iCEM ------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize('horizon', [2, 3, 8, 9])
 def test_coloured_noise_has_unit_variance_and_its_spectrum(horizon):
     white = torch.randn(horizon, 40000, generator=torch.Generator().manual_seed(1))
@@ -113,7 +133,7 @@ def test_coloured_noise_has_unit_variance_and_its_spectrum(horizon):
     power = torch.fft.rfft(noise, dim=0).abs().square().mean(dim=1)
     frequency = torch.fft.rfftfreq(horizon)
     frequency[0] = frequency[1]
-    expected = frequency ** -2.0
+    expected = frequency**-2.0
     torch.testing.assert_close(power / power[1], expected / expected[1], rtol=0.06, atol=0)
 
 
@@ -130,8 +150,16 @@ def test_icem_shrinks_its_population_but_not_below_twice_the_elites():
 
 def test_icem_refits_to_elites_weighed_by_rank_and_draws_mirrored_pairs():
     noise, draw = tape([(2, 4, 7)])
-    s = {'iterations': 1, 'num_samples': 8, 'num_elites': 3, 'horizon': 2, 'var_scale': 0.3,
-         'noise_beta': 0.0, 'momentum_std': 0.25, 'rounds': 1}
+    s = {
+        'iterations': 1,
+        'num_samples': 8,
+        'num_elites': 3,
+        'horizon': 2,
+        'var_scale': 0.3,
+        'noise_beta': 0.0,
+        'momentum_std': 0.25,
+        'rounds': 1,
+    }
     reports = []
     make_planner('icem', s).plan(Curved(), on_iteration=reports.append, draw=draw)
     actions = (0.3 * noise[0].numpy()).transpose(1, 0, 2)
@@ -142,7 +170,7 @@ def test_icem_refits_to_elites_weighed_by_rank_and_draws_mirrored_pairs():
     weights = math.log(3.5) - np.log([1, 2, 3])
     weights /= weights.sum()
     mean = np.einsum('k,kha->ha', weights, best)
-    variance = np.einsum('k,kha->ha', weights, (best - mean) ** 2) / (1 - (weights ** 2).sum())
+    variance = np.einsum('k,kha->ha', weights, (best - mean) ** 2) / (1 - (weights**2).sum())
     np.testing.assert_allclose(reports[0].mean, mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(reports[0].std, 0.75 * np.sqrt(variance) + 0.25 * 0.3, rtol=1e-4)
 
@@ -189,8 +217,9 @@ def test_icem_searches_a_step_that_was_not_planned_in_full():
 
     warm = torch.full((3, 7), 0.01)
     warm[2] = 0.0
-    make_planner('icem', {'iterations': 1, 'num_samples': 2000, 'var_scale': 0.1,
-                          'warm_scale': 0.2}).plan(Watching(horizon=3), warm_start=warm)
+    make_planner(
+        'icem', {'iterations': 1, 'num_samples': 2000, 'var_scale': 0.1, 'warm_scale': 0.2}
+    ).plan(Watching(horizon=3), warm_start=warm)
     spread = (seen[0][1:] - warm).std(dim=(0, 2))
     torch.testing.assert_close(spread, torch.tensor([0.02, 0.02, 0.1]), rtol=0.05, atol=0)
 
@@ -214,8 +243,12 @@ class TwoValleys:
 
 def test_icem_leaves_the_valley_of_its_warm_start_in_the_second_round():
     warm = torch.full((3, 7), 0.05)
-    costs = [make_planner('icem', {'rounds': rounds, 'num_samples': 64, 'iterations': 8}).plan(
-        TwoValleys(), warm_start=warm, index=3).cost for rounds in (1, 2)]
+    costs = [
+        make_planner('icem', {'rounds': rounds, 'num_samples': 64, 'iterations': 8})
+        .plan(TwoValleys(), warm_start=warm, index=3)
+        .cost
+        for rounds in (1, 2)
+    ]
     assert costs[0] == pytest.approx(0.001, abs=1e-6) and costs[1] < 1e-6
 
 
@@ -229,6 +262,7 @@ def test_icem_hands_the_end_of_its_descent_to_the_next_plan():
 
 # -- Nevergrad -------------------------------------------------------------------------------------
 
+
 def published_loop(cost, seed, iterations, samples, optimizer):
     """Sequential asks, one batch of costs, sequential tells, as REFERENCE section 4.3 says."""
     ng = pytest.importorskip('nevergrad')
@@ -237,7 +271,8 @@ def published_loop(cost, seed, iterations, samples, optimizer):
     array.set_bounds(-bound, bound)
     array.random_state = np.random.RandomState(seed)
     search = ng.optimizers.registry[optimizer](
-        parametrization=array, budget=iterations * samples, num_workers=samples)
+        parametrization=array, budget=iterations * samples, num_workers=samples
+    )
     for _ in range(iterations):
         asked = [search.ask() for _ in range(samples)]
         costs = cost(torch.tensor(np.array([a.value for a in asked]), dtype=torch.float32))
@@ -247,9 +282,13 @@ def published_loop(cost, seed, iterations, samples, optimizer):
 
 
 @pytest.mark.filterwarnings('ignore::UserWarning')
-@pytest.mark.parametrize(('iterations', 'samples', 'optimizer', 'published'), [
-    (15, 300, 'NGOpt', 'DiagonalCMA'),  # at this budget NGOpt resolves to MetaModel
-    (6, 30, 'PSO', 'PSO')])
+@pytest.mark.parametrize(
+    ('iterations', 'samples', 'optimizer', 'published'),
+    [
+        (15, 300, 'NGOpt', 'DiagonalCMA'),  # at this budget NGOpt resolves to MetaModel
+        (6, 30, 'PSO', 'PSO'),
+    ],
+)
 def test_nevergrad_repeats_the_published_loop(iterations, samples, optimizer, published):
     s = {'iterations': iterations, 'num_samples': samples, 'seed': 11, 'optimizer': optimizer}
     plan = make_planner('nevergrad', {**s, **BOUNDS}).plan(Curved(horizon=3))
@@ -266,8 +305,16 @@ def test_nevergrad_bounds_every_dimension_by_one_as_soon_as_any_is_bounded():
             seen.append(actions)
             return super().__call__(actions)
 
-    make_planner('nevergrad', {'iterations': 1, 'num_samples': 300, 'horizon': 2,
-                               'max_norms': [0.1], 'max_norm_dims': [[0, 1, 2]]}).plan(Watching())
+    make_planner(
+        'nevergrad',
+        {
+            'iterations': 1,
+            'num_samples': 300,
+            'horizon': 2,
+            'max_norms': [0.1],
+            'max_norm_dims': [[0, 1, 2]],
+        },
+    ).plan(Watching())
     largest = seen[0].abs().amax(dim=(0, 1))
     assert bool((largest[:3] <= 0.1).all()) and bool((largest[3:] <= 1.0).all())
     assert bool((largest[3:] > 0.3).all())
@@ -287,9 +334,10 @@ def test_nevergrad_is_told_a_million_for_costs_that_are_not_finite(monkeypatch):
     class Broken(Curved):
         def __call__(self, actions):
             costs = super().__call__(actions)
-            costs[:3] = torch.tensor([math.nan, math.inf, -math.inf])[:len(costs)]
+            costs[:3] = torch.tensor([math.nan, math.inf, -math.inf])[: len(costs)]
             return costs
 
-    make_planner('nevergrad', {'iterations': 1, 'num_samples': 8, 'horizon': 2,
-                               'optimizer': 'DiagonalCMA'}).plan(Broken())
+    make_planner(
+        'nevergrad', {'iterations': 1, 'num_samples': 8, 'horizon': 2, 'optimizer': 'DiagonalCMA'}
+    ).plan(Broken())
     assert told[:3] == [1e6] * 3 and max(told[3:]) < 1e6

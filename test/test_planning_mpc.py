@@ -27,7 +27,7 @@ class Bowl:
 
     def __call__(self, actions):
         self.seen.append(actions)
-        return (actions - self.target[:actions.shape[1]]).square().mean(dim=(1, 2))
+        return (actions - self.target[: actions.shape[1]]).square().mean(dim=(1, 2))
 
 
 TARGET = torch.zeros(3, 7)  # within the bounds of every shipped profile
@@ -101,6 +101,7 @@ def test_the_profile_gives_the_time_where_the_caller_names_none():
 
 # -- goals ---------------------------------------------------------------------------------------
 
+
 def walk(goals, costs):
     """Index before each step, until finished."""
     path = []
@@ -113,11 +114,10 @@ def walk(goals, costs):
     return path, False
 
 
-@pytest.mark.parametrize(('switch_on', 'path', 'finished'), [
-    ('cost', [0, 0, 0, 1, 1], True),
-    ('steps', [0, 0, 1, 1], True),
-    ('either', [0, 0, 1], True),
-])
+@pytest.mark.parametrize(
+    ('switch_on', 'path', 'finished'),
+    [('cost', [0, 0, 0, 1, 1], True), ('steps', [0, 0, 1, 1], True), ('either', [0, 0, 1], True)],
+)
 def test_goals_switch_on_cost_on_steps_or_on_either(switch_on, path, finished):
     costs = [0.9, 0.8, 0.7, 0.1, 0.6, 0.1]
     goals = GoalSequence(2, switch_on, cost_threshold=0.2, steps_per_goal=2)
@@ -140,17 +140,24 @@ def test_a_cost_that_is_not_a_number_never_reaches_a_goal():
     assert not goals.update(math.nan) and not goals.update(math.inf)
 
 
-@pytest.mark.parametrize('arguments', [
-    {'count': 0}, {'count': 1, 'switch_on': 'cost'}, {'count': 1, 'switch_on': 'steps'},
-    {'count': 2, 'switch_on': 'steps', 'steps_per_goal': [3]},
-    {'count': 1, 'switch_on': 'time', 'cost_threshold': 1.0},
-    {'count': 1, 'switch_on': 'either', 'cost_threshold': math.nan, 'steps_per_goal': 3}])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        {'count': 0},
+        {'count': 1, 'switch_on': 'cost'},
+        {'count': 1, 'switch_on': 'steps'},
+        {'count': 2, 'switch_on': 'steps', 'steps_per_goal': [3]},
+        {'count': 1, 'switch_on': 'time', 'cost_threshold': 1.0},
+        {'count': 1, 'switch_on': 'either', 'cost_threshold': math.nan, 'steps_per_goal': 3},
+    ],
+)
 def test_a_switch_that_could_never_happen_is_refused(arguments):
     with pytest.raises(SettingsError):
         GoalSequence(**arguments)
 
 
 # -- gripper -------------------------------------------------------------------------------------
+
 
 def test_the_hand_keeps_its_state_between_the_thresholds():
     policy = GripperPolicy(open_below=0.3, close_above=0.7, min_hold_steps=0)
@@ -176,11 +183,17 @@ def test_gripper_samples_open_keep_or_close_at_one_step_and_spare_the_mean():
 
 # -- profiles ------------------------------------------------------------------------------------
 
+
 def test_the_paper_profile_has_the_published_droid_numbers():
     paper = load_profile('paper')
     s = paper.settings
     assert (paper.planner, s.horizon, s.iterations, s.num_samples, s.num_elites) == (
-        'cem', 3, 15, 300, 10)
+        'cem',
+        3,
+        15,
+        300,
+        10,
+    )
     assert (s.var_scale, s.momentum_mean, s.momentum_std, s.warm_start) == (0.1, 0, 0, False)
     assert s.bounds(7).tolist() == [0.1] * 6 + [0.75]
     assert (paper.steps_executed, paper.mode) == (3, 'exact')
@@ -199,25 +212,32 @@ def test_another_planner_takes_the_settings_it_knows():
     assert swapped.settings.max_norms == (0.1, 0.75)
 
 
-@pytest.mark.parametrize(('planner', 'iterations', 'num_samples'), [
-    ('mppi', 15, 300), ('nevergrad', 15, 300), ('gd', 500, 1), ('adam', 60, 4)])
+@pytest.mark.parametrize(
+    ('planner', 'iterations', 'num_samples'),
+    [('mppi', 15, 300), ('nevergrad', 15, 300), ('gd', 500, 1), ('adam', 60, 4)],
+)
 def test_a_planner_that_descends_keeps_its_own_length_of_search(planner, iterations, num_samples):
     swapped = load_profile('paper', planner=planner).settings
     assert (swapped.iterations, swapped.num_samples) == (iterations, num_samples)
 
 
-@pytest.mark.parametrize(('text', 'words'), [
-    ('planner: cem\nsettings: {num_sample: 3}', ['num_sample', 'num_samples', 'horizon']),
-    ('planner: cem\nhorizon: 3', ['horizon', 'steps_executed']),
-    ('planner: sem', ['sem', 'cem', 'icem']),
-    ('planner: cem\nobjective: {kind: L3}', ['L3', 'L2', 'cosine']),
-    ('planner: cem\nobjective: {beta: 1}', ['beta', 'alpha']),
-    ('planner: cem\nmode: quick', ['quick', 'exact']),
-    ('planner: cem\nsteps_executed: 4', ['4', 'horizon 3']),
-    ('planner: cem\nsettings: {gripper: {fractoin: 0.5}}', ['fractoin', 'fraction']),
-    ('planner: cem\nsettings: {num_elites: 400}', ['400', '300']),
-    ('planner: cem\nsettings: {max_norms: [0.1]}', ['max_norm_dims']),
-    ('- cem', ['planner']), ('a: [', ['YAML'])])
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('planner: cem\nsettings: {num_sample: 3}', ['num_sample', 'num_samples', 'horizon']),
+        ('planner: cem\nhorizon: 3', ['horizon', 'steps_executed']),
+        ('planner: sem', ['sem', 'cem', 'icem']),
+        ('planner: cem\nobjective: {kind: L3}', ['L3', 'L2', 'cosine']),
+        ('planner: cem\nobjective: {beta: 1}', ['beta', 'alpha']),
+        ('planner: cem\nmode: quick', ['quick', 'exact']),
+        ('planner: cem\nsteps_executed: 4', ['4', 'horizon 3']),
+        ('planner: cem\nsettings: {gripper: {fractoin: 0.5}}', ['fractoin', 'fraction']),
+        ('planner: cem\nsettings: {num_elites: 400}', ['400', '300']),
+        ('planner: cem\nsettings: {max_norms: [0.1]}', ['max_norm_dims']),
+        ('- cem', ['planner']),
+        ('a: [', ['YAML']),
+    ],
+)
 def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text, words):
     path = tmp_path / 'mine.yaml'
     path.write_text(text)

@@ -9,17 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jepa_wm_ros.planning import (
-    PLANNERS,
-    Budget,
-    PlanningError,
-    SettingsError,
-    make_planner,
-)
+from jepa_wm_ros.planning import PLANNERS, Budget, PlanningError, SettingsError, make_planner
 
-TARGET = torch.tensor([[0.05, -0.02, 0.03, 0.0, 0.01, 0.0, 0.2],
-                       [0.02, 0.06, -0.05, 0.02, 0.0, 0.0, -0.1],
-                       [-0.04, 0.01, 0.02, 0.0, 0.0, 0.05, 0.0]])
+TARGET = torch.tensor(
+    [
+        [0.05, -0.02, 0.03, 0.0, 0.01, 0.0, 0.2],
+        [0.02, 0.06, -0.05, 0.02, 0.0, 0.0, -0.1],
+        [-0.04, 0.01, 0.02, 0.0, 0.0, 0.05, 0.0],
+    ]
+)
 DROID_BOUNDS = {'max_norms': [0.1, 0.75], 'max_norm_dims': [[0, 1, 2, 3, 4, 5], [6]]}
 SMALL = {
     'cem': {'iterations': 12, 'num_samples': 120},
@@ -30,10 +28,13 @@ SMALL = {
     'icem': {},
     'icem by sampling': {'iterations': 28, 'descents': 0},
 }
-needs_nevergrad = pytest.mark.skipif(find_spec('nevergrad') is None,
-                                     reason='nevergrad is not installed')
-EVERY = [pytest.param(name, marks=needs_nevergrad) if name == 'nevergrad' else name
-         for name in sorted(SMALL)]  # nevergrad is the last
+needs_nevergrad = pytest.mark.skipif(
+    find_spec('nevergrad') is None, reason='nevergrad is not installed'
+)
+EVERY = [
+    pytest.param(name, marks=needs_nevergrad) if name == 'nevergrad' else name
+    for name in sorted(SMALL)
+]  # nevergrad is the last
 
 
 class Bowl:
@@ -46,11 +47,11 @@ class Bowl:
 
     def __call__(self, actions):
         self.seen.append(actions.clone())
-        return self.spoil((actions - TARGET[:actions.shape[1]]).square().mean(dim=(1, 2)))
+        return self.spoil((actions - TARGET[: actions.shape[1]]).square().mean(dim=(1, 2)))
 
     def gradient(self, actions):
         size = actions[0].numel()
-        return self(actions), 2 * (actions - TARGET[:actions.shape[1]]) / size
+        return self(actions), 2 * (actions - TARGET[: actions.shape[1]]) / size
 
 
 def planner(name, **changes):
@@ -104,14 +105,20 @@ def test_frozen_dimensions_stay_exactly_zero(name):
 @given(first=st.floats(0.001, 0.3), second=st.floats(0.001, 1.0), seed=st.integers(0, 999))
 def test_no_candidate_and_no_plan_leaves_the_bounds(name, first, second, seed):
     cost = Bowl()
-    plan = quick(name, iterations=2, max_norms=[first, second], seed=seed,
-                 **({} if name in ('gd', 'adam') else {'num_samples': 70})).plan(cost)
+    plan = quick(
+        name,
+        iterations=2,
+        max_norms=[first, second],
+        seed=seed,
+        **({} if name in ('gd', 'adam') else {'num_samples': 70}),
+    ).plan(cost)
     bounds = torch.tensor([first] * 6 + [second]) * (1 + 1e-6)
     scored = cost.seen[1:] if name == 'gd' else cost.seen
     assert all(bool((a.abs() <= bounds).all()) for a in [*scored, plan.actions])
 
 
 # -- budget and cancel -----------------------------------------------------------------------------
+
 
 class Clock:
     """Time that passes by one second per scored batch."""
@@ -136,8 +143,9 @@ def test_time_running_out_gives_the_best_candidate_so_far_flagged(name):
 @pytest.mark.parametrize('name', EVERY)
 def test_a_cancel_ends_the_search_before_the_next_iteration(name):
     reports = []
-    plan = planner(name).plan(Bowl(), on_iteration=reports.append,
-                              budget=Budget(cancelled=lambda: len(reports) >= 2))
+    plan = planner(name).plan(
+        Bowl(), on_iteration=reports.append, budget=Budget(cancelled=lambda: len(reports) >= 2)
+    )
     assert plan.cancelled and not plan.budget_exhausted
     assert plan.iterations == len(reports) == 2
     assert plan.cost == reports[-1].best_cost
@@ -160,12 +168,15 @@ def test_no_time_at_all_is_a_planning_timeout(name):
 
 # -- costs that are not finite ---------------------------------------------------------------------
 
+
 def spoil_some(value):
     """Makes the cost of every third candidate invalid."""
+
     def spoil(costs):
         costs = costs.clone()
         costs[1::3] = value
         return costs
+
     return spoil
 
 
@@ -217,18 +228,24 @@ def test_a_cost_function_of_the_wrong_shape_is_named():
 
 # -- warm starts -----------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize('name', EVERY)
 def test_a_search_can_start_at_a_given_plan(name):
     start = TARGET + 0.001
-    changes = {'gd': {'init': 'zeros'}, 'adam': {'init': 'zeros'},
-               'icem': {'descent_steps': 1}}.get(name, {})
-    cold, warm = (quick(name, iterations=1, **changes).plan(Bowl(), warm_start=w)
-                  for w in (None, start))
+    changes = {
+        'gd': {'init': 'zeros'},
+        'adam': {'init': 'zeros'},
+        'icem': {'descent_steps': 1},
+    }.get(name, {})
+    cold, warm = (
+        quick(name, iterations=1, **changes).plan(Bowl(), warm_start=w) for w in (None, start)
+    )
     assert warm.cost < cold.cost
 
 
-@pytest.mark.parametrize('start', [torch.zeros(3, 6), torch.full((3, 7), math.nan),
-                                   torch.zeros(0, 3, 7), torch.zeros(7)])
+@pytest.mark.parametrize(
+    'start', [torch.zeros(3, 6), torch.full((3, 7), math.nan), torch.zeros(0, 3, 7), torch.zeros(7)]
+)
 def test_a_useless_warm_start_is_refused(start):
     with pytest.raises(PlanningError) as raised:
         planner('icem').plan(Bowl(), warm_start=start)
@@ -243,14 +260,30 @@ def test_a_warm_start_that_is_too_short_stands_still_at_its_end():
 
 # -- settings --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(('name', 'changes'), [
-    ('cem', {'horizon': 0}), ('cem', {'horizon': True}), ('cem', {'var_scale': -1}),
-    ('cem', {'var_scale': [0.1, 0.1]}), ('cem', {'momentum_std': 1.0}), ('cem', {'seed': -1}),
-    ('cem', {'num_elites': 1}), ('cem', {'frozen_dims': [9]}), ('cem', {'max_norms': [0.1, -1]}),
-    ('gd', {'lr': 0}), ('gd', {'init': 'ones'}), ('adam', {'beta1': 1.0}),
-    ('mppi', {'temperature': 0}), ('mppi', {'min_std': 3.0}), ('icem', {'decay': 0.9}),
-    ('icem', {'noise_beta': -1}), ('nevergrad', {'optimizer': 'NoSuch'}),
-    ('nevergrad', {'var_scale': 0.1})])
+
+@pytest.mark.parametrize(
+    ('name', 'changes'),
+    [
+        ('cem', {'horizon': 0}),
+        ('cem', {'horizon': True}),
+        ('cem', {'var_scale': -1}),
+        ('cem', {'var_scale': [0.1, 0.1]}),
+        ('cem', {'momentum_std': 1.0}),
+        ('cem', {'seed': -1}),
+        ('cem', {'num_elites': 1}),
+        ('cem', {'frozen_dims': [9]}),
+        ('cem', {'max_norms': [0.1, -1]}),
+        ('gd', {'lr': 0}),
+        ('gd', {'init': 'ones'}),
+        ('adam', {'beta1': 1.0}),
+        ('mppi', {'temperature': 0}),
+        ('mppi', {'min_std': 3.0}),
+        ('icem', {'decay': 0.9}),
+        ('icem', {'noise_beta': -1}),
+        ('nevergrad', {'optimizer': 'NoSuch'}),
+        ('nevergrad', {'var_scale': 0.1}),
+    ],
+)
 def test_a_setting_that_cannot_be_honoured_is_refused_in_one_line(name, changes):
     if name == 'nevergrad':
         pytest.importorskip('nevergrad')

@@ -75,6 +75,7 @@ def in_thread(function, *args):
         thread.join(timeout)
         assert ended, 'still running'
         return ended[0]
+
     return result
 
 
@@ -319,15 +320,23 @@ def test_settings_that_make_no_sense_are_refused_before_connecting():
         FrankaArm('127.0.0.9').move_to(Pose.of(CENTRE, DOWN))
 
 
-@pytest.mark.parametrize('name, text, kind, hint', [
-    ('IncompatibleVersionException', 'libfranka: Incompatible library version\n(server version: 9)',
-     ErrorKind.VERSION, '>= 5.9.0 needs libfranka >= 0.18'),
-    ('RealtimeException', 'no realtime kernel', ErrorKind.REALTIME, 'realtime to ignore'),
-    ('ControlException', 'Move command aborted', ErrorKind.REFLEX, '[joint_reflex]'),
-    ('CommandException', 'command rejected', ErrorKind.COMMAND, 'refused the command'),
-])
+@pytest.mark.parametrize(
+    'name, text, kind, hint',
+    [
+        (
+            'IncompatibleVersionException',
+            'libfranka: Incompatible library version\n(server version: 9)',
+            ErrorKind.VERSION,
+            '>= 5.9.0 needs libfranka >= 0.18',
+        ),
+        ('RealtimeException', 'no realtime kernel', ErrorKind.REALTIME, 'realtime to ignore'),
+        ('ControlException', 'Move command aborted', ErrorKind.REFLEX, '[joint_reflex]'),
+        ('CommandException', 'command rejected', ErrorKind.COMMAND, 'refused the command'),
+    ],
+)
 def test_every_exception_of_franky_becomes_one_line_that_helps(name, text, kind, hint):
     import franky
+
     base = getattr(franky, name)
     error = translate(Exception.__new__(base, text), '10.0.0.2', ('joint_reflex',))
     assert error.kind is kind and hint in str(error)

@@ -27,8 +27,9 @@ def test_the_first_sequence_is_one():
     assert 'replay' in CommandGate().refusal(1, 0, 0.0, 0.5)
 
 
-@pytest.mark.parametrize('age, reason', [(0.51, 'is 0.51 s old'), (-0.6, 'in the future'),
-                                         (1.7e9, 's old')])
+@pytest.mark.parametrize(
+    'age, reason', [(0.51, 'is 0.51 s old'), (-0.6, 'in the future'), (1.7e9, 's old')]
+)
 def test_a_stale_or_future_command_is_refused_and_not_remembered(age, reason):
     gate = CommandGate()
     assert reason in gate.refusal(1, 1, age, 0.5)

@@ -34,8 +34,9 @@ def about(axis, angle):
 
 def times(a, b):
     """Hamilton product of quaternions (x, y, z, w)."""
-    return np.append(a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3]),
-                     a[3] * b[3] - a[:3] @ b[:3])
+    return np.append(
+        a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3]), a[3] * b[3] - a[:3] @ b[:3]
+    )
 
 
 def tilted(angle):
@@ -50,8 +51,12 @@ def pose(x=0.5, y=0.0, z=0.2, quaternion=DOWN):
 coordinate = st.floats(-2.0, 2.0, allow_nan=False)
 positions = st.tuples(coordinate, coordinate, coordinate).map(np.array)
 component = st.floats(-1.0, 1.0, allow_nan=False)
-quaternions = (st.tuples(component, component, component, component).map(np.array)
-               .filter(lambda q: np.linalg.norm(q) > 0.1).map(lambda q: q / np.linalg.norm(q)))
+quaternions = (
+    st.tuples(component, component, component, component)
+    .map(np.array)
+    .filter(lambda q: np.linalg.norm(q) > 0.1)
+    .map(lambda q: q / np.linalg.norm(q))
+)
 
 
 @st.composite
@@ -100,8 +105,9 @@ def test_from_anywhere_a_step_never_leads_further_out(position, quaternion, goal
 @settings(max_examples=200, deadline=None)
 @given(present=inside(), shift=st.tuples(*[st.floats(-0.04, 0.04)] * 3), turn=st.floats(-0.1, 0.1))
 def test_a_small_step_inside_passes_untouched(present, shift, turn):
-    target = Pose.of(present.position + np.array(shift),
-                     times(about([0, 0, 1], turn), present.quaternion))
+    target = Pose.of(
+        present.position + np.array(shift), times(about([0, 0, 1], turn), present.quaternion)
+    )
     assume(WIDE.contains(target))
     step = limit(WIDE, present, target)
     assert not step.clipped and step.fraction == pytest.approx(1.0) and not step.reason
@@ -172,11 +178,19 @@ def test_the_hand_does_not_tilt_out_of_its_cone_but_may_come_back():
         limit(ENVELOPE, beyond, pose(quaternion=tilted(1.0)))
 
 
-@pytest.mark.parametrize('position, quaternion', [
-    ([np.nan, 0, 0.2], DOWN), ([0.5, np.inf, 0.2], DOWN), ([0.5, 0, 0.2], [np.nan, 0, 0, 1]),
-    ([0.5, 0.2], DOWN), ([0.5, 0, 0.2], [0, 0, 1]), ([0.5, 0, 0.2], [0, 0, 0, 0]),
-    ([[0.5, 0, 0.2]], DOWN), (['a', 0, 0.2], DOWN),
-])
+@pytest.mark.parametrize(
+    'position, quaternion',
+    [
+        ([np.nan, 0, 0.2], DOWN),
+        ([0.5, np.inf, 0.2], DOWN),
+        ([0.5, 0, 0.2], [np.nan, 0, 0, 1]),
+        ([0.5, 0.2], DOWN),
+        ([0.5, 0, 0.2], [0, 0, 1]),
+        ([0.5, 0, 0.2], [0, 0, 0, 0]),
+        ([[0.5, 0, 0.2]], DOWN),
+        (['a', 0, 0.2], DOWN),
+    ],
+)
 def test_what_is_not_a_pose_is_refused_with_one_line(position, quaternion):
     with pytest.raises(UnsafeCommandError) as refusal:
         limit(ENVELOPE, pose(), Pose.of(position, quaternion, 'target'))

@@ -24,15 +24,30 @@ ROOMS = {
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
     # its recorder writes the episodes of learning through the one image pipeline of world_model
-    'sim': (ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
-            {'actions', 'robot', 'learning', 'world_model'}),
+    'sim': (
+        ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
+        {'actions', 'robot', 'learning', 'world_model'},
+    ),
     'learning': (ARITHMETIC | FILES | REPORTS | {'torch'}, {'actions', 'world_model', 'planning'}),
     # its closed-loop trials and sample bags are made in the simulated cell
-    'evaluation': (ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
-                   {'actions', 'world_model', 'planning', 'sim', 'ros_image'}),
-    'nodes': (ARITHMETIC | {'torch'},
-              {'actions', 'world_model', 'planning', 'robot', 'sim', 'evaluation', 'ros_image',
-               'bringup', 'processes'}),
+    'evaluation': (
+        ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
+        {'actions', 'world_model', 'planning', 'sim', 'ros_image'},
+    ),
+    'nodes': (
+        ARITHMETIC | {'torch'},
+        {
+            'actions',
+            'world_model',
+            'planning',
+            'robot',
+            'sim',
+            'evaluation',
+            'ros_image',
+            'bringup',
+            'processes',
+        },
+    ),
     '__init__': (set(), set()),
     'actions': (ARITHMETIC | {'array_api_compat'}, set()),
     'errors': (set(), set()),
@@ -58,7 +73,7 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package[:len(package) - node.level + 1] if node.level else []
+            above = package[: len(package) - node.level + 1] if node.level else []
             module = '.'.join([*above, *([node.module] if node.module else [])])
             names.update(f'{module}.{alias.name}' for alias in node.names)
         elif isinstance(node, ast.Call) and 'import_module' in ast.unparse(node.func):
@@ -105,16 +120,19 @@ def test_no_two_rooms_may_import_each_other():
         assert room not in reached, f'{room} would import itself through others'
 
 
-@pytest.mark.parametrize('line, place, said', [
-    ('import rclpy', 'planning/x.py', 'ROS (rclpy)'),
-    ('from sensor_msgs.msg import Image', 'ros_image.py', 'ROS (sensor_msgs.msg.Image)'),
-    ('from jepa_wm_ros.planning import protocol', 'world_model/x.py', 'room planning'),
-    ('from jepa_wm_ros import planning', 'world_model/x.py', 'room planning'),
-    ('from ..world_model import spec', 'planning/x.py', 'room world_model'),
-    ('from ...nodes import common', 'world_model/encoders/x.py', 'room nodes'),
-    ('def f():\n    import timm', 'planning/x.py', 'timm'),
-    ('import importlib\nimportlib.import_module("mujoco")', 'robot/x.py', 'mujoco'),
-])
+@pytest.mark.parametrize(
+    'line, place, said',
+    [
+        ('import rclpy', 'planning/x.py', 'ROS (rclpy)'),
+        ('from sensor_msgs.msg import Image', 'ros_image.py', 'ROS (sensor_msgs.msg.Image)'),
+        ('from jepa_wm_ros.planning import protocol', 'world_model/x.py', 'room planning'),
+        ('from jepa_wm_ros import planning', 'world_model/x.py', 'room planning'),
+        ('from ..world_model import spec', 'planning/x.py', 'room world_model'),
+        ('from ...nodes import common', 'world_model/encoders/x.py', 'room nodes'),
+        ('def f():\n    import timm', 'planning/x.py', 'timm'),
+        ('import importlib\nimportlib.import_module("mujoco")', 'robot/x.py', 'mujoco'),
+    ],
+)
 def test_a_forbidden_import_is_found_however_written(tmp_path, monkeypatch, line, place, said):
     path = tmp_path / PACKAGE / place
     path.parent.mkdir(parents=True)
@@ -123,11 +141,14 @@ def test_a_forbidden_import_is_found_however_written(tmp_path, monkeypatch, line
     assert any(said in found for found in offences(path))
 
 
-@pytest.mark.parametrize('line, place', [
-    ('from . import protocol\nfrom .protocol import Plan\nimport torch, json', 'planning/x.py'),
-    ('from ..errors import JepaWmError\nfrom jepa_wm_ros import errors', 'world_model/x.py'),
-    ('import rclpy\nfrom sensor_msgs.msg import Image\nfrom ..sim import x', 'nodes/x.py'),
-])
+@pytest.mark.parametrize(
+    'line, place',
+    [
+        ('from . import protocol\nfrom .protocol import Plan\nimport torch, json', 'planning/x.py'),
+        ('from ..errors import JepaWmError\nfrom jepa_wm_ros import errors', 'world_model/x.py'),
+        ('import rclpy\nfrom sensor_msgs.msg import Image\nfrom ..sim import x', 'nodes/x.py'),
+    ],
+)
 def test_permitted_imports_pass(tmp_path, monkeypatch, line, place):
     path = tmp_path / PACKAGE / place
     path.parent.mkdir(parents=True)
@@ -137,11 +158,18 @@ def test_permitted_imports_pass(tmp_path, monkeypatch, line, place):
 
 
 def test_every_python_file_names_its_licence_first():
-    files = [*SOURCES, *(ROOT / 'test').rglob('*.py'), *(ROOT / 'launch').glob('*.py'),
-             ROOT / 'setup.py']
+    files = [
+        *SOURCES,
+        *(ROOT / 'test').rglob('*.py'),
+        *(ROOT / 'launch').glob('*.py'),
+        ROOT / 'setup.py',
+    ]
     first = '# SPDX-License-Identifier: Apache-2.0\n'
-    wrong = [str(path.relative_to(ROOT)) for path in files
-             if path.stat().st_size and not path.read_text().startswith(first)]
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in files
+        if path.stat().st_size and not path.read_text().startswith(first)
+    ]
     assert wrong == []
 
 
@@ -152,9 +180,13 @@ def test_files_stay_short_enough_to_read_in_one_sitting():
 
 def test_importing_the_package_loads_no_ros_and_nothing_heavy():
     import subprocess
+
     heavy = ('rclpy', 'torch', 'mujoco', 'franky', 'nevergrad', 'timm')
-    code = ('import sys, jepa_wm_ros, jepa_wm_ros.bringup, jepa_wm_ros.ros_image; '
-            f'print([m for m in {heavy!r} if m in sys.modules])')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
-                          cwd=ROOT)
+    code = (
+        'import sys, jepa_wm_ros, jepa_wm_ros.bringup, jepa_wm_ros.ros_image; '
+        f'print([m for m in {heavy!r} if m in sys.modules])'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == '[]'

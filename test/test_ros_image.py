@@ -50,13 +50,17 @@ def random_pixels(encoding, height=5, width=7, seed=0):
 
 # Hand-computed messages: two pixels whose bytes are written out.
 
-@pytest.mark.parametrize('encoding, data, expected', [
-    ('rgb8', bytes([1, 2, 3, 4, 5, 6]), [[1, 2, 3], [4, 5, 6]]),
-    ('bgr8', bytes([3, 2, 1, 6, 5, 4]), [[1, 2, 3], [4, 5, 6]]),
-    ('rgba8', bytes([1, 2, 3, 99, 4, 5, 6, 99]), [[1, 2, 3], [4, 5, 6]]),
-    ('bgra8', bytes([3, 2, 1, 99, 6, 5, 4, 99]), [[1, 2, 3], [4, 5, 6]]),
-    ('mono8', bytes([7, 8]), [[7, 7, 7], [8, 8, 8]]),
-])
+
+@pytest.mark.parametrize(
+    'encoding, data, expected',
+    [
+        ('rgb8', bytes([1, 2, 3, 4, 5, 6]), [[1, 2, 3], [4, 5, 6]]),
+        ('bgr8', bytes([3, 2, 1, 6, 5, 4]), [[1, 2, 3], [4, 5, 6]]),
+        ('rgba8', bytes([1, 2, 3, 99, 4, 5, 6, 99]), [[1, 2, 3], [4, 5, 6]]),
+        ('bgra8', bytes([3, 2, 1, 99, 6, 5, 4, 99]), [[1, 2, 3], [4, 5, 6]]),
+        ('mono8', bytes([7, 8]), [[7, 7, 7], [8, 8, 8]]),
+    ],
+)
 def test_two_pixels_of_each_colour_encoding_become_rgb(encoding, data, expected):
     message = Image(1, 2, encoding, 0, len(data), data)
     assert to_rgb8(message).tolist() == [expected]
@@ -81,8 +85,12 @@ def test_a_step_of_zero_means_rows_without_padding():
     assert to_rgb8(Image(2, 1, 'mono8', 0, 0, bytes([5, 6])))[:, 0, 0].tolist() == [5, 6]
 
 
-@given(encoding=st.sampled_from(sorted(ros_image.ENCODINGS)), height=st.integers(1, 9),
-       width=st.integers(1, 9), seed=st.integers(0, 99))
+@given(
+    encoding=st.sampled_from(sorted(ros_image.ENCODINGS)),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read_back(encoding, height, width, seed):
     pixels = random_pixels(encoding, height, width, seed)
@@ -120,13 +128,17 @@ def test_reading_copies_nothing_and_protects_the_message():
 
 # Faults: one line each, naming what and how to mend it.
 
-@pytest.mark.parametrize('message, said', [
-    (Image(0, 0, 'rgb8', 0, 0, b''), 'empty'),
-    (Image(4, 0, 'rgb8', 0, 0, b''), 'empty'),
-    (Image(2, 2, 'rgb8', 0, 6, b''), '0 bytes of 12'),
-    (Image(2, 2, 'rgb8', 0, 6, bytes(11)), '11 bytes of 12'),
-    (Image(2, 2, 'rgb8', 0, 5, bytes(12)), 'step 5'),
-])
+
+@pytest.mark.parametrize(
+    'message, said',
+    [
+        (Image(0, 0, 'rgb8', 0, 0, b''), 'empty'),
+        (Image(4, 0, 'rgb8', 0, 0, b''), 'empty'),
+        (Image(2, 2, 'rgb8', 0, 6, b''), '0 bytes of 12'),
+        (Image(2, 2, 'rgb8', 0, 6, bytes(11)), '11 bytes of 12'),
+        (Image(2, 2, 'rgb8', 0, 5, bytes(12)), 'step 5'),
+    ],
+)
 def test_empty_or_truncated_images_are_refused_in_one_line(message, said):
     with pytest.raises(ImageError) as caught:
         to_rgb8(message)
@@ -151,15 +163,18 @@ def test_unknown_encodings_name_those_that_can_be_used(encoding):
         assert repr(encoding) in str(caught.value)
 
 
-@pytest.mark.parametrize('pixels, encoding', [
-    (np.zeros((2, 2, 3), np.float32), 'rgb8'),
-    (np.zeros((2, 2), np.uint8), 'rgb8'),
-    (np.zeros((2, 2, 4), np.uint8), 'rgb8'),
-    (np.zeros((2, 2, 3), np.uint8), 'mono8'),
-    (np.zeros((0, 2, 3), np.uint8), 'rgb8'),
-    (np.zeros((2, 2), '>u2'), 'mono16'),
-    (np.zeros((1, 2, 2, 3), np.uint8), 'rgb8'),
-])
+@pytest.mark.parametrize(
+    'pixels, encoding',
+    [
+        (np.zeros((2, 2, 3), np.float32), 'rgb8'),
+        (np.zeros((2, 2), np.uint8), 'rgb8'),
+        (np.zeros((2, 2, 4), np.uint8), 'rgb8'),
+        (np.zeros((2, 2, 3), np.uint8), 'mono8'),
+        (np.zeros((0, 2, 3), np.uint8), 'rgb8'),
+        (np.zeros((2, 2), '>u2'), 'mono16'),
+        (np.zeros((1, 2, 2, 3), np.uint8), 'rgb8'),
+    ],
+)
 def test_an_array_that_does_not_fit_its_encoding_is_not_written(pixels, encoding):
     if sys.byteorder == 'big' and pixels.dtype == '>u2':
         pytest.skip('that is the native order here')
@@ -168,6 +183,7 @@ def test_an_array_that_does_not_fit_its_encoding_is_not_written(pixels, encoding
 
 
 # Compressed images, against OpenCV.
+
 
 def smooth_picture():
     y, x = np.mgrid[0:48, 0:64]
@@ -197,11 +213,13 @@ def test_a_jpeg_is_decoded_as_opencv_does():
 
 def test_grey_and_transparent_compressed_pictures_become_rgb():
     grey = smooth_picture()[..., 0]
-    np.testing.assert_array_equal(to_rgb8(Compressed('png', encoded('.png', grey))),
-                                  np.repeat(grey[..., None], 3, 2))
+    np.testing.assert_array_equal(
+        to_rgb8(Compressed('png', encoded('.png', grey))), np.repeat(grey[..., None], 3, 2)
+    )
     bgra = np.dstack([smooth_picture()[..., ::-1], np.full_like(grey, 128)])
-    np.testing.assert_array_equal(to_rgb8(Compressed('png', encoded('.png', bgra))),
-                                  smooth_picture())
+    np.testing.assert_array_equal(
+        to_rgb8(Compressed('png', encoded('.png', bgra))), smooth_picture()
+    )
 
 
 def test_a_jpeg_written_here_is_near_the_picture_and_readable_by_opencv():
@@ -218,7 +236,7 @@ def test_broken_compressed_images_are_refused_in_one_line():
     pytest.importorskip('PIL.Image').fromarray(np.ones((4, 4), np.uint16)).save(sixteen_bit, 'png')
     for message, error in [
         (Compressed('jpeg', b''), ImageError),
-        (Compressed('jpeg', whole[:len(whole) // 2]), ImageError),
+        (Compressed('jpeg', whole[: len(whole) // 2]), ImageError),
         (Compressed('jpeg', b'not a picture at all'), ImageError),
         (Compressed('png', sixteen_bit.getvalue()), UnsupportedEncodingError),
         (Compressed('16UC1; compressedDepth png', whole), UnsupportedEncodingError),
@@ -229,6 +247,7 @@ def test_broken_compressed_images_are_refused_in_one_line():
 
 
 # Real messages.
+
 
 @pytest.mark.ros
 def test_generated_messages_carry_pictures_both_ways():
@@ -246,8 +265,14 @@ def test_messages_read_from_a_bag_decode_alike():
     header = types['std_msgs/msg/Header'](stamp=time, frame_id='camera')
     picture = random_pixels('rgb8', 6, 4)
     message = types['sensor_msgs/msg/Image'](
-        header=header, height=6, width=4, encoding='bgr8', is_bigendian=0, step=12,
-        data=picture[..., ::-1].reshape(-1).copy())
+        header=header,
+        height=6,
+        width=4,
+        encoding='bgr8',
+        is_bigendian=0,
+        step=12,
+        data=picture[..., ::-1].reshape(-1).copy(),
+    )
     np.testing.assert_array_equal(to_rgb8(message), picture)
 
 

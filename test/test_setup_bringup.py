@@ -23,8 +23,12 @@ def named(processes):
 
 def test_the_simulated_cell_comes_first_and_the_controller_drives_it_at_its_address():
     processes = plan_processes('sim', arm_address='127.0.0.5')
-    assert [p.executable for p in processes] == ['sim_cell', 'franka_controller', 'world_model',
-                                                 'planner']
+    assert [p.executable for p in processes] == [
+        'sim_cell',
+        'franka_controller',
+        'world_model',
+        'planner',
+    ]
     assert {p.parameters['arm_address'] for p in processes[:2]} == {'127.0.0.5'}
     assert named(plan_processes())['sim_cell'].parameters['arm_address'] == '127.0.0.1'
 
@@ -43,12 +47,19 @@ def test_only_what_was_asked_for_overrides_the_parameter_file():
     plain = named(plan_processes())
     assert plain['planner'].parameters == plain['world_model'].parameters == {}
     assert plain['planner'].params_file.samefile(ROOT / 'config' / 'params.yaml')
-    asked = named(plan_processes(model='jepa_wm_droid', planner='mppi', profile='fast',
-                                 use_sim_time=True))
+    asked = named(
+        plan_processes(model='jepa_wm_droid', planner='mppi', profile='fast', use_sim_time=True)
+    )
     assert asked['world_model'].parameters == {
-        'model': 'jepa_wm_droid', 'profile': 'fast', 'use_sim_time': True}
+        'model': 'jepa_wm_droid',
+        'profile': 'fast',
+        'use_sim_time': True,
+    }
     assert asked['planner'].parameters == {
-        'planner': 'mppi', 'profile': 'fast', 'use_sim_time': True}
+        'planner': 'mppi',
+        'profile': 'fast',
+        'use_sim_time': True,
+    }
 
 
 def test_every_node_goes_into_the_namespace():
@@ -58,26 +69,37 @@ def test_every_node_goes_into_the_namespace():
 
 
 def test_arguments_of_a_node_keep_their_types():
-    process = bringup.ProcessSpec('run', 'node', params_file=Path('/etc/p.yaml'), parameters={
-        'address': '127.0.0.1', 'number': '7', 'on': True, 'rate': 2.0, 'count': 3},
-        remappings=(('image', '/camera/image_raw'),))
+    process = bringup.ProcessSpec(
+        'run',
+        'node',
+        params_file=Path('/etc/p.yaml'),
+        parameters={'address': '127.0.0.1', 'number': '7', 'on': True, 'rate': 2.0, 'count': 3},
+        remappings=(('image', '/camera/image_raw'),),
+    )
     words = process.ros_arguments()
     assert words[:3] == ['--ros-args', '-r', '__node:=node']
     assert words[words.index('--params-file') + 1] == '/etc/p.yaml'
     yaml = pytest.importorskip('yaml')
-    values = dict(word.split(':=') for word in words if re.match(r'\w+:=', word)
-                  and not word.startswith(('__', 'image')))
+    values = dict(
+        word.split(':=')
+        for word in words
+        if re.match(r'\w+:=', word) and not word.startswith(('__', 'image'))
+    )
     assert {name: yaml.safe_load(value) for name, value in values.items()} == dict(
-        process.parameters)
+        process.parameters
+    )
     assert 'image:=/camera/image_raw' in words
 
 
-@pytest.mark.parametrize('arguments, said', [
-    ({'robot': 'fake'}, 'sim or real'),
-    ({'robot': 'real'}, 'arm_address:='),
-    ({'planner': 'magic'}, 'cem'),
-    ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
-])
+@pytest.mark.parametrize(
+    'arguments, said',
+    [
+        ({'robot': 'fake'}, 'sim or real'),
+        ({'robot': 'real'}, 'arm_address:='),
+        ({'planner': 'magic'}, 'cem'),
+        ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
+    ],
+)
 def test_a_wrong_argument_is_one_line_that_says_what_to_do(arguments, said):
     with pytest.raises(BringupError, match=re.escape(said)) as caught:
         plan_processes(**arguments)
@@ -86,7 +108,11 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_do(arguments, said):
 
 def test_words_of_the_command_line_become_arguments():
     assert read_arguments(['robot:=real', 'arm_address:=10.0.0.2', 'rviz:=true', 'model:=']) == {
-        'robot': 'real', 'arm_address': '10.0.0.2', 'rviz': True, 'model': ''}
+        'robot': 'real',
+        'arm_address': '10.0.0.2',
+        'rviz': True,
+        'model': '',
+    }
     for word in ('robot=sim', 'speed:=fast', 'robot:=fake', 'use_sim_time:=yes'):
         with pytest.raises(BringupError, match=re.escape(word)):
             read_arguments([word])
@@ -133,11 +159,14 @@ def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monk
         bringup.find_executable('jepa_wm_ros', 'no_such_node')
 
 
-@pytest.mark.parametrize('distro, variable', [
-    ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
-    ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
-    ('', 'FASTDDS_DEFAULT_PROFILES_FILE'),
-])
+@pytest.mark.parametrize(
+    'distro, variable',
+    [
+        ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+        ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+        ('', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ],
+)
 def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(monkeypatch, distro, variable):
     for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)

@@ -19,9 +19,11 @@ from jepa_wm_ros.processes import ProcessError, ProcessGroup
 
 OBEDIENT = 'import signal; print("up", flush=True); signal.pause()'
 PAUSE = threading.Event()  # never set: a log file cannot be awaited
-STUBBORN = ('import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); '
-            'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
-            'print("up", flush=True)\nwhile True: signal.pause()')
+STUBBORN = (
+    'import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); '
+    'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+    'print("up", flush=True)\nwhile True: signal.pause()'
+)
 
 
 @dataclass
@@ -66,12 +68,12 @@ def await_end(pid: int, seconds: float = 10.0) -> bool:
 
 
 def test_the_first_process_to_end_is_reported_with_its_error_line(tmp_path):
-    failing = '''
+    failing = """
         import sys
         print("error: weights/none.safetensors is missing", file=sys.stderr)
         print("some library says good-bye", file=sys.stderr)
         sys.exit(3)
-    '''
+    """
     with group(tmp_path, calm=OBEDIENT, broken=failing) as running:
         ended = running.wait(20)
         assert (ended.name, ended.status) == ('broken', 3)
@@ -86,8 +88,9 @@ def test_the_first_process_to_end_is_reported_with_its_error_line(tmp_path):
 def test_a_clean_end_and_a_killed_process_are_ends_too(tmp_path):
     with group(tmp_path / 'a', short='print("that was all")') as running:
         assert str(running.wait(20)).startswith('short ended with status 0: that was all')
-    with group(tmp_path / 'b', shot='import os, signal; os.kill(os.getpid(), signal.SIGSEGV)'
-               ) as running:
+    with group(
+        tmp_path / 'b', shot='import os, signal; os.kill(os.getpid(), signal.SIGSEGV)'
+    ) as running:
         assert 'ended by SIGSEGV' in str(running.wait(20))
 
 
@@ -98,7 +101,7 @@ def test_nothing_is_reported_while_all_run(tmp_path):
 
 
 def test_processes_are_asked_to_stop_in_reverse_order(tmp_path):
-    note = '''
+    note = """
         import signal, time
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -106,7 +109,7 @@ def test_processes_are_asked_to_stop_in_reverse_order(tmp_path):
             signal.pause()
         except KeyboardInterrupt:
             print("stopped at", time.monotonic_ns(), flush=True)
-    '''
+    """
     names = ['arm', 'model', 'planner']
     with group(tmp_path, **dict.fromkeys(names, note)) as running:
         for name in names:
@@ -119,10 +122,14 @@ def test_processes_are_asked_to_stop_in_reverse_order(tmp_path):
 def test_a_process_that_ignores_every_request_is_killed_with_its_children(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, 'NEXT_SECONDS', 0.1)
     monkeypatch.setattr(processes, 'STOP_SECONDS', 0.2)
-    parent = '\n'.join([
-        'import os, subprocess, sys',
-        f'child = subprocess.Popen([sys.executable, "-S", "-E", "-c", {STUBBORN!r}])',
-        'print(f"child={child.pid} me={os.getpid()} ", flush=True)', STUBBORN])
+    parent = '\n'.join(
+        [
+            'import os, subprocess, sys',
+            f'child = subprocess.Popen([sys.executable, "-S", "-E", "-c", {STUBBORN!r}])',
+            'print(f"child={child.pid} me={os.getpid()} ", flush=True)',
+            STUBBORN,
+        ]
+    )
     with group(tmp_path, mule=parent):
         child, me = pids(tmp_path / 'mule.log', 'child'), pids(tmp_path / 'mule.log', 'me')
         wait_for_line(tmp_path / 'mule.log', 'up')
@@ -130,11 +137,11 @@ def test_a_process_that_ignores_every_request_is_killed_with_its_children(tmp_pa
 
 
 def test_what_a_process_started_does_not_outlive_it(tmp_path):
-    parent = f'''
+    parent = f"""
         import subprocess, sys
         child = subprocess.Popen([sys.executable, '-S', '-E', '-c', {STUBBORN!r}])
         print(f"child={{child.pid}} ", flush=True)
-    '''
+    """
     with group(tmp_path, careless=parent) as running:
         assert running.wait(20).name == 'careless'
         assert await_end(pids(tmp_path / 'careless.log', 'child'))
@@ -142,7 +149,7 @@ def test_what_a_process_started_does_not_outlive_it(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
 def test_the_processes_end_when_their_starter_is_killed(tmp_path, number):
-    starter = f'''
+    starter = f"""
         import sys
         sys.path[:0] = {[str(Path(__file__).parent), str(Path(processes.__file__).parents[1])]!r}
         from pathlib import Path
@@ -152,7 +159,7 @@ def test_the_processes_end_when_their_starter_is_killed(tmp_path, number):
         with ProcessGroup([mule],
                           log_dir=Path({str(tmp_path)!r})) as group:
             group.wait()
-    '''
+    """
     parent = subprocess.Popen([sys.executable, '-c', textwrap.dedent(starter)])
     me = pids(tmp_path / 'mule.log', 'me')
     wait_for_line(tmp_path / 'mule.log', 'up')

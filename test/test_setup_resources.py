@@ -47,8 +47,9 @@ def test_a_sourced_workspace_goes_before_everything(nothing_installed, monkeypat
     assert resources.find('config', 'params.yaml') == path
 
 
-def test_a_prefix_without_the_package_marker_is_passed_over(nothing_installed, monkeypatch,
-                                                            tmp_path):
+def test_a_prefix_without_the_package_marker_is_passed_over(
+    nothing_installed, monkeypatch, tmp_path
+):
     _install(tmp_path / 'other', marker=False)
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path / 'other'))
     assert resources.find('config', 'params.yaml') == CHECKOUT / 'config' / 'params.yaml'

@@ -48,11 +48,15 @@ def test_the_hand_keeps_pointing_down_over_many_steps(cell):
 
 def test_rotations_turn_the_hand_about_the_axes_of_the_base(cell):
     from scipy.spatial.transform import Rotation
+
     cell.reset(down(0.5, 0.0, 0.25))
     cell.step(move(yaw=0.12))
     _, pose = cell.step(move(pitch=0.10))
-    wanted = (Rotation.from_rotvec([0, 0.10, 0]) * Rotation.from_rotvec([0, 0, 0.12])
-              * Rotation.from_rotvec([np.pi, 0, 0]))
+    wanted = (
+        Rotation.from_rotvec([0, 0.10, 0])
+        * Rotation.from_rotvec([0, 0, 0.12])
+        * Rotation.from_rotvec([np.pi, 0, 0])
+    )
     wrong = Rotation.from_euler('xyz', pose[3:6]) * wanted.inv()
     assert wrong.magnitude() < 3e-3
 
@@ -103,6 +107,7 @@ def test_the_same_seed_and_actions_give_the_same_frames():
         with DirectCell(seed=4) as cell:
             cell.reset(down(0.5, 0.1, 0.1))
             return [cell.step(move(x=0.02, y=-0.03, z=-0.02))[0] for _ in range(2)]
+
     for first, second in zip(play(), play(), strict=True):
         assert np.array_equal(first, second)
 
@@ -116,8 +121,7 @@ def test_an_episode_holds_what_was_commanded_and_what_came_of_it(cell):
     target = episode.poses[:-1, :3] + episode.actions[:, :3]
     inside = ((target > scene.WORKSPACE_LOW) & (target < scene.WORKSPACE_HIGH)).all(axis=1)
     assert inside.any()
-    np.testing.assert_allclose(episode.achieved[inside, :3], episode.actions[inside, :3],
-                               atol=4e-3)
+    np.testing.assert_allclose(episode.achieved[inside, :3], episode.actions[inside, :3], atol=4e-3)
     again = record.record_episode(cell, seed=5, steps=6)
     assert np.array_equal(episode.frames, again.frames)
 
@@ -126,14 +130,17 @@ def test_recording_resumes_and_refuses_a_folder_with_other_content(cell, tmp_pat
     h5py = pytest.importorskip('h5py')
     pytest.importorskip('tqdm')
     from jepa_wm_ros.learning.episodes import EpisodeWriter
+
     out = tmp_path / 'cell'
     record._claim(out, record.settings(seed=0, steps=1))
     with EpisodeWriter(out, 'interrupted') as writer:
         writer.write(0, record.record_episode(cell, seed=0, steps=1))
     assert record.main(['--out', str(out), '--episodes', '2', '--steps', '1', '--jobs', '1']) == 0
     names = {path.name: list(h5py.File(path)) for path in out.glob('*.h5')}
-    assert names == {'episodes_interrupted_0000.h5': ['episode_000000'],
-                     'episodes_job0_0000.h5': ['episode_000001']}
+    assert names == {
+        'episodes_interrupted_0000.h5': ['episode_000000'],
+        'episodes_job0_0000.h5': ['episode_000001'],
+    }
 
     capsys.readouterr()
     assert record.main(['--out', str(out), '--episodes', '2', '--steps', '2']) == 1

@@ -32,10 +32,12 @@ class Viewer:
         self.node = rclpy.create_node('viewer')
         self.news = threading.Condition()
         self.heard = {}
-        for kind, topic, qos in ((Image, 'image', qos_profile_sensor_data),
-                                 (CameraInfo, 'camera_info', qos_profile_sensor_data),
-                                 (PoseStamped, 'sim_cell/hand_pose', 10),
-                                 (PoseStamped, 'sim_cell/cube_pose', 10)):
+        for kind, topic, qos in (
+            (Image, 'image', qos_profile_sensor_data),
+            (CameraInfo, 'camera_info', qos_profile_sensor_data),
+            (PoseStamped, 'sim_cell/hand_pose', 10),
+            (PoseStamped, 'sim_cell/cube_pose', 10),
+        ):
             self.heard[topic] = {}
             self.node.create_subscription(kind, topic, self.keeper(topic), qos)
 
@@ -44,13 +46,16 @@ class Viewer:
             with self.news:
                 self.heard[topic][to_ns(message.header.stamp)] = message
                 self.news.notify_all()
+
         return keep
 
     def after(self, stamp):
         """The first set of messages of one stamp later than `stamp` [ns], by topic."""
+
         def found():
             common = set.intersection(*(set(said) for said in self.heard.values()))
             return min((s for s in common if s > stamp), default=None)
+
         with self.news:
             assert self.news.wait_for(found, 20), 'the cell is silent'
             return {topic: said[found()] for topic, said in self.heard.items()}
@@ -104,9 +109,10 @@ def test_nothing_is_said_after_deactivation_and_the_address_is_free_after_cleanu
 
 
 def test_a_wrong_address_or_camera_fails_to_configure_in_one_line(ros_domain, new_arm_address):
-    for parameters, complaint in (({'arm_address': '10.0.0.5'}, 'not a loopback address'),
-                                  ({'arm_address': new_arm_address(), 'camera': 'wrist'},
-                                   "no camera 'wrist'")):
+    for parameters, complaint in (
+        ({'arm_address': '10.0.0.5'}, 'not a loopback address'),
+        ({'arm_address': new_arm_address(), 'camera': 'wrist'}, "no camera 'wrist'"),
+    ):
         with ros(**parameters):
             cell = SimCell()
             assert cell.trigger_configure().name == 'FAILURE'

@@ -22,12 +22,14 @@ def model():
 @pytest.fixture(scope='module')
 def renderer():
     from jepa_wm_ros.sim.render import CellRenderer
+
     with CellRenderer() as renderer:
         yield renderer
 
 
 def arm_at(model, q):
     import mujoco
+
     data = mujoco.MjData(model)
     data.qpos[scene.Layout.of(model).arm] = q
     mujoco.mj_kinematics(model, data)
@@ -38,6 +40,7 @@ def arm_at(model, q):
 def test_hand_pose_equals_the_kinematics_of_the_arms_own_urdf(model, q):
     pin = pytest.importorskip('pinocchio')
     from franky_sim.urdf import URDF_PATH
+
     arm = pin.buildModelFromUrdf(str(URDF_PATH))
     data = arm.createData()
     pin.framesForwardKinematics(arm, data, np.array(q))
@@ -66,8 +69,9 @@ def test_whole_workspace_lies_in_the_central_square_of_the_picture():
     assert (pixels[:, 1] > 15).all() and (pixels[:, 1] < scene.HEIGHT - 15).all()
 
 
-@pytest.mark.parametrize('position', [(0.60, -0.15, 0.025), (0.50, 0.20, 0.025),
-                                      (0.62, 0.05, 0.20)])
+@pytest.mark.parametrize(
+    'position', [(0.60, -0.15, 0.025), (0.50, 0.20, 0.025), (0.62, 0.05, 0.20)]
+)
 def test_the_cube_is_seen_where_camera_matrix_and_pose_project_it(model, renderer, position):
     layout, qpos = scene.Layout.of(model), model.qpos0.copy()
     qpos[layout.arm] = (-1.5, -0.9, 0.0, -2.3, 0.0, 2.0, 0.785)  # out of the camera's way
@@ -77,8 +81,10 @@ def test_the_cube_is_seen_where_camera_matrix_and_pose_project_it(model, rendere
     renderer.set_appearance(dataclasses.replace(plain, cube=magenta))
     red, green, blue = np.moveaxis(renderer.render(qpos).astype(int), -1, 0)
     renderer.set_appearance(plain)
-    corners = [project(np.array(position) + scene.CUBE_HALF * np.array(sign))
-               for sign in itertools.product((-1, 1), repeat=3)]
+    corners = [
+        project(np.array(position) + scene.CUBE_HALF * np.array(sign))
+        for sign in itertools.product((-1, 1), repeat=3)
+    ]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     rows, columns = np.nonzero((red > 60) & (blue > 60) & (green < 40))
     first, last = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
@@ -99,6 +105,7 @@ def test_light_and_colours_of_the_cell_reach_the_picture(model, renderer):
 
 def test_an_unknown_camera_is_named_with_the_known_ones():
     from jepa_wm_ros.sim.render import CellRenderer
+
     with pytest.raises(scene.SimError, match="no camera 'wrist': use one of .*exterior"):
         CellRenderer(camera='wrist')
 

@@ -44,7 +44,8 @@ def test_physics_goes_on_and_stamps_are_the_time_of_the_state(server):
     second = later(server, 0.05)
     assert second.steps > first.steps
     assert second.sim_time - first.sim_time == pytest.approx(
-        (second.steps - first.steps) * 1e-3, abs=1e-6)
+        (second.steps - first.steps) * 1e-3, abs=1e-6
+    )
     assert before < second.stamp <= time.time_ns()
 
 
@@ -79,11 +80,14 @@ def test_a_stopped_server_says_so(new_arm_address):
 
 
 def test_no_server_outlives_the_process_that_started_it(new_arm_address):
-    script = ('import sys, signal; from jepa_wm_ros.sim.server import ArmServer\n'
-              f'arm = ArmServer({new_arm_address()!r}); arm.start()\n'
-              'print(arm._process.pid, flush=True); signal.pause()\n')
-    with subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE,
-                          text=True) as parent:
+    script = (
+        'import sys, signal; from jepa_wm_ros.sim.server import ArmServer\n'
+        f'arm = ArmServer({new_arm_address()!r}); arm.start()\n'
+        'print(arm._process.pid, flush=True); signal.pause()\n'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', script], stdout=subprocess.PIPE, text=True
+    ) as parent:
         server_pid = int(parent.stdout.readline())
         gone = os.pidfd_open(server_pid)
         try:
@@ -108,8 +112,9 @@ while True:
     data.qpos[:] = steps
 """
     reader = SharedState()
-    with subprocess.Popen([sys.executable, '-c', script, str(reader.fd)],
-                          pass_fds=[reader.fd]) as writer:
+    with subprocess.Popen(
+        [sys.executable, '-c', script, str(reader.fd)], pass_fds=[reader.fd]
+    ) as writer:
         try:
             seen = set()
             while len(seen) < 3000:
@@ -124,6 +129,7 @@ while True:
 def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
     franky = pytest.importorskip('franky')
     from jepa_wm_ros.sim.direct import DirectCell
+
     arm = franky.Robot(server.address, realtime_config=franky.RealtimeConfig.Ignore)
     arm.relative_dynamics_factor = 0.3
     start = server.snapshot().hand_pose
@@ -132,8 +138,11 @@ def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
         cell.reset(start)
         for step in steps:
             begin = server.snapshot().hand_pose[:3]
-            arm.move(franky.CartesianMotion(
-                franky.Affine(begin + step, [1.0, 0.0, 0.0, 0.0]), franky.ReferenceType.Absolute))
+            arm.move(
+                franky.CartesianMotion(
+                    franky.Affine(begin + step, [1.0, 0.0, 0.0, 0.0]), franky.ReferenceType.Absolute
+                )
+            )
             achieved = later(server, 0.4).hand_pose[:3] - begin
             before = cell.pose[:3]
             _, pose = cell.step(np.array([*step, 0, 0, 0, 0]))

@@ -10,12 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jepa_wm_ros.world_model import (
-    CheckpointError,
-    build,
-    load_world_model,
-    save_world_model,
-)
+from jepa_wm_ros.world_model import CheckpointError, build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.official import IGNORED, published_shapes, published_state
 from jepa_wm_ros.world_model.registry import ENTRIES, cell_spec
 from jepa_wm_ros.world_model.safe_files import read_torch_file, sidecar
@@ -27,17 +22,28 @@ PUBLISHED = json.loads((HERE / 'checkpoint_keys.json').read_text())
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_names_shapes_and_counts_are_those_of_the_published_model(name):
     published = PUBLISHED[name]
-    want = {f'{part}/{key}': tuple(shape)
-            for part in ('predictor', 'action_encoder', 'proprio_encoder')
-            for key, shape in (published[part] or {}).items()}
+    want = {
+        f'{part}/{key}': tuple(shape)
+        for part in ('predictor', 'action_encoder', 'proprio_encoder')
+        for key, shape in (published[part] or {}).items()
+    }
     model = build(ENTRIES[name].spec, device='meta')
     mask = IGNORED.get(model.spec.family)
-    want = {key: shape for key, shape in want.items()
-            if not (mask and mask.match(key.removeprefix('predictor/')))}
+    want = {
+        key: shape
+        for key, shape in want.items()
+        if not (mask and mask.match(key.removeprefix('predictor/')))
+    }
     found = {key: tuple(shape) for key, shape in published_shapes(model).items()}
     assert found == want
-    assert sum(torch.Size(shape).numel() for key, shape in found.items()
-               if key.startswith('predictor/')) == published['n_pred']
+    assert (
+        sum(
+            torch.Size(shape).numel()
+            for key, shape in found.items()
+            if key.startswith('predictor/')
+        )
+        == published['n_pred']
+    )
 
 
 def test_a_512_frame_model_is_described_without_its_16_gib_mask():
@@ -60,8 +66,7 @@ class Payload:
 @pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
 def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path, legacy):
     trace, file = tmp_path / 'ran', tmp_path / 'weights.pth'
-    torch.save({'predictor': Payload(trace)}, file,
-               _use_new_zipfile_serialization=not legacy)
+    torch.save({'predictor': Payload(trace)}, file, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(CheckpointError, match='asks for more than weights'):
         read_torch_file(file)
     assert not trace.exists()
@@ -78,7 +83,7 @@ def test_the_payload_of_that_test_would_run_if_it_were_unpickled(tmp_path):
 def test_a_truncated_file_gives_one_clear_line(tmp_path, keep):
     whole = (HERE / 'goldens/adaln_rope_noprop/checkpoint.pth.tar').read_bytes()
     file = tmp_path / 'weights.pth.tar'
-    file.write_bytes(whole[:int(keep * len(whole)) if keep < 1 else keep])
+    file.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else keep])
     with pytest.raises(CheckpointError) as caught:
         read_torch_file(file)
     assert '\n' not in str(caught.value) and 'weights.pth.tar' in str(caught.value)
@@ -116,11 +121,14 @@ def test_a_missing_an_extra_and_a_misshapen_key_are_each_named(tmp_path):
         del content['predictor']['module.predictor_norm.bias']
         content['predictor']['module.predictor_norm.gain'] = torch.zeros(3)
         content['predictor']['module.predictor_proj.bias'] = torch.zeros(5)
+
     with pytest.raises(CheckpointError) as caught:
         load_world_model(golden_copy(tmp_path, 'adaln_rope_noprop', change))
-    for part in ('1 missing: predictor/predictor_norm.bias',
-                 '1 unexpected: predictor/predictor_norm.gain',
-                 '1 misshapen: predictor/predictor_proj.bias is (5,), wanted (48,)'):
+    for part in (
+        '1 missing: predictor/predictor_norm.bias',
+        '1 unexpected: predictor/predictor_norm.gain',
+        '1 misshapen: predictor/predictor_proj.bias is (5,), wanted (48,)',
+    ):
         assert part in str(caught.value)
 
 
@@ -129,6 +137,7 @@ def test_the_mask_buffers_of_dino_wm_may_be_there_or_not(tmp_path):
         for key in list(content['predictor']):
             if re.search(r'layers\.\d+\.0\.bias$', key):
                 del content['predictor'][key]
+
     load_world_model(golden_copy(tmp_path, 'dinowm_ftcond_prop', change))
     load_world_model(HERE / 'goldens/dinowm_ftcond_prop')
 
@@ -136,6 +145,7 @@ def test_the_mask_buffers_of_dino_wm_may_be_there_or_not(tmp_path):
 def test_the_bias_after_dino_wms_attention_is_no_mask_buffer(tmp_path):
     def change(content):
         del content['predictor']['module.transformer.layers.0.0.to_out.0.bias']
+
     with pytest.raises(CheckpointError, match=r'1 missing: .*to_out\.0\.bias'):
         load_world_model(golden_copy(tmp_path, 'dinowm_ftcond_prop', change))
 
@@ -143,6 +153,7 @@ def test_the_bias_after_dino_wms_attention_is_no_mask_buffer(tmp_path):
 def test_the_unused_extrinsics_encoder_belongs_to_vjepa2_ac_alone(tmp_path):
     def change(content):
         content['predictor']['module.extrinsics_encoder.weight'] = torch.zeros(2, 2)
+
     load_world_model(golden_copy(tmp_path, 'vjepa2ac_seqcond_nostate', change))
     with pytest.raises(CheckpointError, match='1 unexpected: predictor/extrinsics_encoder.weight'):
         load_world_model(golden_copy(tmp_path, 'adaln_rope_noprop', change))
@@ -151,15 +162,19 @@ def test_the_unused_extrinsics_encoder_belongs_to_vjepa2_ac_alone(tmp_path):
 def test_module_is_removed_wherever_it_stands_in_a_name(tmp_path):
     def change(content):
         content['predictor'] = {
-            key.replace('module.predictor_norm', 'module.module.predictor_norm')
-               .replace('attn.qkv', 'attn.module.qkv'): value
-            for key, value in content['predictor'].items()}
+            key.replace('module.predictor_norm', 'module.module.predictor_norm').replace(
+                'attn.qkv', 'attn.module.qkv'
+            ): value
+            for key, value in content['predictor'].items()
+        }
+
     load_world_model(golden_copy(tmp_path, 'adaln_rope_noprop', change))
 
 
 def test_an_entry_that_is_no_tensor_is_refused(tmp_path):
     def change(content):
         content['predictor']['module.predictor_norm.bias'] = 'zero'
+
     with pytest.raises(CheckpointError, match='not tensors'):
         load_world_model(golden_copy(tmp_path, 'adaln_rope_noprop', change))
 
@@ -204,12 +219,15 @@ def test_a_file_that_changed_since_it_was_recorded_is_refused(tmp_path):
     load_world_model(file)
 
 
-@pytest.mark.parametrize(('name', 'words'), [
-    ('jepa_wm_droit', 'did you mean jepa_wm_droid'),
-    ('/nowhere/m.safetensors', 'no file'),
-    ('jepa_wm_droid', 'fetch it by hand from https'),
-    ('/nowhere/droid_jepa-wm_noprop.pth.tar', 'no file'),
-])
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('jepa_wm_droit', 'did you mean jepa_wm_droid'),
+        ('/nowhere/m.safetensors', 'no file'),
+        ('jepa_wm_droid', 'fetch it by hand from https'),
+        ('/nowhere/droid_jepa-wm_noprop.pth.tar', 'no file'),
+    ],
+)
 def test_a_model_that_is_not_there_says_what_to_do(tmp_path, name, words):
     with pytest.raises(CheckpointError, match=words):
         load_world_model(name, weights_dir=tmp_path)
@@ -217,6 +235,7 @@ def test_a_model_that_is_not_there_says_what_to_do(tmp_path, name, words):
 
 def test_a_safetensors_file_of_others_is_refused(tmp_path):
     from safetensors.torch import save_file
+
     save_file({'a': torch.zeros(2)}, tmp_path / 'm.safetensors')
     with pytest.raises(CheckpointError, match='has no jepa_wm_spec'):
         load_world_model(tmp_path / 'm.safetensors')

@@ -17,6 +17,7 @@ def run(capsys):
         status = command.main([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return status, out, err
+
     return run
 
 
@@ -42,8 +43,16 @@ def test_list_says_which_models_are_present(run, tmp_path):
 def test_info_gives_counts_actions_rate_and_crop(run):
     status, out, _ = run('info', 'vjepa2_ac_oss')
     assert status == 0
-    for part in ('305,213,824 parameters', '1,012,173,952 parameters', 'sequence', 'depth 24',
-                 '4 steps/s', '256 x 256 px', 'central square', '7 numbers'):
+    for part in (
+        '305,213,824 parameters',
+        '1,012,173,952 parameters',
+        'sequence',
+        'depth 24',
+        '4 steps/s',
+        '256 x 256 px',
+        'central square',
+        '7 numbers',
+    ):
         assert part in out
 
 
@@ -65,9 +74,16 @@ def test_convert_writes_a_file_that_checks(run, tmp_path):
     assert status == 0 and 'adaln_rope_ftprop' in out
 
 
-@pytest.mark.parametrize('arguments', [
-    ('check', 'jepa_wm_nothing'), ('check', 'jepa_wm_droid'), ('check', '/nowhere/m.safetensors'),
-    ('info', 'nothing'), ('convert', GOLDEN, 'm.pth')])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ('check', 'jepa_wm_nothing'),
+        ('check', 'jepa_wm_droid'),
+        ('check', '/nowhere/m.safetensors'),
+        ('info', 'nothing'),
+        ('convert', GOLDEN, 'm.pth'),
+    ],
+)
 def test_what_goes_wrong_is_one_line_and_status_1(run, tmp_path, arguments):
     status, out, err = run('--weights', tmp_path, *arguments)
     assert status == 1

@@ -8,8 +8,10 @@ from test_world_model_predictor import COMBINATIONS
 
 from jepa_wm_ros.planning import load_profile
 
-pytestmark = [pytest.mark.gpu,
-              pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device'),
+]
 BOUNDS = {'plain': 1e-6, 'exact': 5e-5, 'fast': NARROW, 'compiled': NARROW}
 
 

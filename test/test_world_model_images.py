@@ -11,9 +11,15 @@ from jepa_wm_ros.world_model.heads import ImageHead, ImageHeadSpec, ProprioHead
 from jepa_wm_ros.world_model.registry import cell_spec
 
 
-@pytest.mark.parametrize(('size', 'box'), [
-    ((480, 640), (0, 80, 480)), ((640, 480), (80, 0, 480)), ((5, 8), (0, 1, 5)),
-    ((7, 7), (0, 0, 7))])
+@pytest.mark.parametrize(
+    ('size', 'box'),
+    [
+        ((480, 640), (0, 80, 480)),
+        ((640, 480), (80, 0, 480)),
+        ((5, 8), (0, 1, 5)),
+        ((7, 7), (0, 0, 7)),
+    ],
+)
 def test_the_crop_is_the_largest_square_in_the_middle(size, box):
     assert images.central_square(*size) == box
 
@@ -50,21 +56,33 @@ def test_normalising_is_undone():
 
 def test_grey_levels_are_cut_off_not_rounded():
     assert images.to_uint8(torch.tensor([-0.1, 0.0, 0.9999, 1.0, 1.5])).tolist() == [
-        0, 0, 254, 255, 255]
+        0,
+        0,
+        254,
+        255,
+        255,
+    ]
 
 
 def test_arrays_and_tensors_give_the_same_pixels():
     model = build(cell_spec(depth=1))
     frames = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), dtype=np.uint8)
     flipped = frames[:, :, ::-1]  # a view with negative strides, as camera drivers give
-    assert torch.equal(model.prepare_images(flipped),
-                       model.prepare_images(torch.from_numpy(flipped.copy())))
+    assert torch.equal(
+        model.prepare_images(flipped), model.prepare_images(torch.from_numpy(flipped.copy()))
+    )
     assert model.prepare_images(frames).shape == (2, 3, 96, 96)
 
 
-@pytest.mark.parametrize('frames', [
-    torch.zeros(48, 64, 3, dtype=torch.uint8), torch.zeros(1, 3, 48, 64, dtype=torch.uint8),
-    torch.zeros(1, 48, 64, 3), torch.zeros(1, 0, 64, 3, dtype=torch.uint8)])
+@pytest.mark.parametrize(
+    'frames',
+    [
+        torch.zeros(48, 64, 3, dtype=torch.uint8),
+        torch.zeros(1, 3, 48, 64, dtype=torch.uint8),
+        torch.zeros(1, 48, 64, 3),
+        torch.zeros(1, 0, 64, 3, dtype=torch.uint8),
+    ],
+)
 def test_pictures_of_another_kind_are_refused(frames):
     with pytest.raises(JepaWmError, match='pictures must'):
         images.crop_and_resize(frames, 32, antialias=False)
@@ -72,6 +90,7 @@ def test_pictures_of_another_kind_are_refused(frames):
 
 def test_many_pictures_are_encoded_in_chunks_with_the_same_result(monkeypatch):
     from jepa_wm_ros.world_model import model as module
+
     model = build(cell_spec(depth=1), seed=0).freeze()
     pixels = torch.randn(5, 3, 96, 96)
     whole = model.encode_goal(pixels).visual
@@ -86,8 +105,9 @@ def test_a_model_that_hears_proprioception_says_when_it_is_missing():
 
 
 def test_proprioception_comes_back_from_its_features():
-    model = build(cell_spec(depth=1).replace(proprio_mean=(0.5,) * 7, proprio_std=(2.0,) * 7),
-                  seed=0).freeze()
+    model = build(
+        cell_spec(depth=1).replace(proprio_mean=(0.5,) * 7, proprio_std=(2.0,) * 7), seed=0
+    ).freeze()
     pose = torch.randn(3, 7)
     latents = model.encode(torch.randn(3, 3, 96, 96), pose)
     assert torch.allclose(model.decode_proprio(latents)[:, 0], pose, atol=1e-4)
@@ -103,8 +123,16 @@ def test_a_proprioception_head_reads_what_is_linear_in_the_latents():
 
 
 def test_a_picture_decoder_puts_every_patch_in_its_place():
-    spec = ImageHeadSpec(latent_width=4, img_size=6, width=12, depth=0, heads=1, patch_size=2,
-                         image_mean=(0.0,) * 3, image_std=(1.0,) * 3)
+    spec = ImageHeadSpec(
+        latent_width=4,
+        img_size=6,
+        width=12,
+        depth=0,
+        heads=1,
+        patch_size=2,
+        image_mean=(0.0,) * 3,
+        image_std=(1.0,) * 3,
+    )
     head = ImageHead(spec)
     colours = torch.arange(3 * 3 * 12).view(1, 1, 1, 3, 3, 12) / 255 + 1e-4
     head.patches = lambda _: colours
@@ -112,7 +140,8 @@ def test_a_picture_decoder_puts_every_patch_in_its_place():
     assert picture.shape == (6, 6, 3) and picture.dtype == torch.uint8
     for row, col, p, q, channel in ((0, 0, 0, 0, 0), (1, 2, 0, 1, 2), (2, 0, 1, 0, 1)):
         assert picture[2 * row + p, 2 * col + q, channel] == (
-            (row * 3 + col) * 12 + p * 6 + q * 3 + channel)
+            (row * 3 + col) * 12 + p * 6 + q * 3 + channel
+        )
 
 
 def test_a_model_without_a_decoder_says_so():

@@ -22,15 +22,19 @@ def random_case(parts, dtype):
     draw = random.Random(str(parts))
     spec = small_spec(**parts, predict_change=draw.random() < 0.5)
     spec = spec.replace(
-        normalize_latents=draw.random() < 0.5, context_window=draw.randint(1, 4),
-        proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict')
+        normalize_latents=draw.random() < 0.5,
+        context_window=draw.randint(1, 4),
+        proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict',
+    )
     torch.manual_seed(0)
     model = build(spec, dtype=dtype, seed=3).freeze()
     for name, parameter in model.predictor.named_parameters():
         if 'norm' not in name:  # as after training: every part has a say
             parameter.add_(0.1 * torch.randn_like(parameter))
-    frames = Latents(torch.randn(2, 1, 1, 2, 2, 20, dtype=dtype),
-                     model.encode_proprio(0.3 * torch.randn(2, 7, dtype=dtype), 2, 1))
+    frames = Latents(
+        torch.randn(2, 1, 1, 2, 2, 20, dtype=dtype),
+        model.encode_proprio(0.3 * torch.randn(2, 7, dtype=dtype), 2, 1),
+    )
     return model, frames[:1], frames[1:], 0.3 * torch.randn(3, draw.randint(1, 5), 7, dtype=dtype)
 
 
@@ -131,11 +135,16 @@ def test_no_mode_but_plain_builds_a_mask(monkeypatch):
         assert any(masks) is masked
 
 
-@pytest.mark.parametrize(('backend', 'parts'), [
-    *(('eager', parts) for parts in COMBINATIONS[::14]),
-    *(pytest.param('inductor', parts, marks=pytest.mark.slow) for parts in COMBINATIONS[::7])])
+@pytest.mark.parametrize(
+    ('backend', 'parts'),
+    [
+        *(('eager', parts) for parts in COMBINATIONS[::14]),
+        *(pytest.param('inductor', parts, marks=pytest.mark.slow) for parts in COMBINATIONS[::7]),
+    ],
+)
 def test_compiled_mode_is_fast_mode_for_any_number_of_candidates(
-        backend, parts, monkeypatch, compiler):
+    backend, parts, monkeypatch, compiler
+):
     monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
     compiler(backend)
     model, context, goal, _ = random_case(parts, torch.float32)
@@ -204,8 +213,9 @@ def test_scoring_can_be_interrupted_before_every_block(asked_before, gradient):
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
     model, context, goal, actions = random_case(parts, torch.float32)
     asked = []
-    scorer = model.scorer(context, goal,
-                          interrupted=lambda: asked.append(0) or len(asked) > asked_before)
+    scorer = model.scorer(
+        context, goal, interrupted=lambda: asked.append(0) or len(asked) > asked_before
+    )
     with pytest.raises(Interrupted):
         scorer.gradient(actions) if gradient else scorer(actions)
     assert len(asked) == asked_before + 1
@@ -239,11 +249,13 @@ def test_a_score_never_waits_for_its_device_nor_leaves_it(mode, parts, monkeypat
     monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
     spec = small_spec(**parts).replace(
-        context_window=2, proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict')
+        context_window=2, proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict'
+    )
     model = build(spec, device='meta', mode=mode).freeze()
     with torch.device('meta'):
-        frames = Latents(torch.empty(2, 1, 1, 2, 2, 20),
-                         model.encode_proprio(torch.empty(2, 7), 2, 1))
+        frames = Latents(
+            torch.empty(2, 1, 1, 2, 2, 20), model.encode_proprio(torch.empty(2, 7), 2, 1)
+        )
         actions = torch.empty(5, 3, 7)
     scorer = model.scorer(frames[:1], frames[1:], Objective(sum_all=True, alpha=0.2))
     assert scorer(actions).shape == (5,)

@@ -29,23 +29,40 @@ def small_spec(**predictor):
     if predictor.get('proprio') == 'feature':
         defaults['proprio_features'] = 6
     spec = PredictorSpec(**{**defaults, **predictor})
-    return ModelSpec('small', 'vit', EncoderSpec('patch', 20, 8), spec, 7, (0.0,) * 7, (1.0,) * 7,
-                     7, (0.0,) * 7, (1.0,) * 7, img_size=16)
+    return ModelSpec(
+        'small',
+        'vit',
+        EncoderSpec('patch', 20, 8),
+        spec,
+        7,
+        (0.0,) * 7,
+        (1.0,) * 7,
+        7,
+        (0.0,) * 7,
+        (1.0,) * 7,
+        img_size=16,
+    )
 
 
 def small_input(spec, frames=3, batch=2):
     visual = torch.randn(batch, frames, 4, 20)
-    proprio = {'none': None, 'token': torch.randn(batch, frames, 7),
-               'feature': torch.randn(batch, frames, 4, spec.predictor.proprio_features)}
+    proprio = {
+        'none': None,
+        'token': torch.randn(batch, frames, 7),
+        'feature': torch.randn(batch, frames, 4, spec.predictor.proprio_features),
+    }
     return visual, torch.randn(batch, frames, 7), proprio[spec.predictor.proprio]
 
 
 COMBINATIONS = [
     {'conditioning': conditioning, 'position': position, 'proprio': proprio}
     for conditioning, position, proprio in itertools.product(
-        ('adaln', 'feature', 'sequence'), ('rope', 'sincos', 'learned', 'none'),
-        ('none', 'feature', 'token'))
-    if proprio != 'token' or conditioning == 'sequence']
+        ('adaln', 'feature', 'sequence'),
+        ('rope', 'sincos', 'learned', 'none'),
+        ('none', 'feature', 'token'),
+    )
+    if proprio != 'token' or conditioning == 'sequence'
+]
 
 
 @pytest.mark.parametrize('parts', COMBINATIONS, ids=lambda p: '-'.join(p.values()))
@@ -151,9 +168,17 @@ def test_sine_cosine_positions_are_all_different():
     assert torch.pdist(table).min() > 0.1
 
 
-@pytest.mark.parametrize('change', [
-    {'conditioning': 'film'}, {'position': 'alibi'}, {'heads': 5}, {'proprio': 'token'},
-    {'action_features': 4}, {'proprio': 'feature', 'proprio_features': 0}])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'conditioning': 'film'},
+        {'position': 'alibi'},
+        {'heads': 5},
+        {'proprio': 'token'},
+        {'action_features': 4},
+        {'proprio': 'feature', 'proprio_features': 0},
+    ],
+)
 def test_a_predictor_that_cannot_be_is_refused(change):
     with pytest.raises(JepaWmError):
         PredictorSpec(**{'width': 36, 'depth': 1, 'heads': 3, **change})
@@ -162,13 +187,19 @@ def test_a_predictor_that_cannot_be_is_refused(change):
 @pytest.mark.parametrize('spec', [e.spec for e in ENTRIES.values()], ids=list(ENTRIES))
 def test_a_description_survives_json(spec):
     import json
+
     assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 def test_a_damaged_description_is_refused():
     values = cell_spec().to_dict()
-    for broken in ({}, {**values, 'colour': 1}, {**values, 'encoder': 3},
-                   {**values, 'action_std': [0.0] * 7}, {**values, 'proprio_dim': 3}):
+    for broken in (
+        {},
+        {**values, 'colour': 1},
+        {**values, 'encoder': 3},
+        {**values, 'action_std': [0.0] * 7},
+        {**values, 'proprio_dim': 3},
+    ):
         with pytest.raises(JepaWmError):
             ModelSpec.from_dict(broken)
 

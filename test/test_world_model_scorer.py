@@ -12,8 +12,12 @@ from jepa_wm_ros.world_model.registry import cell_spec
 
 def cell_model(dtype=torch.float32, **changes):
     spec = cell_spec(depth=2, predictor_width=64, heads=4).replace(
-        action_mean=(0.1,) * 7, action_std=(0.5, 1, 2, 1, 1, 1, 4),
-        proprio_mean=(0.2,) * 7, proprio_std=(3.0,) * 7, **changes)
+        action_mean=(0.1,) * 7,
+        action_std=(0.5, 1, 2, 1, 1, 1, 4),
+        proprio_mean=(0.2,) * 7,
+        proprio_std=(3.0,) * 7,
+        **changes,
+    )
     return build(spec, seed=0).to(dtype).freeze()
 
 
@@ -87,6 +91,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
 
     def broken(*_):
         raise RuntimeError('shapes do not match')
+
     monkeypatch.setattr(scorer, '_costs', broken)
     with pytest.raises(RuntimeError, match='shapes'):
         scorer(torch.randn(4, 2, 7))
@@ -138,9 +143,14 @@ def hand_made():
     return Latents(rollout), Latents(torch.tensor([[[1.0, 1.0]]]))
 
 
-@pytest.mark.parametrize(('kind', 'want'), [
-    ('L2', [0.5, 2.5, 1.0]), ('L1', [0.5, 1.5, 1.0]),
-    ('cosine', [-(0.5 ** 0.5), -(0.5 ** 0.5), -1.0])])
+@pytest.mark.parametrize(
+    ('kind', 'want'),
+    [
+        ('L2', [0.5, 2.5, 1.0]),
+        ('L1', [0.5, 1.5, 1.0]),
+        ('cosine', [-(0.5**0.5), -(0.5**0.5), -1.0]),
+    ],
+)
 def test_distances_are_those_done_by_hand(kind, want):
     rollout, goal = hand_made()
     per_frame = distance_curve(rollout, goal, Objective(kind))[:, 0]

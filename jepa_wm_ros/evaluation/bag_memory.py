@@ -81,13 +81,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             frames = write_bag(folder / 'bag', gigabytes * 1000, options.storage, (480, 640))
             done = subprocess.run(
-                [sys.executable, '-m', 'jepa_wm_ros.evaluation.bag_memory', '--read',
-                 str(folder / 'bag')], capture_output=True, text=True, check=True)
+                [
+                    sys.executable,
+                    '-m',
+                    'jepa_wm_ros.evaluation.bag_memory',
+                    '--read',
+                    str(folder / 'bag'),
+                ],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             clips, seconds, before, peak = done.stdout.split(',')
         finally:
             shutil.rmtree(folder)
-        print(f'{options.storage:8} {gigabytes:<5g}  {frames:6d}  {clips:>5}  {seconds:>7}  '
-              f'{before:>10}  {peak.strip():>8}', flush=True)
+        print(
+            f'{options.storage:8} {gigabytes:<5g}  {frames:6d}  {clips:>5}  {seconds:>7}  '
+            f'{before:>10}  {peak.strip():>8}',
+            flush=True,
+        )
     return 0
 
 

@@ -117,7 +117,7 @@ class Planned:
             distance = float(self._model.distance(here, self._goal, self._objective)[-1])
         if planned:
             plan = self._mpc.plan(self._model.scorer(here, self._goal, self._objective))
-            self._queue = list(plan.actions[:self._profile.steps_executed].double().numpy())
+            self._queue = list(plan.actions[: self._profile.steps_executed].double().numpy())
         action = self._queue.pop(0)
         self._mpc.executed(1)
         if limited(action) is not action:
@@ -136,7 +136,7 @@ class Trial:
 
     seed: int
     errors_cm: tuple[float, ...]
-    stop: int          # decision at which the stopping rule would have ended it; last if never
+    stop: int  # decision at which the stopping rule would have ended it; last if never
     stopped: bool
     plan_seconds: tuple[float, ...]
 
@@ -162,13 +162,17 @@ def run_trial(cell, task, policy: Policy, seed: int, steps: int) -> Trial:
     for step in range(steps):
         decision = policy.decide(frame, pose)
         seconds.append(decision.seconds)
-        if (stop is None and policy.reached_distance is not None
-                and decision.latent_distance <= policy.reached_distance):
+        if (
+            stop is None
+            and policy.reached_distance is not None
+            and decision.latent_distance <= policy.reached_distance
+        ):
             stop = step
         frame, pose = cell.step(limited(decision.action))
         errors.append(_error_cm(pose, task.goal))
-    return Trial(seed, tuple(errors), steps if stop is None else stop, stop is not None,
-                 tuple(seconds))
+    return Trial(
+        seed, tuple(errors), steps if stop is None else stop, stop is not None, tuple(seconds)
+    )
 
 
 def limited(action: np.ndarray) -> np.ndarray:
@@ -188,13 +192,17 @@ def _error_cm(pose: np.ndarray, goal: np.ndarray) -> float:
 def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
     """A row of the table: success, median and 90 % quantile, with the stopping rule and without."""
     row: dict[str, float | str] = {'policy': name, 'episodes': len(trials)}
-    for suffix, errors in (('stop', [t.stop_cm for t in trials]),
-                           ('end', [t.final_cm for t in trials])):
+    for suffix, errors in (
+        ('stop', [t.stop_cm for t in trials]),
+        ('end', [t.final_cm for t in trials]),
+    ):
         cm = np.array(errors)
-        row |= {f'within_4cm_{suffix}': float((cm <= NEAR_CM).mean()),
-                f'within_2.5cm_{suffix}': float((cm <= NEARER_CM).mean()),
-                f'median_cm_{suffix}': float(np.median(cm)),
-                f'p90_cm_{suffix}': float(np.quantile(cm, 0.9))}
+        row |= {
+            f'within_4cm_{suffix}': float((cm <= NEAR_CM).mean()),
+            f'within_2.5cm_{suffix}': float((cm <= NEARER_CM).mean()),
+            f'median_cm_{suffix}': float(np.median(cm)),
+            f'p90_cm_{suffix}': float(np.quantile(cm, 0.9)),
+        }
     row['stopped'] = float(np.mean([t.stopped for t in trials]))
     row['steps'] = float(np.median([t.stop for t in trials]))
     took = [s for t in trials for s in t.plan_seconds if not math.isnan(s)]
@@ -204,9 +212,11 @@ def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
 
 def table(rows: list[dict]) -> str:
     """The rows as text; `stop` columns are with the stopping rule, `end` after all steps."""
-    lines = [f'{"":<32}|{"with the stopping rule":^44}|{"after all steps":^31}|{"ms per":>8}',
-             f'{"":<32}|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"steps":>6}{"stopped":>7}'
-             f'|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}|{"plan":>8}']
+    lines = [
+        f'{"":<32}|{"with the stopping rule":^44}|{"after all steps":^31}|{"ms per":>8}',
+        f'{"":<32}|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"steps":>6}{"stopped":>7}'
+        f'|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}|{"plan":>8}',
+    ]
     for r in rows:
         lines.append(
             f'{r["policy"]:<32}|'
@@ -215,7 +225,8 @@ def table(rows: list[dict]) -> str:
             f'{r["stopped"]:>7.0%}|'
             f'{r["within_4cm_end"]:>7.0%}{r["within_2.5cm_end"]:>9.0%}'
             f'{r["median_cm_end"]:>8.2f}{r["p90_cm_end"]:>7.2f}|'
-            + (f'{r["plan_ms"]:>8.0f}' if math.isfinite(r["plan_ms"]) else f'{"-":>8}'))
+            + (f'{r["plan_ms"]:>8.0f}' if math.isfinite(r['plan_ms']) else f'{"-":>8}')
+        )
     return '\n'.join(lines)
 
 
@@ -243,14 +254,14 @@ def evaluate(options: argparse.Namespace) -> list[dict]:
 
     from jepa_wm_ros.sim.direct import DirectCell
     from jepa_wm_ros.sim.variation import sample_reach_task
+
     rows, record = [], {}
     chosen = list(policies(options))
     with DirectCell() as cell, tqdm(total=len(chosen) * options.episodes, unit='episode') as bar:
         for policy in chosen:
             trials = []
             for seed in range(options.seed, options.seed + options.episodes):
-                trials.append(run_trial(cell, sample_reach_task(seed), policy, seed,
-                                        options.steps))
+                trials.append(run_trial(cell, sample_reach_task(seed), policy, seed, options.steps))
                 bar.set_postfix_str(policy.name)
                 bar.update()
             rows.append(summarise(policy.name, trials))
@@ -264,18 +275,29 @@ def evaluate(options: argparse.Namespace) -> list[dict]:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog='closed_loop', description=__doc__.splitlines()[0])
-    parser.add_argument('--model', nargs='+', default=['jepa_wm_cell'],
-                        help='model names or weights files (default %(default)s)')
-    parser.add_argument('--planner', nargs='+', default=['cell'],
-                        help='profiles, or PROFILE/PLANNER for a profile with another planner '
-                             '(default %(default)s)')
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        default=['jepa_wm_cell'],
+        help='model names or weights files (default %(default)s)',
+    )
+    parser.add_argument(
+        '--planner',
+        nargs='+',
+        default=['cell'],
+        help='profiles, or PROFILE/PLANNER for a profile with another planner '
+        '(default %(default)s)',
+    )
     parser.add_argument('--episodes', type=int, default=40)
     parser.add_argument('--steps', type=int, default=15, help='steps per episode')
     parser.add_argument('--seed', type=int, default=1000, help='seed of the first task')
     parser.add_argument('--weights-dir', type=Path, default=None)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--no-baselines', action='store_true',
-                        help='leave out no motion, random actions and the straight line')
+    parser.add_argument(
+        '--no-baselines',
+        action='store_true',
+        help='leave out no motion, random actions and the straight line',
+    )
     parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

@@ -38,8 +38,9 @@ class EpisodeRecord:
         nowhere = np.full(3, np.inf)
         return cls(seed, np.empty(0), np.zeros(3), nowhere, message=message, fault=True)
 
-    def add_step(self, step: int, cost: float, planning_seconds: float,
-                 position: np.ndarray) -> None:
+    def add_step(
+        self, step: int, cost: float, planning_seconds: float, position: np.ndarray
+    ) -> None:
         """Note the cost and true hand position after a step (step 0: at the start)."""
         self.seen_after.append(step)
         self.costs.append(cost)
@@ -47,8 +48,9 @@ class EpisodeRecord:
         if step:
             self.planning_seconds.append(planning_seconds)
 
-    def finish(self, end: np.ndarray, cost: float, steps: int, message: str,
-               fault: bool = False) -> None:
+    def finish(
+        self, end: np.ndarray, cost: float, steps: int, message: str, fault: bool = False
+    ) -> None:
         """Note how the episode ended."""
         self.end, self.final_cost, self.steps, self.message = end, cost, steps, message
         self.fault = fault
@@ -79,27 +81,41 @@ def write_gif(path: Path, record: EpisodeRecord) -> None:
         picture = Image.fromarray(frame)
         corner = (width - size[0] - 6, height - size[1] - 6)  # where the table is empty
         draw = ImageDraw.Draw(picture)
-        draw.rectangle([corner[0] - 2, corner[1] - 2, width - 5, corner[1] + size[1] + 1],
-                       fill='white')
+        draw.rectangle(
+            [corner[0] - 2, corner[1] - 2, width - 5, corner[1] + size[1] + 1], fill='white'
+        )
         picture.paste(goal, corner)
         draw.text((corner[0], corner[1] - 14), 'goal', fill='white')
         film.append(picture.convert('P', palette=Image.Palette.ADAPTIVE))
-    film[0].save(path, save_all=True, append_images=[*film[1:], *[film[-1]] * 10],
-                 duration=100 * stride, loop=0)
+    film[0].save(
+        path,
+        save_all=True,
+        append_images=[*film[1:], *[film[-1]] * 10],
+        duration=100 * stride,
+        loop=0,
+    )
 
 
 def write_png(path: Path, record: EpisodeRecord) -> None:
     """Start, goal and end side by side over the curves of cost and hand distance."""
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplot_mosaic([['start', 'goal', 'end'], ['curve', 'curve', 'curve']],
-                                      figsize=(10, 6.2), height_ratios=[1, 0.8],
-                                      layout='constrained')
+    figure, axes = plt.subplot_mosaic(
+        [['start', 'goal', 'end'], ['curve', 'curve', 'curve']],
+        figsize=(10, 6.2),
+        height_ratios=[1, 0.8],
+        layout='constrained',
+    )
     pictures = {'start': record.frames[0], 'goal': record.goal_picture, 'end': record.frames[-1]}
-    titles = {'start': f'start: {record.start_error * 100:.1f} cm away', 'goal': 'goal picture',
-              'end': f'end: {record.final_error * 100:.1f} cm away, {record.steps} steps'}
+    titles = {
+        'start': f'start: {record.start_error * 100:.1f} cm away',
+        'goal': 'goal picture',
+        'end': f'end: {record.final_error * 100:.1f} cm away, {record.steps} steps',
+    }
     for name, picture in pictures.items():
         axes[name].imshow(picture)
         axes[name].set_title(titles[name])
@@ -118,24 +134,34 @@ def write_png(path: Path, record: EpisodeRecord) -> None:
     plt.close(figure)
 
 
-def print_table(records: list[EpisodeRecord], random_rows: list[EpisodeRecord], tolerance: float,
-                fine: float, latencies: list[float]) -> None:
+def print_table(
+    records: list[EpisodeRecord],
+    random_rows: list[EpisodeRecord],
+    tolerance: float,
+    fine: float,
+    latencies: list[float],
+) -> None:
     """Successes and errors of the planner beside random actions and no motion."""
-    print(f'\n{"":16} {f"<= {tolerance * 100:g} cm":>10} {f"<= {fine * 100:g} cm":>10} '
-          f'{"median error":>13} {"steps":>6} {"planning":>9}')
+    print(
+        f'\n{"":16} {f"<= {tolerance * 100:g} cm":>10} {f"<= {fine * 100:g} cm":>10} '
+        f'{"median error":>13} {"steps":>6} {"planning":>9}'
+    )
     still = [r.start_error for r in records]
     rows = [('planner', [r.final_error for r in records], [r.steps for r in records])]
     if random_rows:
-        rows.append(('random actions', [r.final_error for r in random_rows],
-                     [r.steps for r in random_rows]))
+        rows.append(
+            ('random actions', [r.final_error for r in random_rows], [r.steps for r in random_rows])
+        )
         rows.append(('no motion', still, [0]))
     planning = np.concatenate([r.planning_seconds for r in records]) if records else []
     for name, errors, steps in rows:
         errors = np.array(errors)
         near, nearer = (errors <= tolerance).sum(), (errors <= fine).sum()
         took = f'{np.median(planning) * 1e3:6.0f} ms' if name == 'planner' and len(planning) else ''
-        print(f'{name:16} {f"{near}/{len(errors)}":>10} {f"{nearer}/{len(errors)}":>10} '
-              f'{np.median(errors) * 100:10.2f} cm {np.median(steps):6.0f} {took:>9}')
+        print(
+            f'{name:16} {f"{near}/{len(errors)}":>10} {f"{nearer}/{len(errors)}":>10} '
+            f'{np.median(errors) * 100:10.2f} cm {np.median(steps):6.0f} {took:>9}'
+        )
     if latencies:
         p50, p95 = np.percentile(latencies, [50, 95]) * 1e3
         print(f'loop, image stamp to command published: p50 {p50:.0f} ms, p95 {p95:.0f} ms')

@@ -55,9 +55,12 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
     models = tuple(dict.fromkeys(options.models or ['jepa_wm_cell']))
     planners = tuple(dict.fromkeys(options.planners or ['paper']))
     horizon = options.horizon or PlannerChoice.load(planners[0], None).profile.settings.horizon
-    lines = [f'{short(name)} stops each plan after {seconds:g} s: its numbers depend on the speed '
-             'of this machine' for name in planners
-             if (seconds := PlannerChoice.load(name, horizon).profile.budget_seconds)]
+    lines = [
+        f'{short(name)} stops each plan after {seconds:g} s: its numbers depend on the speed '
+        'of this machine'
+        for name in planners
+        if (seconds := PlannerChoice.load(name, horizon).profile.budget_seconds)
+    ]
     device = options.device
     if device == 'cuda' and 'LOCAL_RANK' in os.environ:
         device = f'cuda:{os.environ["LOCAL_RANK"]}'
@@ -70,21 +73,30 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
             lines.append(f'LPIPS is not computed for {short(name)}: {reason}')
     if options.rate is None and (len(rates) > 1 or not all(rates)):
         raise BagError(f'the models step at {sorted(rates)} Hz; choose one with --rate')
-    settings = ClipSettings(options.rate or rates.pop(), horizon, options.stride or horizon,
-                            options.clips, options.seeds[0])
+    settings = ClipSettings(
+        options.rate or rates.pop(),
+        horizon,
+        options.stride or horizon,
+        options.clips,
+        options.seeds[0],
+    )
     recordings = tuple(_read(path, topic_spec(options), settings) for path in options.bags)
     labels = [bag_label(recording) for recording in recordings]
     if len(set(labels)) < len(labels):
         raise BagError(f'two bags have the same name ({", ".join(labels)}); rename one')
-    return EvaluationPlan(recordings, models, planners, tuple(options.seeds), horizon,
-                          options.weights_dir, device), lines
+    return EvaluationPlan(
+        recordings, models, planners, tuple(options.seeds), horizon, options.weights_dir, device
+    ), lines
 
 
 def topic_spec(options: argparse.Namespace) -> TopicSpec:
     """The topic file with the options over it."""
     spec = TopicSpec.from_yaml(options.topics) if options.topics else TopicSpec()
-    given = {name: value for name in ('image', 'pose', 'gripper', 'stamps')
-             if (value := getattr(options, name))}
+    given = {
+        name: value
+        for name in ('image', 'pose', 'gripper', 'stamps')
+        if (value := getattr(options, name))
+    }
     if options.gripper_range:
         given['gripper_open'], given['gripper_closed'] = options.gripper_range
     return dataclasses.replace(spec, **given)
@@ -94,25 +106,34 @@ def _read(path: Path, spec: TopicSpec, settings: ClipSettings) -> Recording:
     # Counting first costs an open; it gives the bar its end.
     with Bag(path, Findings()) as bag:
         total = sum(topic.count for topic in bag.topics.values())
-    with tqdm(total=total, desc=f'read {path.name}', unit='msg', leave=False,
-              disable=None) as bar:
+    with tqdm(total=total, desc=f'read {path.name}', unit='msg', leave=False, disable=None) as bar:
         return read_recording(path, spec, settings, bar.update)
 
 
-def _keep_settings(out: Path, plan: EvaluationPlan, options: argparse.Namespace,
-                   shard: Shard) -> None:
+def _keep_settings(
+    out: Path, plan: EvaluationPlan, options: argparse.Namespace, shard: Shard
+) -> None:
     """Refuse to mix results of different settings in one folder."""
     asked = {
-        'bags': {bag_label(r): {'clips': len(r.clips), 'first_stamp': int(r.timeline.stamps[0])}
-                 for r in plan.recordings},
-        'models': list(plan.models), 'planners': {c.name: repr(c.profile) for c in plan.choices()},
-        'seeds': list(plan.seeds), 'horizon': plan.horizon, 'stride': options.stride,
-        'clips': options.clips, 'rate': options.rate, 'world': shard.world}
+        'bags': {
+            bag_label(r): {'clips': len(r.clips), 'first_stamp': int(r.timeline.stamps[0])}
+            for r in plan.recordings
+        },
+        'models': list(plan.models),
+        'planners': {c.name: repr(c.profile) for c in plan.choices()},
+        'seeds': list(plan.seeds),
+        'horizon': plan.horizon,
+        'stride': options.stride,
+        'clips': options.clips,
+        'rate': options.rate,
+        'world': shard.world,
+    }
     path = out / SETTINGS
     tables = list(out.glob('clips*.csv'))
     if tables and not options.resume and shard.world == 1:
-        raise BagError(f'{out}: holds results already; --resume goes on with them, or give '
-                       'another --out')
+        raise BagError(
+            f'{out}: holds results already; --resume goes on with them, or give another --out'
+        )
     if tables and path.exists() and json.loads(path.read_text()) != asked:
         raise BagError(f'{out}: was made with other settings (see {path.name}); give another --out')
     part = path.with_suffix(f'.{shard.rank}')
@@ -126,9 +147,13 @@ def _table_path(out: Path, shard: Shard) -> Path:
 
 def _evaluate_clips(out: Path, plan: EvaluationPlan, jobs: int, shard: Shard) -> None:
     todo = blocks(plan, shard)
-    with RowWriter(_table_path(out, shard)) as writer, tqdm(
-            total=sum(len(block.clips) for block in todo), desc='clips', unit='clip',
-            disable=None) as bar:
+    with (
+        RowWriter(_table_path(out, shard)) as writer,
+        tqdm(
+            total=sum(len(block.clips) for block in todo), desc='clips', unit='clip', disable=None
+        ) as bar,
+    ):
+
         def keep(rows: list[Row]) -> None:
             writer.add(rows)
             bar.update(len({(row.bag, row.clip) for row in rows}))
@@ -156,16 +181,26 @@ def _merged(out: Path) -> list[Row]:
     return rows
 
 
-def _write_metrics(path: Path, plan: EvaluationPlan, summary: Summary,
-                   lines: Sequence[str]) -> None:
+def _write_metrics(
+    path: Path, plan: EvaluationPlan, summary: Summary, lines: Sequence[str]
+) -> None:
     content = {
-        'horizon': plan.horizon, 'seeds': list(plan.seeds), 'models': list(plan.models),
+        'horizon': plan.horizon,
+        'seeds': list(plan.seeds),
+        'models': list(plan.models),
         'planners': list(plan.planners),
-        'bags': {bag_label(r): {
-            'path': str(r.path), 'coverage': dataclasses.asdict(r.coverage),
-            'clips_evaluated': len(r.clips), 'findings': [str(f) for f in r.findings]}
-            for r in plan.recordings},
-        'remarks': list(lines), **summary.to_dict()}
+        'bags': {
+            bag_label(r): {
+                'path': str(r.path),
+                'coverage': dataclasses.asdict(r.coverage),
+                'clips_evaluated': len(r.clips),
+                'findings': [str(f) for f in r.findings],
+            }
+            for r in plan.recordings
+        },
+        'remarks': list(lines),
+        **summary.to_dict(),
+    }
     path.write_text(json.dumps(content, indent=1) + '\n')
 
 
@@ -178,8 +213,10 @@ def _print(out: Path, plan: EvaluationPlan, summary: Summary, lines: Sequence[st
     print()
     for recording in plan.recordings:
         c = recording.coverage
-        print(f'{bag_label(recording)}: {c.fraction:.1%} of {c.steps} model steps usable, '
-              f'{len(recording.clips)} clips of {c.clips_possible} a whole recording would give')
+        print(
+            f'{bag_label(recording)}: {c.fraction:.1%} of {c.steps} model steps usable, '
+            f'{len(recording.clips)} clips of {c.clips_possible} a whole recording would give'
+        )
         for finding in recording.findings:
             print(f'  {finding}')
     for reason, count in summary.failed.items():

@@ -23,11 +23,11 @@ from jepa_wm_ros.evaluation.summary import short
 from jepa_wm_ros.evaluation.trial import ClipTrial
 from jepa_wm_ros.world_model import Latents
 
-SIDE = 128              # of a picture in a strip [px]
-GALLERY = 96            # recorded frames to choose the nearest from
+SIDE = 128  # of a picture in a strip [px]
+GALLERY = 96  # recorded frames to choose the nearest from
 COUNTERFACTUAL_STEPS = 5
-UP = 0.05               # m per step
-STROKE = 0.5            # gripper closure per step
+UP = 0.05  # m per step
+STROKE = 0.5  # gripper closure per step
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,16 @@ def counterfactual_actions(stroke: float) -> np.ndarray:
     """Actions (T, 7): up, while the gripper moves by `stroke` per step until it must be done."""
     actions = np.zeros((COUNTERFACTUAL_STEPS, DIM))
     actions[:, 2] = UP
-    actions[:round(1 / abs(stroke)), GRIPPER] = stroke
+    actions[: round(1 / abs(stroke)), GRIPPER] = stroke
     return actions
 
 
 def choose_clips(rows: Sequence[Row], model: str, planner: str) -> list[tuple[str, Row]]:
     """The best, the median and the worst clip of a planner, by position error."""
-    mine = sorted((r for r in rows if r.ok and (r.model, r.planner) == (model, planner)),
-                  key=lambda r: (r.e_xyz, r.key))
+    mine = sorted(
+        (r for r in rows if r.ok and (r.model, r.planner) == (model, planner)),
+        key=lambda r: (r.e_xyz, r.key),
+    )
     picks = {'best': 0, 'median': len(mine) // 2, 'worst': len(mine) - 1}
     chosen = {}
     for name, index in picks.items():
@@ -82,8 +84,7 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
         notes.append(studio.note)
         for name, row in chosen:
             films.append(_film(studio, recordings[row.bag], rows, row, name))
-        counterfactuals.append(_counterfactual(studio, recordings[chosen[0][1].bag],
-                                               chosen[0][1]))
+        counterfactuals.append(_counterfactual(studio, recordings[chosen[0][1].bag], chosen[0][1]))
     return Illustrations(films, counterfactuals, notes)
 
 
@@ -95,12 +96,15 @@ class _Studio:
         self._gallery = None
         if trial.model.decoder is None:
             self._gallery = self._recorded(recording)
-            self.note = (f'{short(trial.name)} has no picture decoder loaded: imagined pictures '
-                         'are the recorded frames nearest in latent space, out of '
-                         f'{len(self._gallery.pictures)}')
+            self.note = (
+                f'{short(trial.name)} has no picture decoder loaded: imagined pictures '
+                'are the recorded frames nearest in latent space, out of '
+                f'{len(self._gallery.pictures)}'
+            )
         else:
-            self.note = (f'{short(trial.name)}: imagined pictures are decoded from the predicted '
-                         'latents')
+            self.note = (
+                f'{short(trial.name)}: imagined pictures are decoded from the predicted latents'
+            )
 
     def _recorded(self, recording: Recording) -> Gallery:
         known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
@@ -138,24 +142,34 @@ def _frames(recording: Recording, number: int) -> list[np.ndarray]:
     return [pictures[int(f)] for f in clip.frames]
 
 
-def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row,
-          name: str) -> Strip:
+def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row, name: str) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
     strips = [('recorded: start … goal', beside([square(f, SIDE) for f in frames]))]
     same = [r for r in rows if r.ok and (r.bag, r.clip, r.model) == (row.bag, row.clip, row.model)]
     for planner in dict.fromkeys(r.planner for r in same if r.planner in (EXPERT, row.planner)):
         actions = next(np.array(r.planned).reshape(-1, DIM) for r in same if r.planner == planner)
-        strips.append((f'imagined: {short(planner)}', studio.strip(
-            studio.trial.imagine(context, actions), frames[0])))
-    return Strip(f'{short(row.model)} / {short(row.planner)}: {name} clip ({row.bag} #{row.clip}, '
-                 f'position error {row.e_xyz * 100:.1f} cm)', strips)
+        strips.append(
+            (
+                f'imagined: {short(planner)}',
+                studio.strip(studio.trial.imagine(context, actions), frames[0]),
+            )
+        )
+    return Strip(
+        f'{short(row.model)} / {short(row.planner)}: {name} clip ({row.bag} #{row.clip}, '
+        f'position error {row.e_xyz * 100:.1f} cm)',
+        strips,
+    )
 
 
 def _counterfactual(studio: _Studio, recording: Recording, row: Row) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
-    strips = [(caption, studio.strip(
-        studio.trial.imagine(context, counterfactual_actions(stroke)), frames[0]))
-        for caption, stroke in (('open and up', -STROKE), ('close and up', STROKE))]
+    strips = [
+        (
+            caption,
+            studio.strip(studio.trial.imagine(context, counterfactual_actions(stroke)), frames[0]),
+        )
+        for caption, stroke in (('open and up', -STROKE), ('close and up', STROKE))
+    ]
     return Strip(f'{short(row.model)}: {row.bag} #{row.clip}', strips)

@@ -51,11 +51,12 @@ class Interval:
 def action_errors(planned: np.ndarray, expert: np.ndarray) -> ActionErrors:
     """Errors of planned actions (H, 7) against expert actions (H, 7), both in physical units."""
     if planned.shape != expert.shape or planned.ndim != 2 or planned.shape[1] != 7:
-        raise JepaWmError(f'planned {planned.shape} and expert {expert.shape} actions must both '
-                          'be (H, 7): plan with the horizon of the clip')
+        raise JepaWmError(
+            f'planned {planned.shape} and expert {expert.shape} actions must both '
+            'be (H, 7): plan with the horizon of the clip'
+        )
     gap = np.abs(planned.astype(np.float64).sum(0) - expert.astype(np.float64).sum(0))
-    return ActionErrors(float(gap[POSITION].sum()), float(gap[ROTATION].sum()),
-                        float(gap[GRIPPER]))
+    return ActionErrors(float(gap[POSITION].sum()), float(gap[ROTATION].sum()), float(gap[GRIPPER]))
 
 
 def action_score(errors_xyz: np.ndarray) -> float:
@@ -67,8 +68,13 @@ def action_score(errors_xyz: np.ndarray) -> float:
     return max(0.0, _SCORE_SLOPE * (_SCORE_ZERO - mean))
 
 
-def bootstrap(statistic: Callable[..., float], *samples: np.ndarray, resamples: int = 2000,
-              level: float = 0.95, seed: int = 0) -> Interval:
+def bootstrap(
+    statistic: Callable[..., float],
+    *samples: np.ndarray,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
     """`statistic(*samples)` with its percentile interval over clips.
 
     The first axis of every sample is the clip. Several samples are resampled with the *same*
@@ -82,8 +88,12 @@ def bootstrap(statistic: Callable[..., float], *samples: np.ndarray, resamples: 
     if count == 1:
         return Interval(value, float('nan'), float('nan'))
     rng = np.random.default_rng(seed)
-    draws = np.array([statistic(*(sample[chosen] for sample in samples))
-                      for chosen in rng.integers(0, count, (resamples, count))])
+    draws = np.array(
+        [
+            statistic(*(sample[chosen] for sample in samples))
+            for chosen in rng.integers(0, count, (resamples, count))
+        ]
+    )
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))
 
@@ -95,18 +105,26 @@ def score_interval(errors_xyz: np.ndarray, **options) -> Interval:
 
 def mean_interval(values: np.ndarray, **options) -> Interval:
     """Mean of one number per clip (N,) with its bootstrap interval."""
-    return bootstrap(lambda sample: float(np.mean(sample)), np.asarray(values, np.float64),
-                     **options)
+    return bootstrap(
+        lambda sample: float(np.mean(sample)), np.asarray(values, np.float64), **options
+    )
 
 
 def score_difference(first_xyz: np.ndarray, second_xyz: np.ndarray, **options) -> Interval:
     """Action Score of the first minus that of the second, on the same clips (N,), paired."""
-    return bootstrap(lambda a, b: action_score(a) - action_score(b),
-                     np.asarray(first_xyz, np.float64), np.asarray(second_xyz, np.float64),
-                     **options)
+    return bootstrap(
+        lambda a, b: action_score(a) - action_score(b),
+        np.asarray(first_xyz, np.float64),
+        np.asarray(second_xyz, np.float64),
+        **options,
+    )
 
 
 def mean_difference(first: np.ndarray, second: np.ndarray, **options) -> Interval:
     """Mean of the first minus mean of the second, on the same clips (N,), paired."""
-    return bootstrap(lambda a, b: float(np.mean(a - b)),
-                     np.asarray(first, np.float64), np.asarray(second, np.float64), **options)
+    return bootstrap(
+        lambda a, b: float(np.mean(a - b)),
+        np.asarray(first, np.float64),
+        np.asarray(second, np.float64),
+        **options,
+    )

@@ -26,6 +26,7 @@ class Perceptual:
 
     def __init__(self, model: WorldModel) -> None:
         import lpips
+
         self._network = lpips.LPIPS(net='alex', verbose=False).eval()
         self._model = model
 
@@ -34,8 +35,10 @@ class Perceptual:
         """LPIPS (T,) of a decoded rollout (T, 1, ...) against recorded frames (H, W, 3)."""
         imagined = self._model.decode(rollout).cpu().numpy()
         size = imagined.shape[1]
-        return [float(self._network(_signed(picture), _signed(square(frame, size))))
-                for picture, frame in zip(imagined, frames, strict=True)]
+        return [
+            float(self._network(_signed(picture), _signed(square(frame, size))))
+            for picture, frame in zip(imagined, frames, strict=True)
+        ]
 
 
 def _signed(picture: np.ndarray) -> torch.Tensor:

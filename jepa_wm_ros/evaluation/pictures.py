@@ -24,8 +24,9 @@ class Gallery:
     @staticmethod
     def of(pictures: Sequence[np.ndarray], latents: Sequence[Latents]) -> Gallery:
         """From pictures (S, S, 3) and the encodings (1, 1, ...) of their frames."""
-        return Gallery(np.stack(pictures),
-                       torch.cat([latent.visual.flatten(1) for latent in latents]))
+        return Gallery(
+            np.stack(pictures), torch.cat([latent.visual.flatten(1) for latent in latents])
+        )
 
     @torch.no_grad()
     def nearest(self, visual: Tensor) -> np.ndarray:
@@ -38,7 +39,8 @@ def square(frame: np.ndarray, size: int) -> np.ndarray:
     """The central square of a frame (H, W, 3) uint8, resized with smoothing to (size, size, 3)."""
     side = min(frame.shape[:2])
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
-    crop = torch.from_numpy(frame[top:top + side, left:left + side].copy())
-    resized = F.interpolate(crop.permute(2, 0, 1)[None].float(), (size, size), mode='bilinear',
-                            antialias=True)
+    crop = torch.from_numpy(frame[top : top + side, left : left + side].copy())
+    resized = F.interpolate(
+        crop.permute(2, 0, 1)[None].float(), (size, size), mode='bilinear', antialias=True
+    )
     return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()

@@ -20,19 +20,31 @@ from jepa_wm_ros.evaluation.runner import EvaluationPlan, bag_label
 from jepa_wm_ros.evaluation.summary import Summary, short
 
 
-def write_report(path: Path, plan: EvaluationPlan, summary: Summary, rows: Sequence[Row],
-                 illustrations: Illustrations, lines: Sequence[str]) -> None:
+def write_report(
+    path: Path,
+    plan: EvaluationPlan,
+    summary: Summary,
+    rows: Sequence[Row],
+    illustrations: Illustrations,
+    lines: Sequence[str],
+) -> None:
     """Write the page. `lines` are remarks: what was not computed and why."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters['interval'] = _interval
     environment.filters['short'] = short
     environment.filters['picture'] = figures.uri_of_picture
     page = environment.from_string(PAGE).render(
-        plan=plan, summary=summary, illustrations=illustrations, lines=lines,
-        score_max=SCORE_MAX, bags=[_bag(recording) for recording in plan.recordings],
+        plan=plan,
+        summary=summary,
+        illustrations=illustrations,
+        lines=lines,
+        score_max=SCORE_MAX,
+        bags=[_bag(recording) for recording in plan.recordings],
         models=[_model(model, plan, summary, rows) for model in plan.models],
         strip=figures.error_strip(summary.results, _errors(summary, rows), plan.planners)
-        if summary.results else '')
+        if summary.results
+        else '',
+    )
     path.write_text(page)
 
 
@@ -44,25 +56,39 @@ def _interval(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
 
 
 def _bag(recording: Recording) -> dict:
-    return {'name': bag_label(recording), 'path': str(recording.path),
-            'topics': recording.topics, 'coverage': recording.coverage,
-            'clips': len(recording.clips), 'findings': list(recording.findings)}
+    return {
+        'name': bag_label(recording),
+        'path': str(recording.path),
+        'topics': recording.topics,
+        'coverage': recording.coverage,
+        'clips': len(recording.clips),
+        'findings': list(recording.findings),
+    }
 
 
 def _errors(summary: Summary, rows: Sequence[Row]) -> dict[tuple[str, str], np.ndarray]:
-    return {(r.model, r.planner): np.array([row.e_xyz for row in rows if row.ok and
-                                            (row.model, row.planner) == (r.model, r.planner)])
-            for r in summary.results}
+    return {
+        (r.model, r.planner): np.array(
+            [
+                row.e_xyz
+                for row in rows
+                if row.ok and (row.model, row.planner) == (r.model, r.planner)
+            ]
+        )
+        for r in summary.results
+    }
 
 
 def _model(model: str, plan: EvaluationPlan, summary: Summary, rows: Sequence[Row]) -> dict:
     """Curves and paths of one model; empty strings where there is nothing to draw."""
     results = [r for r in summary.results if r.model == model]
     imagination = next((i for i in summary.imagination if i.model == model), None)
-    return {'name': model,
-            'costs': figures.cost_curves(results, plan.planners) if results else '',
-            'errors': figures.error_curves(imagination) if imagination else '',
-            'paths': _paths(model, plan, rows)}
+    return {
+        'name': model,
+        'costs': figures.cost_curves(results, plan.planners) if results else '',
+        'errors': figures.error_curves(imagination) if imagination else '',
+        'paths': _paths(model, plan, rows),
+    }
 
 
 def _paths(model: str, plan: EvaluationPlan, rows: Sequence[Row]) -> str:

@@ -96,8 +96,9 @@ def read_rows(path: Path) -> list[Row]:
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         try:
-            rows.append(Row(**{name: _decode(name, text)
-                               for name, text in zip(COLUMNS, line, strict=True)}))
+            rows.append(
+                Row(**{name: _decode(name, text) for name, text in zip(COLUMNS, line, strict=True)})
+            )
         except ValueError as error:
             if number != len(lines):
                 raise BagError(f'{path}: line {number} is damaged ({error}); remove it') from error

@@ -25,7 +25,7 @@ from jepa_wm_ros.evaluation.rows import Row
 from jepa_wm_ros.evaluation.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.world_model import Latents, load_world_model
 
-BLOCK = 4        # clips of a task: lost when interrupted, and read in one go
+BLOCK = 4  # clips of a task: lost when interrupted, and read in one go
 LONG_BLOCK = 64  # where a bag cannot be read from the middle
 
 
@@ -79,9 +79,11 @@ def blocks(plan: EvaluationPlan, shard: Shard) -> list[Block]:
         with Bag(recording.path, Findings()) as bag:
             size = BLOCK if bag.random_access else LONG_BLOCK
         numbers = range(len(recording.clips))
-        every += [Block(index, tuple(numbers[start:start + size]))
-                  for start in range(0, len(numbers), size)]
-    return every[shard.rank::shard.world]
+        every += [
+            Block(index, tuple(numbers[start : start + size]))
+            for start in range(0, len(numbers), size)
+        ]
+    return every[shard.rank :: shard.world]
 
 
 class Evaluator:
@@ -96,24 +98,32 @@ class Evaluator:
         """Rows of a block that are not in `done`."""
         recording = self.plan.recordings[block.recording]
         label = bag_label(recording)
-        todo = [number for number in block.clips
-                if any(key not in done for trial in self.trials
-                       for key in trial.keys(label, number))]
+        todo = [
+            number
+            for number in block.clips
+            if any(key not in done for trial in self.trials for key in trial.keys(label, number))
+        ]
         if not todo:
             return []
         if block.recording not in self._bags:
             self._bags[block.recording] = Bag(recording.path, Findings())
         bag = self._bags[block.recording]
         rows: list[Row] = []
-        for part in ([todo] if not bag.random_access else [[number] for number in todo]):
+        for part in [todo] if not bag.random_access else [[number] for number in todo]:
             needed = [int(f) for number in part for f in recording.clips[number].frames]
             pictures = read_frames(bag, recording, needed)
             for number in part:
                 rows += self._clip(recording, label, number, pictures, done)
         return rows
 
-    def _clip(self, recording: Recording, label: str, number: int,
-              pictures: dict[int, np.ndarray | str], done: set[tuple]) -> list[Row]:
+    def _clip(
+        self,
+        recording: Recording,
+        label: str,
+        number: int,
+        pictures: dict[int, np.ndarray | str],
+        done: set[tuple],
+    ) -> list[Row]:
         clip = recording.clips[number]
         stamp = int(recording.timeline.stamps[clip.frames[0]])
         frames = [pictures[int(f)] for f in clip.frames]
@@ -122,8 +132,9 @@ class Evaluator:
             if bad := next((f for f in frames if isinstance(f, str)), None):
                 rows += trial.failed(label, number, stamp, bad, done)
                 continue
-            latents: list[Latents] = [trial.encode(frame, pose)
-                                      for frame, pose in zip(frames, clip.poses, strict=True)]
+            latents: list[Latents] = [
+                trial.encode(frame, pose) for frame, pose in zip(frames, clip.poses, strict=True)
+            ]
             rows += trial.rows(label, number, stamp, clip, latents, frames, done)
         return rows
 
@@ -136,18 +147,27 @@ def load_trials(plan: EvaluationPlan) -> list[ClipTrial]:
         for choice in plan.choices():
             by_mode.setdefault(choice.profile.mode, []).append(choice)
         for index, (mode, choices) in enumerate(by_mode.items()):
-            model = load_world_model(name, weights_dir=plan.weights_dir, device=plan.device,
-                                     mode=mode)
+            model = load_world_model(
+                name, weights_dir=plan.weights_dir, device=plan.device, mode=mode
+            )
             perceptual, _ = find_perceptual(model) if index == 0 else (None, '')
-            trials.append(ClipTrial(model, name, choices, plan.seeds, baselines=index == 0,
-                                    perceptual=perceptual))
+            trials.append(
+                ClipTrial(
+                    model, name, choices, plan.seeds, baselines=index == 0, perceptual=perceptual
+                )
+            )
     return trials
 
 
-def run(plan: EvaluationPlan, todo: Sequence[Block], done: set[tuple], jobs: int,
-        on_rows: Callable[[list[Row]], None]) -> None:
+def run(
+    plan: EvaluationPlan,
+    todo: Sequence[Block],
+    done: set[tuple],
+    jobs: int,
+    on_rows: Callable[[list[Row]], None],
+) -> None:
     """Evaluate blocks in `jobs` processes; `on_rows` hears the new rows of each block."""
-    for rows in (_inline(plan, todo, done) if jobs == 1 else _pooled(plan, todo, done, jobs)):
+    for rows in _inline(plan, todo, done) if jobs == 1 else _pooled(plan, todo, done, jobs):
         on_rows(rows)
 
 
@@ -157,8 +177,9 @@ def _inline(plan: EvaluationPlan, todo: Sequence[Block], done: set[tuple]) -> It
         yield evaluator.run(block, done)
 
 
-def _pooled(plan: EvaluationPlan, todo: Sequence[Block], done: set[tuple],
-            jobs: int) -> Iterator[list[Row]]:
+def _pooled(
+    plan: EvaluationPlan, todo: Sequence[Block], done: set[tuple], jobs: int
+) -> Iterator[list[Row]]:
     threads = max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(jobs, get_context('spawn'), _start_worker, (plan, threads)) as pool:
         futures = [pool.submit(_work, block, done) for block in todo]

@@ -22,12 +22,12 @@ from jepa_wm_ros.evaluation.bags.writer import CellBagWriter
 
 START = 1_750_000_000_000_000_000  # stamp of the first message [ns]
 STATE_HZ = 30
-FRAME_EVERY = 3         # states
-TOP_SPEED = 0.24        # m/s
+FRAME_EVERY = 3  # states
+TOP_SPEED = 0.24  # m/s
 LOW, HIGH = np.array([0.38, -0.20, 0.15]), np.array([0.62, 0.20, 0.38])  # above the cube
-SHORTEST_LEG = 0.12     # m
-TURN = 0.25             # rad, of the hand about the vertical, to either side
-STROKE_SHARE = 0.3      # of the legs open or close the gripper
+SHORTEST_LEG = 0.12  # m
+TURN = 0.25  # rad, of the hand about the vertical, to either side
+STROKE_SHARE = 0.3  # of the legs open or close the gripper
 
 
 def wander(rng: np.random.Generator, seconds: float) -> Iterator[np.ndarray]:
@@ -49,6 +49,7 @@ def wander(rng: np.random.Generator, seconds: float) -> Iterator[np.ndarray]:
 
 def _point(rng: np.random.Generator) -> np.ndarray:
     from jepa_wm_ros.sim.scene import NOMINAL_EULER
+
     pose = np.zeros(7)
     pose[POSITION] = rng.uniform(LOW, HIGH)
     pose[ROTATION] = NOMINAL_EULER + [0.0, 0.0, rng.uniform(-TURN, TURN)]
@@ -96,8 +97,12 @@ class _Arm:
 
     def _aim(self, pose: np.ndarray, iterations: int) -> None:
         self._target = self._kinematics.solve(
-            self._target, pose[POSITION], euler_to_matrix(pose[ROTATION]), self._posture,
-            iterations=iterations)
+            self._target,
+            pose[POSITION],
+            euler_to_matrix(pose[ROTATION]),
+            self._posture,
+            iterations=iterations,
+        )
         self._data.ctrl[:7] = self._target
         self._data.ctrl[7] = self._open_ctrl * (1.0 - pose[GRIPPER])
 
@@ -137,8 +142,9 @@ def record_sample(path: Path, *, seconds: float, seed: int, storage: str, images
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    p = argparse.ArgumentParser(prog='sample_bag', description='Record a sample bag of the '
-                                'simulated cell for evaluate_bag.')
+    p = argparse.ArgumentParser(
+        prog='sample_bag', description='Record a sample bag of the simulated cell for evaluate_bag.'
+    )
     p.add_argument('out', type=Path, help='bag directory to make')
     p.add_argument('--seconds', type=float, default=60.0)
     p.add_argument('--seed', type=int, default=0, help='of the motion, the cube and the light')
@@ -146,8 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument('--images', choices=('raw', 'jpeg', 'png'), default='jpeg')
     options = p.parse_args(argv)
     try:
-        record_sample(options.out, seconds=options.seconds, seed=options.seed,
-                      storage=options.storage, images=options.images)
+        record_sample(
+            options.out,
+            seconds=options.seconds,
+            seed=options.seed,
+            storage=options.storage,
+            images=options.images,
+        )
     except JepaWmError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

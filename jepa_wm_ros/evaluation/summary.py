@@ -99,8 +99,10 @@ class _Group:
 
     def per_clip(self, value: Callable[[Row], float | Sequence[float]]) -> np.ndarray:
         """Mean over seeds of a number or curve of each clip, clips in order."""
-        return np.array([np.mean([value(row) for row in rows], axis=0)
-                         for rows in self.by_clip.values()], np.float64)
+        return np.array(
+            [np.mean([value(row) for row in rows], axis=0) for rows in self.by_clip.values()],
+            np.float64,
+        )
 
 
 def summarize(rows: Sequence[Row], models: Sequence[str], planners: Sequence[str]) -> Summary:
@@ -117,34 +119,48 @@ def summarize(rows: Sequence[Row], models: Sequence[str], planners: Sequence[str
                 groups[model, planner] = _Group(mine)
     return Summary(
         [_result(*key, group) for key, group in groups.items()],
-        [_imagination(model, groups[model, EXPERT]) for model in models
-         if (model, EXPERT) in groups],
-        _comparisons(groups), {reason: len(clips) for reason, clips in failed.items()})
+        [
+            _imagination(model, groups[model, EXPERT])
+            for model in models
+            if (model, EXPERT) in groups
+        ],
+        _comparisons(groups),
+        {reason: len(clips) for reason, clips in failed.items()},
+    )
 
 
 def _result(model: str, planner: str, group: _Group) -> Result:
     seeds = sorted({row.seed for row in group.rows})
     e_xyz = group.per_clip(lambda r: r.e_xyz)
     return Result(
-        model, planner, len(group.by_clip), score_interval(e_xyz), mean_interval(e_xyz),
+        model,
+        planner,
+        len(group.by_clip),
+        score_interval(e_xyz),
+        mean_interval(e_xyz),
         mean_interval(group.per_clip(lambda r: r.e_orientation)),
         mean_interval(group.per_clip(lambda r: r.e_closure)),
         mean_interval(group.per_clip(lambda r: r.cost)),
         _per_step(group.per_clip(lambda r: r.costs)),
         float(np.mean([r.seconds for r in group.rows])),
         float(np.mean([r.evaluations for r in group.rows])),
-        {seed: action_score(np.array([r.e_xyz for r in group.rows if r.seed == seed]))
-         for seed in seeds})
+        {
+            seed: action_score(np.array([r.e_xyz for r in group.rows if r.seed == seed]))
+            for seed in seeds
+        },
+    )
 
 
 def _imagination(model: str, group: _Group) -> Imagination:
     poses = group.per_clip(lambda r: r.pose_errors)
     poses = poses.reshape(len(poses), -1, 3)
     return Imagination(
-        model, _per_step(group.per_clip(lambda r: r.latent_errors)),
+        model,
+        _per_step(group.per_clip(lambda r: r.latent_errors)),
         _per_step(group.per_clip(lambda r: r.still_errors)),
         *(_per_step(poses[:, :, part]) for part in range(3)),
-        _per_step(group.per_clip(lambda r: r.lpips)))
+        _per_step(group.per_clip(lambda r: r.lpips)),
+    )
 
 
 def _per_step(curves: np.ndarray) -> list[Interval]:
@@ -158,36 +174,66 @@ def _comparisons(groups: dict[tuple[str, str], _Group]) -> list[Comparison]:
     """Planners against each other, and each against the baselines of its model."""
     planned = [key for key in groups if key[1] not in BASELINES]
     pairs = list(combinations(planned, 2))
-    pairs += [(key, (key[0], baseline)) for key in planned for baseline in (ZERO, RANDOM)
-              if (key[0], baseline) in groups]
+    pairs += [
+        (key, (key[0], baseline))
+        for key in planned
+        for baseline in (ZERO, RANDOM)
+        if (key[0], baseline) in groups
+    ]
     return [_compare(first, second, groups) for first, second in pairs]
 
 
-def _compare(first: tuple[str, str], second: tuple[str, str],
-             groups: dict[tuple[str, str], _Group]) -> Comparison:
+def _compare(
+    first: tuple[str, str], second: tuple[str, str], groups: dict[tuple[str, str], _Group]
+) -> Comparison:
     clips = [clip for clip in groups[first].by_clip if clip in groups[second].by_clip]
-    a, b = (np.array([np.mean([r.e_xyz for r in groups[key].by_clip[clip]]) for clip in clips])
-            for key in (first, second))
+    a, b = (
+        np.array([np.mean([r.e_xyz for r in groups[key].by_clip[clip]]) for clip in clips])
+        for key in (first, second)
+    )
     names = (' / '.join(short(name) for name in key) for key in (first, second))
     return Comparison(*names, len(clips), score_difference(a, b), mean_difference(a, b))
 
 
 # --- the terminal ------------------------------------------------------------------------------
 
+
 def table(summary: Summary) -> str:
     """Results and comparisons as text for a terminal."""
-    lines = [('model', 'planner', 'Action Score', 'xyz error [cm]', 'orientation [rad]', 'closure',
-              'cost', 's/plan', 'evaluations')]
+    lines = [
+        (
+            'model',
+            'planner',
+            'Action Score',
+            'xyz error [cm]',
+            'orientation [rad]',
+            'closure',
+            'cost',
+            's/plan',
+            'evaluations',
+        )
+    ]
     for r in summary.results:
-        lines.append((short(r.model), short(r.planner), _text(r.score, 1), _text(r.e_xyz, 2, 100),
-                      _text(r.e_orientation, 3), _text(r.e_closure, 2), _text(r.cost, 4),
-                      '-' if r.baseline else f'{r.seconds:.2f}',
-                      '-' if r.baseline else f'{r.evaluations:.0f}'))
+        lines.append(
+            (
+                short(r.model),
+                short(r.planner),
+                _text(r.score, 1),
+                _text(r.e_xyz, 2, 100),
+                _text(r.e_orientation, 3),
+                _text(r.e_closure, 2),
+                _text(r.cost, 4),
+                '-' if r.baseline else f'{r.seconds:.2f}',
+                '-' if r.baseline else f'{r.evaluations:.0f}',
+            )
+        )
     text = _aligned(lines)
     if summary.comparisons:
         lines = [('paired difference', '', 'Action Score', 'xyz error [cm]')]
-        lines += [(c.first, f'- {c.second}', _text(c.score, 1), _text(c.e_xyz, 2, 100))
-                  for c in summary.comparisons]
+        lines += [
+            (c.first, f'- {c.second}', _text(c.score, 1), _text(c.e_xyz, 2, 100))
+            for c in summary.comparisons
+        ]
         text += '\n\n' + _aligned(lines)
     return text
 
@@ -206,6 +252,8 @@ def _text(interval: Interval, digits: int, scale: float = 1.0) -> str:
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    rendered = ['  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-                for line in lines]
+    rendered = [
+        '  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]
     return '\n'.join([rendered[0], '-' * len(rendered[0]), *rendered[1:]])

@@ -24,7 +24,7 @@ from jepa_wm_ros.planning import Budget, Profile, load_profile
 from jepa_wm_ros.world_model import Latents, Objective, WorldModel
 from jepa_wm_ros.world_model.objective import distance_per_frame
 
-PLANS_PER_SEED = 1_000_000    # random numbers of clip c at seed s: plan index s * this + c
+PLANS_PER_SEED = 1_000_000  # random numbers of clip c at seed s: plan index s * this + c
 STEP_LIMITS = (0.075, 0.15, 0.75)  # of random actions where a profile sets none [m, rad, closure]
 
 
@@ -39,8 +39,11 @@ class PlannerChoice:
     def load(name: str, horizon: int | None) -> PlannerChoice:
         profile = load_profile(name)
         if horizon is not None and horizon != profile.settings.horizon:
-            profile = replace(profile, settings=replace(profile.settings, horizon=horizon),
-                              steps_executed=min(profile.steps_executed, horizon))
+            profile = replace(
+                profile,
+                settings=replace(profile.settings, horizon=horizon),
+                steps_executed=min(profile.steps_executed, horizon),
+            )
         return PlannerChoice(name, profile)
 
     @property
@@ -59,12 +62,21 @@ def random_bounds(profile: Profile) -> np.ndarray:
 class ClipTrial:
     """A model with the planners to try it with."""
 
-    def __init__(self, model: WorldModel, name: str, planners: Sequence[PlannerChoice],
-                 seeds: Sequence[int], *, baselines: bool = True,
-                 perceptual: Perceptual | None = None) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        name: str,
+        planners: Sequence[PlannerChoice],
+        seeds: Sequence[int],
+        *,
+        baselines: bool = True,
+        perceptual: Perceptual | None = None,
+    ) -> None:
         if model.spec.action_dim != DIM:
-            raise JepaWmError(f'{name}: takes {model.spec.action_dim} numbers per action; bags are '
-                              f'evaluated with models of {DIM}-number arm actions')
+            raise JepaWmError(
+                f'{name}: takes {model.spec.action_dim} numbers per action; bags are '
+                f'evaluated with models of {DIM}-number arm actions'
+            )
         self.model = model
         self.name = name
         self.planners = planners
@@ -89,8 +101,16 @@ class ClipTrial:
             proprio = torch.as_tensor(pose, dtype=torch.float32)[None]
         return self.model.encode(self.model.prepare_images(frame[None]), proprio)
 
-    def rows(self, bag: str, number: int, stamp: int, clip: Clip, latents: list[Latents],
-             frames: list[np.ndarray], done: set[tuple]) -> list[Row]:
+    def rows(
+        self,
+        bag: str,
+        number: int,
+        stamp: int,
+        clip: Clip,
+        latents: list[Latents],
+        frames: list[np.ndarray],
+        done: set[tuple],
+    ) -> list[Row]:
         """Rows of a clip (H+1 latents and frames) that are not in `done` yet."""
         base = Row(bag, number, stamp, self.name, '', 0, 'ok', expert=curve(clip.actions))
         made = []
@@ -106,11 +126,13 @@ class ClipTrial:
 
     def failed(self, bag: str, number: int, stamp: int, reason: str, done: set[tuple]) -> list[Row]:
         """Rows that say why a clip could not be evaluated."""
-        return [Row(bag, number, stamp, self.name, key[3], key[4], reason)
-                for key in self.keys(bag, number) if key not in done]
+        return [
+            Row(bag, number, stamp, self.name, key[3], key[4], reason)
+            for key in self.keys(bag, number)
+            if key not in done
+        ]
 
-    def _row(self, row: Row, clip: Clip, latents: list[Latents],
-             frames: list[np.ndarray]) -> Row:
+    def _row(self, row: Row, clip: Clip, latents: list[Latents], frames: list[np.ndarray]) -> Row:
         planner = next((p for p in self.planners if p.name == row.planner), None)
         objective = (planner or self.planners[0]).objective
         context, goal = latents[0], Latents(latents[-1].visual)
@@ -121,7 +143,8 @@ class ClipTrial:
             plan = settings.make_planner().plan(
                 self.model.scorer(context, goal, objective),
                 budget=Budget(seconds=settings.budget_seconds),
-                index=row.seed * PLANS_PER_SEED + row.clip)
+                index=row.seed * PLANS_PER_SEED + row.clip,
+            )
             planned, evaluations = plan.actions.double().cpu().numpy(), plan.evaluations
             seconds = time.perf_counter() - begun
         else:
@@ -129,9 +152,18 @@ class ClipTrial:
         rollout = self.imagine(context, planned)
         errors = action_errors(planned, clip.actions)
         costs = self._curve(rollout, goal, objective)
-        row = replace(row, e_xyz=errors.xyz, e_orientation=errors.orientation,
-                      e_closure=errors.closure, cost=costs[-1], cost_start=costs[0], costs=costs,
-                      evaluations=evaluations, seconds=seconds, planned=curve(planned))
+        row = replace(
+            row,
+            e_xyz=errors.xyz,
+            e_orientation=errors.orientation,
+            e_closure=errors.closure,
+            cost=costs[-1],
+            cost_start=costs[0],
+            costs=costs,
+            evaluations=evaluations,
+            seconds=seconds,
+            planned=curve(planned),
+        )
         if row.planner == EXPERT:
             row = self._with_imagination(row, rollout, latents, frames, objective)
         return row
@@ -143,7 +175,8 @@ class ClipTrial:
             return np.zeros_like(clip.actions)
         bounds = random_bounds(self.planners[0].profile)
         return np.random.default_rng([row.seed, row.clip]).uniform(
-            -bounds, bounds, clip.actions.shape)
+            -bounds, bounds, clip.actions.shape
+        )
 
     @torch.no_grad()
     def imagine(self, context: Latents, actions: np.ndarray) -> Latents:
@@ -158,16 +191,28 @@ class ClipTrial:
         return curve(distance_per_frame(rollout, goal, objective)[:, 0].float().cpu())
 
     @torch.no_grad()
-    def _with_imagination(self, row: Row, rollout: Latents, latents: list[Latents],
-                          frames: list[np.ndarray], objective: Objective) -> Row:
+    def _with_imagination(
+        self,
+        row: Row,
+        rollout: Latents,
+        latents: list[Latents],
+        frames: list[np.ndarray],
+        objective: Objective,
+    ) -> Row:
         """Adds how far the rollout of the expert's actions strays from what was recorded."""
         truths = [Latents(latent.visual) for latent in latents[1:]]
-        imagined = [self._curve(rollout[h:h + 1], truth, objective)[0]
-                    for h, truth in enumerate(truths, start=1)]
+        imagined = [
+            self._curve(rollout[h : h + 1], truth, objective)[0]
+            for h, truth in enumerate(truths, start=1)
+        ]
         still = [self._curve(rollout[:1], truth, objective)[0] for truth in truths]
-        return replace(row, latent_errors=curve(imagined), still_errors=curve(still),
-                       pose_errors=self._pose_errors(rollout, latents),
-                       lpips=self._lpips(rollout, frames))
+        return replace(
+            row,
+            latent_errors=curve(imagined),
+            still_errors=curve(still),
+            pose_errors=self._pose_errors(rollout, latents),
+            lpips=self._lpips(rollout, frames),
+        )
 
     def _pose_errors(self, rollout: Latents, latents: list[Latents]) -> tuple[float, ...]:
         """Decoded imagined poses against the recorded ones, as far as latents carry them.
@@ -179,11 +224,20 @@ class ClipTrial:
         if decoded is None or decoded.shape[-1] != DIM:
             return ()
         truths = [self.model.decode_proprio(latent)[0, 0] for latent in latents[1:]]
-        pairs = [(pose.double().cpu().numpy(), truth.double().cpu().numpy())
-                 for pose, truth in zip(decoded[1:, 0], truths, strict=True)]
-        return curve([(np.linalg.norm(pose[POSITION] - truth[POSITION]),
-                       rotation_angle(pose[ROTATION], truth[ROTATION]),
-                       abs(pose[GRIPPER] - truth[GRIPPER])) for pose, truth in pairs])
+        pairs = [
+            (pose.double().cpu().numpy(), truth.double().cpu().numpy())
+            for pose, truth in zip(decoded[1:, 0], truths, strict=True)
+        ]
+        return curve(
+            [
+                (
+                    np.linalg.norm(pose[POSITION] - truth[POSITION]),
+                    rotation_angle(pose[ROTATION], truth[ROTATION]),
+                    abs(pose[GRIPPER] - truth[GRIPPER]),
+                )
+                for pose, truth in pairs
+            ]
+        )
 
     def _lpips(self, rollout: Latents, frames: list[np.ndarray]) -> tuple[float, ...]:
         if self.perceptual is None:

@@ -44,7 +44,7 @@ class Recording:
         if length > len(self.episode):
             return torch.empty(0, dtype=torch.int64)
         first = self.episode[: len(self.episode) - length + 1]
-        last = self.episode[length - 1:]
+        last = self.episode[length - 1 :]
         return torch.nonzero(first == last).flatten()
 
 
@@ -82,38 +82,47 @@ def load_recording(directory: Path | str) -> Recording:
         fps = fps or item.fps
         size = size or item.frames.shape[1]
         if (item.fps, item.frames.shape[1]) != (fps, size):
-            raise EpisodeError(f'{directory} mixes recordings: {size} px at {fps} Hz and '
-                               f'{item.frames.shape[1]} px at {item.fps} Hz; keep one per folder')
+            raise EpisodeError(
+                f'{directory} mixes recordings: {size} px at {fps} Hz and '
+                f'{item.frames.shape[1]} px at {item.fps} Hz; keep one per folder'
+            )
         frames.append(item.frames)
         poses.append(item.poses)
         actions.append(np.concatenate([item.actions, np.zeros((1, 7), np.float32)]))
         cube.append(item.cube)
         episode.append(np.full(len(item.frames), number))
-    return Recording(*(torch.from_numpy(np.concatenate(parts))
-                       for parts in (frames, poses, actions, cube, episode)), fps=fps)
+    return Recording(
+        *(
+            torch.from_numpy(np.concatenate(parts))
+            for parts in (frames, poses, actions, cube, episode)
+        ),
+        fps=fps,
+    )
 
 
 def statistics(recording: Recording) -> Statistics:
     """Statistics of a recording; a dimension that never moves gets standard deviation 1."""
     moves = recording.actions[_has_successor(recording)]
-    return Statistics(moves.mean(0), _spread(moves),
-                      recording.poses.mean(0), _spread(recording.poses))
+    return Statistics(
+        moves.mean(0), _spread(moves), recording.poses.mean(0), _spread(recording.poses)
+    )
 
 
-def draw_windows(recording: Recording, starts: Tensor, length: int, batch: int,
-                 generator: torch.Generator) -> Windows:
+def draw_windows(
+    recording: Recording, starts: Tensor, length: int, batch: int, generator: torch.Generator
+) -> Windows:
     """`batch` windows of `length` frames drawn with replacement from `starts` (W,)."""
     if not len(starts):
-        raise EpisodeError(f'no episode is as long as a window of {length} frames: record longer '
-                           'episodes')
+        raise EpisodeError(
+            f'no episode is as long as a window of {length} frames: record longer episodes'
+        )
     picked = starts[torch.randint(len(starts), (batch,), generator=generator)]
     return gather(recording, picked[:, None] + torch.arange(length))
 
 
 def gather(recording: Recording, index: Tensor) -> Windows:
     """Windows of a recording whose frames are `index` (B, T)."""
-    return Windows(recording.frames[index], recording.poses[index], recording.actions[index],
-                   index)
+    return Windows(recording.frames[index], recording.poses[index], recording.actions[index], index)
 
 
 def vary_light(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:

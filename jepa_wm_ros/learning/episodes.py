@@ -48,16 +48,24 @@ class Episode:
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.dtype != np.uint8 or len(self.frames) < 2:
-            raise EpisodeError(f'frames must be uint8 (T+1 >= 2, S, S, 3), got {self.frames.dtype} '
-                               f'{self.frames.shape}')
+            raise EpisodeError(
+                f'frames must be uint8 (T+1 >= 2, S, S, 3), got {self.frames.dtype} '
+                f'{self.frames.shape}'
+            )
         size, steps = self.frames.shape[1], len(self.frames) - 1
-        expected = {'frames': (steps + 1, size, size, 3), 'poses': (steps + 1, 7),
-                    'actions': (steps, 7), 'achieved': (steps, 7), 'cube': (steps + 1, 7)}
+        expected = {
+            'frames': (steps + 1, size, size, 3),
+            'poses': (steps + 1, 7),
+            'actions': (steps, 7),
+            'achieved': (steps, 7),
+            'cube': (steps + 1, 7),
+        }
         for name, shape in expected.items():
             array = getattr(self, name)
             if array.shape != shape:
-                raise EpisodeError(f'{name} of an episode of {steps} steps must be {shape}, '
-                                   f'got {array.shape}')
+                raise EpisodeError(
+                    f'{name} of an episode of {steps} steps must be {shape}, got {array.shape}'
+                )
             if name != 'frames' and not np.isfinite(array).all():
                 raise EpisodeError(f'{name} has NaN or infinite numbers: record the episode again')
         if not self.fps > 0:
@@ -115,8 +123,12 @@ class EpisodeWriter:
     def __enter__(self) -> EpisodeWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
@@ -125,8 +137,10 @@ def episode_files(directory: Path | str) -> list[Path]:
     directory = Path(directory)
     files = sorted(directory.glob(PATTERN))
     if not files:
-        raise EpisodeError(f'no {PATTERN} in {directory}: record some first '
-                           f'(python -m jepa_wm_ros.sim.record --out {directory})')
+        raise EpisodeError(
+            f'no {PATTERN} in {directory}: record some first '
+            f'(python -m jepa_wm_ros.sim.record --out {directory})'
+        )
     return files
 
 
@@ -151,8 +165,9 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, 'r')
     except OSError as error:
-        raise EpisodeError(f'{path} is not a readable HDF5 file ({error}): delete it and record '
-                           'again') from error
+        raise EpisodeError(
+            f'{path} is not a readable HDF5 file ({error}): delete it and record again'
+        ) from error
 
 
 def _read_group(path: Path, name: str, group: h5py.Group) -> Episode:
@@ -160,7 +175,8 @@ def _read_group(path: Path, name: str, group: h5py.Group) -> Episode:
         arrays = {key: group[key][:] for key in ('frames', 'poses', 'actions', 'achieved', 'cube')}
         return Episode(**arrays, seed=int(group.attrs['seed']), fps=float(group.attrs['fps']))
     except KeyError as error:
-        raise EpisodeError(f'{path}:{name} lacks {error.args[0]}: not an episode of this '
-                           'project, record it again') from error
+        raise EpisodeError(
+            f'{path}:{name} lacks {error.args[0]}: not an episode of this project, record it again'
+        ) from error
     except EpisodeError as error:
         raise EpisodeError(f'{path}:{name}: {error}') from error

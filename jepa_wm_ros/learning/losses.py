@@ -11,8 +11,9 @@ _KNOTS = 17
 _LIMIT = 3.0
 
 
-def sigreg(latents: Tensor, projections: int = 256,
-           generator: torch.Generator | None = None) -> Tensor:
+def sigreg(
+    latents: Tensor, projections: int = 256, generator: torch.Generator | None = None
+) -> Tensor:
     """Sketched isotropic Gaussian regularisation of LeJEPA (arXiv 2511.08544).
 
     Samples are projected on random unit directions; along each, the Epps-Pulley statistic
@@ -30,8 +31,9 @@ def sigreg(latents: Tensor, projections: int = 256,
 
     """
     samples = latents.float()
-    directions = torch.randn(samples.shape[-1], projections, generator=generator,
-                             device=samples.device)
+    directions = torch.randn(
+        samples.shape[-1], projections, generator=generator, device=samples.device
+    )
     projected = samples @ functional.normalize(directions, dim=0)
     # The integrand is even in t: integrate over [0, limit] and double.
     knots = torch.linspace(0.0, _LIMIT, _KNOTS, device=samples.device)
@@ -48,7 +50,8 @@ class InverseDynamics(nn.Module):
     def __init__(self, latent_dim: int, action_dim: int, hidden: int = 256) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.Linear(2 * latent_dim, hidden), nn.GELU(), nn.Linear(hidden, action_dim))
+            nn.Linear(2 * latent_dim, hidden), nn.GELU(), nn.Linear(hidden, action_dim)
+        )
 
     def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Loss of latents (B, T, D) and normalised actions (B, T-1, A) between them."""

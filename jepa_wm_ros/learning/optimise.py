@@ -43,15 +43,27 @@ def make_optimizer(module: nn.Module, settings: StageSettings) -> torch.optim.Ad
     """AdamW over what is trainable; biases and one-dimensional parameters are not decayed."""
     trainable = [p for p in module.parameters() if p.requires_grad]
     return torch.optim.AdamW(
-        [{'params': [p for p in trainable if p.ndim > 1], 'weight_decay': settings.weight_decay},
-         {'params': [p for p in trainable if p.ndim <= 1], 'weight_decay': 0.0}],
-        lr=settings.learning_rate, betas=settings.betas)
+        [
+            {'params': [p for p in trainable if p.ndim > 1], 'weight_decay': settings.weight_decay},
+            {'params': [p for p in trainable if p.ndim <= 1], 'weight_decay': 0.0},
+        ],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+    )
 
 
-def optimise(module: nn.Module, losses: Callable[[torch.Generator], LossTerms],
-             settings: StageSettings, *, seed: int, checkpoint: Path, title: str,
-             validate: Callable[[], dict[str, float]] | None = None,
-             every: int = 500, quiet: bool = False) -> Progress:
+def optimise(
+    module: nn.Module,
+    losses: Callable[[torch.Generator], LossTerms],
+    settings: StageSettings,
+    *,
+    seed: int,
+    checkpoint: Path,
+    title: str,
+    validate: Callable[[], dict[str, float]] | None = None,
+    every: int = 500,
+    quiet: bool = False,
+) -> Progress:
     """Train the trainable parameters of `module` for the iterations of `settings`.
 
     `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
@@ -61,8 +73,14 @@ def optimise(module: nn.Module, losses: Callable[[torch.Generator], LossTerms],
     optimizer = make_optimizer(module, settings)
     progress = _resume(module, optimizer, settings, checkpoint, seed)
     smooth: dict[str, float] = {}
-    bar = tqdm(total=settings.iterations, initial=progress.iteration, desc=title, disable=quiet,
-               mininterval=2.0, dynamic_ncols=True)
+    bar = tqdm(
+        total=settings.iterations,
+        initial=progress.iteration,
+        desc=title,
+        disable=quiet,
+        mininterval=2.0,
+        dynamic_ncols=True,
+    )
     for iteration in range(progress.iteration, settings.iterations):
         for group in optimizer.param_groups:
             group['lr'] = settings.learning_rate * cosine(iteration, settings)
@@ -81,8 +99,12 @@ def optimise(module: nn.Module, losses: Callable[[torch.Generator], LossTerms],
             if validate is not None:
                 module.eval()
                 measured = validate()
-                tqdm.write(f'{title} {iteration + 1}: ' + '  '.join(
-                    f'{name} {value:.4g}' for name, value in {**smooth, **measured}.items()))
+                tqdm.write(
+                    f'{title} {iteration + 1}: '
+                    + '  '.join(
+                        f'{name} {value:.4g}' for name, value in {**smooth, **measured}.items()
+                    )
+                )
             progress.history.append({'iteration': iteration + 1, **smooth, **measured})
             progress.iteration = iteration + 1
             _save(module, optimizer, settings, progress, checkpoint, seed)
@@ -91,13 +113,20 @@ def optimise(module: nn.Module, losses: Callable[[torch.Generator], LossTerms],
     return progress
 
 
-def _step(module: nn.Module, optimizer: torch.optim.Optimizer, terms: LossTerms,
-          settings: StageSettings, iteration: int) -> None:
+def _step(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    terms: LossTerms,
+    settings: StageSettings,
+    iteration: int,
+) -> None:
     total = sum(weight * value for weight, value in terms.values())
     if not torch.isfinite(total):
-        raise TrainingError(f'the loss is not finite at iteration {iteration}: '
-                            + ', '.join(f'{name} {v.item():g}' for name, (_, v) in terms.items())
-                            + '; lower learning_rate')
+        raise TrainingError(
+            f'the loss is not finite at iteration {iteration}: '
+            + ', '.join(f'{name} {v.item():g}' for name, (_, v) in terms.items())
+            + '; lower learning_rate'
+        )
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
@@ -112,28 +141,49 @@ def _fingerprint(settings: StageSettings, seed: int) -> str:
     return f'{settings} seed={seed}'
 
 
-def _save(module: nn.Module, optimizer: torch.optim.Optimizer, settings: StageSettings,
-          progress: Progress, path: Path, seed: int) -> None:
+def _save(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    settings: StageSettings,
+    progress: Progress,
+    path: Path,
+    seed: int,
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
-    torch.save({'fingerprint': _fingerprint(settings, seed), 'iteration': progress.iteration,
-                'history': progress.history, 'module': module.state_dict(),
-                'optimizer': optimizer.state_dict()}, part)
+    torch.save(
+        {
+            'fingerprint': _fingerprint(settings, seed),
+            'iteration': progress.iteration,
+            'history': progress.history,
+            'module': module.state_dict(),
+            'optimizer': optimizer.state_dict(),
+        },
+        part,
+    )
     part.replace(path)
 
 
-def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, settings: StageSettings,
-            path: Path, seed: int) -> Progress:
+def _resume(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    settings: StageSettings,
+    path: Path,
+    seed: int,
+) -> Progress:
     if not path.exists():
         return Progress()
     try:
         saved = torch.load(path, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f'{path} is not a usable checkpoint: delete it to start afresh'
-                            ) from error
+        raise TrainingError(
+            f'{path} is not a usable checkpoint: delete it to start afresh'
+        ) from error
     if saved['fingerprint'] != _fingerprint(settings, seed):
-        raise TrainingError(f'{path} belongs to a run with other settings or another seed: delete '
-                            'it to start afresh, or choose another --out folder')
+        raise TrainingError(
+            f'{path} belongs to a run with other settings or another seed: delete '
+            'it to start afresh, or choose another --out folder'
+        )
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])
     return Progress(saved['iteration'], saved['history'])

@@ -9,6 +9,7 @@ from pathlib import Path
 def plot_losses(history: dict[str, list[dict[str, float]]], path: Path) -> None:
     """One panel per stage of `history` {stage: [{'iteration': ..., loss: value}]}, log scale."""
     import matplotlib
+
     matplotlib.use('Agg')
     from matplotlib import pyplot
 

@@ -71,8 +71,7 @@ def reached_distance(latent: Tensor, hand_cm: Tensor, low: float = 0.5, high: fl
     return float(slope * ((low + high) / 2) ** 2)
 
 
-def probe(latents: Tensor, recording: Recording, val_latents: Tensor,
-          val: Recording) -> Probes:
+def probe(latents: Tensor, recording: Recording, val_latents: Tensor, val: Recording) -> Probes:
     """Probes fitted on latents (F, D) of a training recording, measured on validation frames."""
     z, z_val = latents.flatten(1).float(), val_latents.flatten(1).float()
     a, b = same_episode_pairs(val)
@@ -83,7 +82,8 @@ def probe(latents: Tensor, recording: Recording, val_latents: Tensor,
         cube_xy_cm=probe_error_cm((z, recording.cube[:, :2]), (z_val, val.cube[:, :2])),
         correlation=float(torch.corrcoef(torch.stack([latent.sqrt(), hand_cm]))[0, 1]),
         reached_distance=reached_distance(latent, hand_cm),
-        effective_rank=effective_rank(z_val))
+        effective_rank=effective_rank(z_val),
+    )
 
 
 def effective_rank(latents: Tensor) -> float:

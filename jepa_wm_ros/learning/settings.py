@@ -56,11 +56,14 @@ class StageSettings:
     def __post_init__(self) -> None:
         counts = (self.iterations, self.batch, self.rollout_steps, self.views, self.threads)
         if min(counts) < 1:
-            raise TrainingError('iterations, batch, rollout_steps, views and threads must be at '
-                                'least 1')
+            raise TrainingError(
+                'iterations, batch, rollout_steps, views and threads must be at least 1'
+            )
         if self.window < self.rollout_steps + 1:
-            raise TrainingError(f'a rollout of {self.rollout_steps} steps needs windows of at '
-                                f'least {self.rollout_steps + 1} frames, not {self.window}')
+            raise TrainingError(
+                f'a rollout of {self.rollout_steps} steps needs windows of at '
+                f'least {self.rollout_steps + 1} frames, not {self.window}'
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,17 @@ class TrainSettings:
 
     def with_iterations(self, iterations: int) -> TrainSettings:
         """The same run with another length of each stage."""
-        return dataclasses.replace(self, **{
-            name: dataclasses.replace(self.stage(name), iterations=iterations,
-                                      warmup=min(self.stage(name).warmup, iterations // 4))
-            for name in STAGES})
+        return dataclasses.replace(
+            self,
+            **{
+                name: dataclasses.replace(
+                    self.stage(name),
+                    iterations=iterations,
+                    warmup=min(self.stage(name).warmup, iterations // 4),
+                )
+                for name in STAGES
+            },
+        )
 
 
 def load_settings(path: Path | str) -> TrainSettings:
@@ -95,8 +105,9 @@ def load_settings(path: Path | str) -> TrainSettings:
     try:
         values = yaml.safe_load(path.read_text())
         stages = {name: _stage(values[name]) for name in STAGES}
-        return TrainSettings(model=dict(values['model']), **stages,
-                             retrained=dict(values.get('retrained', {})))
+        return TrainSettings(
+            model=dict(values['model']), **stages, retrained=dict(values.get('retrained', {}))
+        )
     except OSError as error:
         raise TrainingError(f'cannot read {path}: {error.strerror}') from error
     except (yaml.YAMLError, TypeError, KeyError) as error:

@@ -41,18 +41,26 @@ def new_model(settings: TrainSettings, recording: Recording, seed: int) -> World
     stats = statistics(recording)
     values = dict(settings.model)
     if values['img_size'] != recording.size:
-        raise TrainingError(f'the model wants {values["img_size"]} px pictures and the recording '
-                            f'has {recording.size} px: record again or change img_size')
-    values |= {'fps': recording.fps, 'proprio_dim': recording.poses.shape[1],
-               'action_dim': recording.actions.shape[1], **_as_tuples(stats)}
+        raise TrainingError(
+            f'the model wants {values["img_size"]} px pictures and the recording '
+            f'has {recording.size} px: record again or change img_size'
+        )
+    values |= {
+        'fps': recording.fps,
+        'proprio_dim': recording.poses.shape[1],
+        'action_dim': recording.actions.shape[1],
+        **_as_tuples(stats),
+    }
     model = build(ModelSpec.from_dict(values), seed=seed)
     prepare_predictor(model)
     return model
 
 
 def _as_tuples(stats: Statistics) -> dict[str, tuple[float, ...]]:
-    return {name: tuple(getattr(stats, name).tolist())
-            for name in ('action_mean', 'action_std', 'proprio_mean', 'proprio_std')}
+    return {
+        name: tuple(getattr(stats, name).tolist())
+        for name in ('action_mean', 'action_std', 'proprio_mean', 'proprio_std')
+    }
 
 
 def prepare_predictor(model: WorldModel) -> None:
@@ -83,7 +91,7 @@ class EncoderStage(nn.Module):
     def __init__(self, model: WorldModel, recording: Recording, settings: StageSettings) -> None:
         super().__init__()
         self.model = model
-        dim = model.spec.encoder.width * model.spec.grid ** 2
+        dim = model.spec.encoder.width * model.spec.grid**2
         self.inverse = InverseDynamics(dim, model.spec.action_dim)
         self.proprio = ProprioDecoder(dim, 3)
         self._recording, self._settings = recording, settings
@@ -102,12 +110,15 @@ class EncoderStage(nn.Module):
         position = self.model.normalize_proprio(windows.poses)[..., :3]
         with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
             prediction = prediction_loss(
-                self.model, as_latents(self.model, visual, windows.poses), actions, s, generator)
+                self.model, as_latents(self.model, visual, windows.poses), actions, s, generator
+            )
             inverse = self.inverse(flat, actions[:, :-1])
         return {
             'prediction': (1.0, prediction),
-            'sigreg': (s.sigreg, torch.stack([
-                sigreg(visual[:, t].flatten(0, 1)) for t in range(s.window)]).mean()),
+            'sigreg': (
+                s.sigreg,
+                torch.stack([sigreg(visual[:, t].flatten(0, 1)) for t in range(s.window)]).mean(),
+            ),
             'inverse': (s.inverse_dynamics, inverse),
             'proprio': (s.proprio, self.proprio(flat, position)),
         }
@@ -116,18 +127,23 @@ class EncoderStage(nn.Module):
 class PredictorStage(nn.Module):
     """The predictor on latents of a frozen encoder, computed once per view of every frame."""
 
-    def __init__(self, model: WorldModel, recording: Recording, settings: StageSettings,
-                 seed: int) -> None:
+    def __init__(
+        self, model: WorldModel, recording: Recording, settings: StageSettings, seed: int
+    ) -> None:
         super().__init__()
         model.encoder.requires_grad_(False)
         self.model = model
         self._recording, self._settings = recording, settings
         self._starts = recording.windows(settings.window)
         generator = torch.Generator().manual_seed(seed)
-        self._views = torch.stack([
-            encode_frames(model, recording, light=settings.light if view else 0.0,
-                          generator=generator)
-            for view in range(settings.views)])
+        self._views = torch.stack(
+            [
+                encode_frames(
+                    model, recording, light=settings.light if view else 0.0, generator=generator
+                )
+                for view in range(settings.views)
+            ]
+        )
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """The paper's loss on a batch of windows drawn by `generator`."""
@@ -142,14 +158,27 @@ class PredictorStage(nn.Module):
         return {'prediction': (1.0, loss)}
 
 
-def prediction_loss(model: WorldModel, latents: Latents, actions: Tensor,
-                    settings: StageSettings, generator: torch.Generator) -> Tensor:
+def prediction_loss(
+    model: WorldModel,
+    latents: Latents,
+    actions: Tensor,
+    settings: StageSettings,
+    generator: torch.Generator,
+) -> Tensor:
     """The paper's loss of clips, the rollout starting from a random frame of them."""
     last = settings.window - settings.rollout_steps
     prefix = int(torch.randint(max(1, last), (), generator=generator))
-    return training_loss(model, latents, actions, LossSettings(
-        rollout_steps=settings.rollout_steps, window=model.spec.context_window,
-        stop_gradient=settings.stop_gradient), prefix).total
+    return training_loss(
+        model,
+        latents,
+        actions,
+        LossSettings(
+            rollout_steps=settings.rollout_steps,
+            window=model.spec.context_window,
+            stop_gradient=settings.stop_gradient,
+        ),
+        prefix,
+    ).total
 
 
 def prepare(model: WorldModel, windows: Windows) -> Tensor:
@@ -160,32 +189,42 @@ def prepare(model: WorldModel, windows: Windows) -> Tensor:
 def as_latents(model: WorldModel, visual: Tensor, poses: Tensor) -> Latents:
     """Latents of encodings (B, T, g*g, D) and measured poses (B, T, 7)."""
     side = model.spec.grid
-    return Latents(visual.unflatten(2, (1, side, side)),
-                   model.encode_proprio(poses, *visual.shape[:2]))
+    return Latents(
+        visual.unflatten(2, (1, side, side)), model.encode_proprio(poses, *visual.shape[:2])
+    )
 
 
 @torch.no_grad()
-def encode_frames(model: WorldModel, recording: Recording, light: float = 0.0,
-                  generator: torch.Generator | None = None) -> Tensor:
+def encode_frames(
+    model: WorldModel,
+    recording: Recording,
+    light: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Encodings (F, g*g, D) of all frames; with `light`, each episode in a light of its own."""
     model.encoder.eval()
     episodes = int(recording.episode[-1]) + 1
     gain = torch.ones(episodes, 1, 1, 1)
     offset = torch.zeros(episodes, 3, 1, 1)
     if light:
-        lit = vary_light(torch.stack([torch.zeros(episodes, 3, 1, 1),
-                                      torch.ones(episodes, 3, 1, 1)], dim=1), light, generator)
+        lit = vary_light(
+            torch.stack([torch.zeros(episodes, 3, 1, 1), torch.ones(episodes, 3, 1, 1)], dim=1),
+            light,
+            generator,
+        )
         offset, gain = lit[:, 0], lit[:, 1] - lit[:, 0]
     parts = []
-    for frames, episode in zip(recording.frames.split(_ENCODE_BATCH),
-                               recording.episode.split(_ENCODE_BATCH), strict=True):
+    for frames, episode in zip(
+        recording.frames.split(_ENCODE_BATCH), recording.episode.split(_ENCODE_BATCH), strict=True
+    ):
         pixels = model.prepare_images(frames)
         parts.append(model.encoder(pixels * gain[episode] + offset[episode]))
     return torch.cat(parts)
 
 
-def validation(model: WorldModel, recording: Recording,
-               settings: StageSettings) -> Callable[[], dict[str, float]]:
+def validation(
+    model: WorldModel, recording: Recording, settings: StageSettings
+) -> Callable[[], dict[str, float]]:
     """A function that measures one-step, rollout and copy errors (mean square) on a recording.
 
     copy is the error of predicting that nothing changes: a model has to stay well below it.
@@ -197,8 +236,12 @@ def validation(model: WorldModel, recording: Recording,
 
     @torch.no_grad()
     def measure() -> dict[str, float]:
-        visual = torch.cat([model.encoder(model.prepare_images(frames.flatten(0, 1)))
-                            for frames in windows.frames.split(64)])
+        visual = torch.cat(
+            [
+                model.encoder(model.prepare_images(frames.flatten(0, 1)))
+                for frames in windows.frames.split(64)
+            ]
+        )
         latents = as_latents(model, visual.unflatten(0, windows.index.shape), windows.poses)
         actions = model.normalize_actions(windows.actions)
         rollout = model.unroll(latents[:, :1], actions[:, :-1].transpose(0, 1)).transpose()
@@ -206,7 +249,8 @@ def validation(model: WorldModel, recording: Recording,
         return {
             'val_step': functional.mse_loss(rollout.visual[:, 1], truth[:, 1]).item(),
             f'val_step{settings.window - 1}': functional.mse_loss(
-                rollout.visual[:, -1], truth[:, -1]).item(),
+                rollout.visual[:, -1], truth[:, -1]
+            ).item(),
             'val_copy': functional.mse_loss(truth[:, 0], truth[:, 1]).item(),
         }
 

@@ -24,12 +24,7 @@ from jepa_wm_ros.learning.data import Recording, load_recording
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
-from jepa_wm_ros.learning.settings import (
-    STAGES,
-    TrainingError,
-    TrainSettings,
-    load_settings,
-)
+from jepa_wm_ros.learning.settings import STAGES, TrainingError, TrainSettings, load_settings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
     PredictorStage,
@@ -44,24 +39,47 @@ from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_wo
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(
-        prog='train', description='Train a world model on episodes recorded by `record`.')
-    parser.add_argument('--config', default='cell',
-                        help='model and stages: a name in config/train or a .yaml file '
-                             '(default %(default)s)')
+        prog='train', description='Train a world model on episodes recorded by `record`.'
+    )
+    parser.add_argument(
+        '--config',
+        default='cell',
+        help='model and stages: a name in config/train or a .yaml file (default %(default)s)',
+    )
     parser.add_argument('--data', type=Path, required=True, help='folder of training episodes')
     parser.add_argument('--val', type=Path, required=True, help='folder of validation episodes')
-    parser.add_argument('--out', type=Path, required=True,
-                        help='folder for weights, checkpoints, loss plot and metrics')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help='folder for weights, checkpoints, loss plot and metrics',
+    )
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--stage', choices=(*STAGES, 'all'), default='all',
-                        help='encoder: end to end; predictor: again, on the frozen encoder of '
-                             '--encoder-from; all: both (default)')
-    parser.add_argument('--encoder-from', type=Path, default=None,
-                        help='weights file whose encoder stage predictor freezes')
-    parser.add_argument('--iterations', type=int, default=None,
-                        help='length of each stage, in place of the configuration\'s')
-    parser.add_argument('--threads', type=int, default=None,
-                        help='processor threads, in place of the configuration\'s')
+    parser.add_argument(
+        '--stage',
+        choices=(*STAGES, 'all'),
+        default='all',
+        help='encoder: end to end; predictor: again, on the frozen encoder of '
+        '--encoder-from; all: both (default)',
+    )
+    parser.add_argument(
+        '--encoder-from',
+        type=Path,
+        default=None,
+        help='weights file whose encoder stage predictor freezes',
+    )
+    parser.add_argument(
+        '--iterations',
+        type=int,
+        default=None,
+        help="length of each stage, in place of the configuration's",
+    )
+    parser.add_argument(
+        '--threads',
+        type=int,
+        default=None,
+        help="processor threads, in place of the configuration's",
+    )
     return parser.parse_args(arguments)
 
 
@@ -71,14 +89,17 @@ def train(options: argparse.Namespace) -> dict:
     if options.iterations:
         settings = settings.with_iterations(options.iterations)
     if options.stage == 'predictor' and options.encoder_from is None:
-        raise TrainingError('--stage predictor needs --encoder-from, the weights file of an '
-                            'encoder stage')
+        raise TrainingError(
+            '--stage predictor needs --encoder-from, the weights file of an encoder stage'
+        )
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     recording, val = load_recording(options.data), load_recording(options.val)
-    print(f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
-          f'{recording.size} px, read in {time.monotonic() - began:.0f} s')
+    print(
+        f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
+        f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
+    )
     metrics = _describe(options, settings, recording, val)
     if options.stage == 'predictor':
         model = load_world_model(str(options.encoder_from))
@@ -90,39 +111,72 @@ def train(options: argparse.Namespace) -> dict:
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
     _measure(model.to(precision).float(), recording, val, metrics)
     model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
-    save_world_model(model.to(precision), out / f'{model.spec.name}.safetensors',
-                     {'training': json.dumps(metrics['run'])})
+    save_world_model(
+        model.to(precision),
+        out / f'{model.spec.name}.safetensors',
+        {'training': json.dumps(metrics['run'])},
+    )
     (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], out / 'losses.png')
     return metrics
 
 
-def _train_encoder(options, settings: TrainSettings, recording: Recording, val: Recording,
-                   out: Path, metrics: dict) -> WorldModel:
+def _train_encoder(
+    options, settings: TrainSettings, recording: Recording, val: Recording, out: Path, metrics: dict
+) -> WorldModel:
     torch.manual_seed(options.seed)
     model = new_model(settings, recording, options.seed)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
-    _timed(metrics, 'encoder', lambda: optimise(
-        stage, stage.losses, settings.encoder, seed=options.seed, checkpoint=out / 'encoder.pt',
-        title='encoder', validate=validation(model, val, settings.encoder)))
+    _timed(
+        metrics,
+        'encoder',
+        lambda: optimise(
+            stage,
+            stage.losses,
+            settings.encoder,
+            seed=options.seed,
+            checkpoint=out / 'encoder.pt',
+            title='encoder',
+            validate=validation(model, val, settings.encoder),
+        ),
+    )
     return model.freeze()
 
 
-def _train_predictor(trained: WorldModel, options, settings: TrainSettings, recording: Recording,
-                     val: Recording, out: Path, metrics: dict) -> WorldModel:
+def _train_predictor(
+    trained: WorldModel,
+    options,
+    settings: TrainSettings,
+    recording: Recording,
+    val: Recording,
+    out: Path,
+    metrics: dict,
+) -> WorldModel:
     """A fresh predictor on the frozen encoder of `trained`."""
-    spec = trained.spec.replace(predictor=dataclasses.replace(
-        trained.spec.predictor, **settings.model['predictor'] | settings.retrained))
+    spec = trained.spec.replace(
+        predictor=dataclasses.replace(
+            trained.spec.predictor, **settings.model['predictor'] | settings.retrained
+        )
+    )
     model = build(spec, seed=options.seed)
     model.encoder.load_state_dict(trained.encoder.state_dict())
     prepare_predictor(model)
     torch.set_num_threads(options.threads or settings.predictor.threads)
     stage = PredictorStage(model, recording, settings.predictor, options.seed)
-    _timed(metrics, 'predictor', lambda: optimise(
-        stage, stage.losses, settings.predictor, seed=options.seed,
-        checkpoint=out / 'predictor.pt', title='predictor',
-        validate=validation(model, val, settings.predictor)))
+    _timed(
+        metrics,
+        'predictor',
+        lambda: optimise(
+            stage,
+            stage.losses,
+            settings.predictor,
+            seed=options.seed,
+            checkpoint=out / 'predictor.pt',
+            title='predictor',
+            validate=validation(model, val, settings.predictor),
+        ),
+    )
     return model.freeze()
 
 
@@ -141,7 +195,9 @@ def _measure(model: WorldModel, recording: Recording, val: Recording, metrics: d
 def _describe(options, settings: TrainSettings, recording: Recording, val: Recording) -> dict:
     return {
         'run': {
-            'seed': options.seed, 'stage': options.stage, 'config': Path(options.config).name,
+            'seed': options.seed,
+            'stage': options.stage,
+            'config': Path(options.config).name,
             'train_episodes': int(recording.episode[-1]) + 1,
             'val_episodes': int(val.episode[-1]) + 1,
             'torch': torch.__version__,

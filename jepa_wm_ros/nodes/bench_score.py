@@ -71,13 +71,20 @@ def measure(model: str, calls: int) -> dict[str, float]:
     spec.parameters['threads'] = 1
     with ProcessGroup([spec]):
         bench.ports.action_dim = bench.ports.describe().action_dim
-        goal = type('Goal', (), {'goals': [ros_image.fill_image(Image(), bench.picture, 'rgb8')],
-                                 'compressed_goals': []})
+        goal = type(
+            'Goal',
+            (),
+            {
+                'goals': [ros_image.fill_image(Image(), bench.picture, 'rgb8')],
+                'compressed_goals': [],
+            },
+        )
         seen = bench.ports.observe(bench.ports.prepare(goal)[0], 0)
         remote = bench.ports.score(seen.context_id)
         number = local.prepare_goals([bench.picture], None)[0][0]
-        context = local.freeze(bench.picture, np.array([0.5, 0, 0]), np.array([1.0, 0, 0, 0]), 0.0,
-                               number)
+        context = local.freeze(
+            bench.picture, np.array([0.5, 0, 0]), np.array([1.0, 0, 0, 0]), 0.0, number
+        )
         scorer = local.contexts[context.id]
         took = {'service': [], 'in_process': []}
         for _ in range(calls):

@@ -90,10 +90,13 @@ class JepaCommander:
         with self._news:
             fresh = self._news.wait_for(
                 lambda: self._image is not None and to_ns(self._image.header.stamp) > asked,
-                self.timeout)
+                self.timeout,
+            )
         if not fresh:
-            raise CommanderError(f'no camera picture within {self.timeout} s: is a camera '
-                                 f'publishing on {self.node.resolve_topic_name("image")}?')
+            raise CommanderError(
+                f'no camera picture within {self.timeout} s: is a camera '
+                f'publishing on {self.node.resolve_topic_name("image")}?'
+            )
         return ros_image.to_rgb8(self._image)
 
     def pose(self) -> np.ndarray:
@@ -101,8 +104,9 @@ class JepaCommander:
         with self._news:
             self._status = None
             if not self._news.wait_for(lambda: self._status is not None, self.timeout):
-                raise CommanderError(f'no arm_status within {self.timeout} s: is '
-                                     'franka_controller running?')
+                raise CommanderError(
+                    f'no arm_status within {self.timeout} s: is franka_controller running?'
+                )
             return to_pose7(self._status.pose, self._status.gripper)
 
     # Set-up motions
@@ -122,20 +126,30 @@ class JepaCommander:
 
     # Goals
 
-    def reach(self, pictures: list[np.ndarray],
-              on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
-              max_steps: int = 0, tolerance: float = 0.0,
-              max_seconds: float = 0.0) -> ReachGoal.Result:
+    def reach(
+        self,
+        pictures: list[np.ndarray],
+        on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
+        max_steps: int = 0,
+        tolerance: float = 0.0,
+        max_seconds: float = 0.0,
+    ) -> ReachGoal.Result:
         """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result."""
         goal = ReachGoal.Goal(
             goals=[ros_image.fill_image(Image(), picture, 'rgb8') for picture in pictures],
-            max_steps=max_steps, tolerance=tolerance,
-            max_duration=Duration(sec=int(max_seconds), nanosec=int(max_seconds % 1 * 1e9)))
+            max_steps=max_steps,
+            tolerance=tolerance,
+            max_duration=Duration(sec=int(max_seconds), nanosec=int(max_seconds % 1 * 1e9)),
+        )
         if not self._reach.wait_for_server(self.timeout):
             raise CommanderError('action reach_goal is not there: is the planner node running?')
-        handle = self._act(lambda: self._reach.send_goal_async(
-            goal, lambda message: on_feedback and on_feedback(message.feedback)), 'reach_goal',
-            self.timeout)
+        handle = self._act(
+            lambda: self._reach.send_goal_async(
+                goal, lambda message: on_feedback and on_feedback(message.feedback)
+            ),
+            'reach_goal',
+            self.timeout,
+        )
         if not handle.accepted:
             raise CommanderError('goal rejected: another goal is running')
         self._goal = handle

@@ -27,7 +27,7 @@ from rclpy.task import Future
 
 from jepa_wm_ros.errors import JepaWmError
 
-SIGNAL_SECONDS = 0.2    # how soon a signal is noticed while nothing else happens
+SIGNAL_SECONDS = 0.2  # how soon a signal is noticed while nothing else happens
 SHUTDOWN_SECONDS = 5.0  # the longest a node waits for its worker when it stops
 
 
@@ -100,10 +100,15 @@ class Diagnostics:
         message.header.stamp = self.node.get_clock().now().to_msg()
         for name, part in self.parts.items():
             level, text, values = part()
-            message.status.append(DiagnosticStatus(
-                level=level, name=f'{self.node.get_fully_qualified_name()}: {name}', message=text,
-                hardware_id=self.hardware_id,
-                values=[KeyValue(key=k, value=str(v)) for k, v in values.items()]))
+            message.status.append(
+                DiagnosticStatus(
+                    level=level,
+                    name=f'{self.node.get_fully_qualified_name()}: {name}',
+                    message=text,
+                    hardware_id=self.hardware_id,
+                    values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
+                )
+            )
         self._publisher.publish(message)
 
     def close(self) -> None:
@@ -128,24 +133,38 @@ class NodeBase(LifecycleNode):
         super().__init__(name)
         self.failure: str | None = None
         self._configured = self._active = False
-        self.declare('autostart', True, 'Configure and activate by itself at start-up.',
-                     read_only=True)
+        self.declare(
+            'autostart', True, 'Configure and activate by itself at start-up.', read_only=True
+        )
 
-    def declare(self, name: str, default, description: str, *, bounds: tuple | None = None,
-                read_only: bool = False, constraints: str = ''):
+    def declare(
+        self,
+        name: str,
+        default,
+        description: str,
+        *,
+        bounds: tuple | None = None,
+        read_only: bool = False,
+        constraints: str = '',
+    ):
         """Declare a typed, described parameter and return its value."""
-        descriptor = ParameterDescriptor(description=description, read_only=read_only,
-                                         additional_constraints=constraints)
+        descriptor = ParameterDescriptor(
+            description=description, read_only=read_only, additional_constraints=constraints
+        )
         if bounds and isinstance(default, float):
             descriptor.floating_point_range = [
-                FloatingPointRange(from_value=float(bounds[0]), to_value=float(bounds[1]))]
+                FloatingPointRange(from_value=float(bounds[0]), to_value=float(bounds[1]))
+            ]
         elif bounds:
             descriptor.integer_range = [
-                IntegerRange(from_value=int(bounds[0]), to_value=int(bounds[1]))]
+                IntegerRange(from_value=int(bounds[0]), to_value=int(bounds[1]))
+            ]
         try:
             return self.declare_parameter(name, default, descriptor).value
-        except (rclpy.exceptions.InvalidParameterValueException,
-                rclpy.exceptions.InvalidParameterTypeException) as error:
+        except (
+            rclpy.exceptions.InvalidParameterValueException,
+            rclpy.exceptions.InvalidParameterTypeException,
+        ) as error:
             raise JepaWmError(f'parameter {name} of node {self.get_name()}: {error}') from None
 
     def value(self, name: str):

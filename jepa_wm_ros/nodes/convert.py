@@ -32,5 +32,6 @@ def to_pose7(pose: Pose, gripper: float) -> np.ndarray:
 
 def from_pose7(pose7: np.ndarray) -> Pose:
     """Pose message of a pose7 (7,)."""
-    return pose_message(pose7[actions.POSITION],
-                        actions.euler_to_quaternion(pose7[actions.ROTATION]))
+    return pose_message(
+        pose7[actions.POSITION], actions.euler_to_quaternion(pose7[actions.ROTATION])
+    )

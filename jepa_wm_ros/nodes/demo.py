@@ -24,8 +24,8 @@ from jepa_wm_ros.evaluation.demo_report import EpisodeRecord, print_table, write
 from jepa_wm_ros.nodes.commander import CommanderError
 from jepa_wm_ros.nodes.demo_cell import DemoCell
 
-TOLERANCE = 0.04   # m, hand to goal
-FINE = 0.025       # m
+TOLERANCE = 0.04  # m, hand to goal
+FINE = 0.025  # m
 MAX_STEPS = 12
 
 
@@ -36,12 +36,14 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--episodes', type=int, default=1)
     parser.add_argument('--out', type=Path, default=Path('out'), help='where pictures go')
     parser.add_argument('--model', default='jepa_wm_cell', help='model name or file')
-    parser.add_argument('--planner', default='',
-                        help='cem, icem, mppi, ...; empty: the profile\'s')
+    parser.add_argument('--planner', default='', help="cem, icem, mppi, ...; empty: the profile's")
     parser.add_argument('--profile', default='cell', help='planning profile')
     parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
-    parser.add_argument('--no-baselines', action='store_true',
-                        help='leave out the rows for random actions and no motion')
+    parser.add_argument(
+        '--no-baselines',
+        action='store_true',
+        help='leave out the rows for random actions and no motion',
+    )
     options = parser.parse_args(args)
     if options.episodes < 1 or options.seed < 0:
         parser.error('--episodes must be at least 1 and --seed at least 0')
@@ -69,12 +71,20 @@ def main(args: list[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> int:
     """Start the graph, run the episodes, report; returns the exit status."""
     begun = time.monotonic()
-    processes = plan_processes(robot='sim', arm_address=options.arm_address, model=options.model,
-                               planner=options.planner, profile=options.profile)
+    processes = plan_processes(
+        robot='sim',
+        arm_address=options.arm_address,
+        model=options.model,
+        planner=options.planner,
+        profile=options.profile,
+    )
     with ProcessGroup(processes) as group, DemoCell(group) as cell:
         cell.wait_until_ready()
-        print(f'cell ready in {time.monotonic() - begun:.1f} s: '
-              f'{", ".join(p.name for p in processes)}', flush=True)
+        print(
+            f'cell ready in {time.monotonic() - begun:.1f} s: '
+            f'{", ".join(p.name for p in processes)}',
+            flush=True,
+        )
         records, random_rows = [], []
         for seed in range(options.seed, options.seed + options.episodes):
             records.append(attempt(cell, seed) if options.episodes > 1 else episode(cell, seed))
@@ -114,24 +124,36 @@ def episode(cell, seed: int) -> EpisodeRecord:
         if not step:
             return
         away = np.linalg.norm(position - goal_position) * 100
-        print(f'  step {step:2d}   cost {cost:7.4f}   planning {planning_seconds * 1e3:4.0f} ms   '
-              f'hand {away:5.1f} cm from the goal', flush=True)
+        print(
+            f'  step {step:2d}   cost {cost:7.4f}   planning {planning_seconds * 1e3:4.0f} ms   '
+            f'hand {away:5.1f} cm from the goal',
+            flush=True,
+        )
 
     result = cell.reach(goal_picture, on_step, record.frames, MAX_STEPS)
-    record.finish(cell.hand_position(), result.cost, result.steps, result.error_msg,
-                  fault=cell.is_fault(result))
+    record.finish(
+        cell.hand_position(),
+        result.cost,
+        result.steps,
+        result.error_msg,
+        fault=cell.is_fault(result),
+    )
     reached = record.final_error <= TOLERANCE
     reason = '' if reached or not result.error_msg else f' ({result.error_msg})'
-    print(f'{"reached" if reached else "missed"}: {record.final_error * 100:.1f} cm from the goal '
-          f'(tolerance {TOLERANCE * 100:.1f} cm) in {result.steps} steps{reason}', flush=True)
+    print(
+        f'{"reached" if reached else "missed"}: {record.final_error * 100:.1f} cm from the goal '
+        f'(tolerance {TOLERANCE * 100:.1f} cm) in {result.steps} steps{reason}',
+        flush=True,
+    )
     return record
 
 
 def random_episode(cell, record: EpisodeRecord) -> EpisodeRecord:
     """The same task with random steps through the same controller, as many as the planner took."""
     cell.prepare(record.seed)
-    row = EpisodeRecord(record.seed, record.goal_picture, record.goal_position,
-                        start=cell.hand_position())
+    row = EpisodeRecord(
+        record.seed, record.goal_picture, record.goal_position, start=cell.hand_position()
+    )
     generator = np.random.default_rng(record.seed)
     for _ in range(max(record.steps, 1)):
         cell.random_step(generator)

@@ -24,7 +24,7 @@ from jepa_wm_ros.nodes.faults import Code
 from jepa_wm_ros.sim.variation import sample_reach_task
 
 READY_SECONDS = 90.0
-RANDOM_STEP = 0.05       # m, standard deviation of a random step's components
+RANDOM_STEP = 0.05  # m, standard deviation of a random step's components
 RANDOM_STEP_MAX = 0.075  # m
 
 
@@ -55,7 +55,8 @@ class DemoCell(JepaCommander):
             'the planner': lambda: self._reach.wait_for_server(0.2),
             'the camera': lambda: self._heard(lambda: self._image is not None),
             'the arm': lambda: self._heard(
-                lambda: self._status and self._status.mode == ArmStatus.MODE_IDLE),
+                lambda: self._status and self._status.mode == ArmStatus.MODE_IDLE
+            ),
             'the simulator': lambda: self._heard(lambda: self._hand is not None),
         }
         for what, ready in waits.items():
@@ -100,8 +101,11 @@ class DemoCell(JepaCommander):
             if said.phase == ReachGoal.Feedback.MOVING:
                 self.latencies.append(said.latency_seconds)
                 moved[:] = [said]
-            elif (moved and said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION
-                    and self._hand is not None):
+            elif (
+                moved
+                and said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION
+                and self._hand is not None
+            ):
                 motion = moved.pop()
                 on_step(said.step, said.cost, motion.planning_seconds, self._hand[1])
 
@@ -114,8 +118,12 @@ class DemoCell(JepaCommander):
     @staticmethod
     def is_fault(result: ReachGoal.Result) -> bool:
         """Whether a goal ended by an error, not by reaching it or by one of its limits."""
-        return result.error_code not in (Code.SUCCEEDED, Code.MAX_STEPS, Code.MAX_DURATION,
-                                         Code.NO_PROGRESS)
+        return result.error_code not in (
+            Code.SUCCEEDED,
+            Code.MAX_STEPS,
+            Code.MAX_DURATION,
+            Code.NO_PROGRESS,
+        )
 
     def random_step(self, generator: np.random.Generator) -> None:
         """Command one random step, as the planner would, and wait for its end."""
@@ -126,17 +134,27 @@ class DemoCell(JepaCommander):
         commanded = to_pose7(self._status.commanded, 0.0)
         target[convention.ROTATION] = commanded[convention.ROTATION]
         self._sequence += 1
-        command = ArmCommand(session=self._session, sequence=self._sequence, gripper=float('nan'),
-                             target=from_pose7(target), planned_from=from_pose7(pose))
+        command = ArmCommand(
+            session=self._session,
+            sequence=self._sequence,
+            gripper=float('nan'),
+            target=from_pose7(target),
+            planned_from=from_pose7(pose),
+        )
         command.header.stamp = to_stamp(self.node.get_clock().now().nanoseconds)
         command.header.frame_id = self._status.header.frame_id
         self._command.publish(command)
         ended = (ArmStatus.OUTCOME_DONE, ArmStatus.OUTCOME_WORKSPACE, ArmStatus.OUTCOME_REFUSED)
         with self._news:
             if not self._news.wait_for(
-                    lambda: self._status and self._status.session == self._session
+                lambda: (
+                    self._status
+                    and self._status.session == self._session
                     and self._status.sequence == self._sequence
-                    and self._status.outcome in ended, self.timeout):
+                    and self._status.outcome in ended
+                ),
+                self.timeout,
+            ):
                 raise CommanderError('the controller did not end a random step')
 
     def _reset(self, seed: int) -> None:
@@ -151,5 +169,3 @@ class DemoCell(JepaCommander):
         with self._news:
             self._hand = (to_ns(message.header.stamp), np.array([p.x, p.y, p.z]))
             self._news.notify_all()
-
-

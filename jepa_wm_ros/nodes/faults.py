@@ -21,6 +21,7 @@ class Fault(JepaWmError):
 def code_of(error: BaseException) -> int:
     """The error code that tells `error` to a client."""
     from jepa_wm_ros.ros_image import ImageError, UnsupportedEncodingError
+
     if isinstance(error, Fault):
         return error.code
     if isinstance(error, Interrupted):

@@ -94,13 +94,18 @@ class FrankaController(NodeBase):
         self._served = [
             self.create_service(kind, f'~/{name}', callback, callback_group=group)
             for kind, name, callback in (
-                (Trigger, 'recover', self._on_recover), (Trigger, 'stop', self._on_stop),
-                (Trigger, 'home', self._on_home), (MoveTo, 'move_to', self._on_move_to),
-                (SetGripper, 'set_gripper', self._on_set_gripper))]
+                (Trigger, 'recover', self._on_recover),
+                (Trigger, 'stop', self._on_stop),
+                (Trigger, 'home', self._on_home),
+                (MoveTo, 'move_to', self._on_move_to),
+                (SetGripper, 'set_gripper', self._on_set_gripper),
+            )
+        ]
         self._timer = self.create_timer(1.0 / self.value('rate'), self._publish)
         self.diagnostics = Diagnostics(self, f'FR3 at {self.driver.arm.address}')
-        self.diagnostics.parts.update({'arm': self._arm_part, 'commands': self._command_part,
-                                       'gripper': self._gripper_part})
+        self.diagnostics.parts.update(
+            {'arm': self._arm_part, 'commands': self._command_part, 'gripper': self._gripper_part}
+        )
 
     def halt(self) -> None:
         self.destroy_subscription(self._heard)
@@ -136,7 +141,8 @@ class FrankaController(NodeBase):
         self._counts['accepted'] += 1
         self._counts['clipped'] += step.clipped
         self._last = self._running = replace(
-            record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason)
+            record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason
+        )
         closure = None if math.isnan(command.gripper) else command.gripper
         self._launch(self._execute, self._running, step.target, closure)
 
@@ -146,8 +152,9 @@ class FrankaController(NodeBase):
         Raises UnsafeCommandError when it must be refused, WorkspaceError when nothing is left.
         """
         age = (self.now_ns() - to_ns(command.header.stamp)) / 1e9
-        if refusal := self._gate.refusal(command.session, command.sequence, age,
-                                         self.value('max_command_age')):
+        if refusal := self._gate.refusal(
+            command.session, command.sequence, age, self.value('max_command_age')
+        ):
             raise UnsafeCommandError(refusal)
         frame, sent = self.value('base_frame'), command.header.frame_id
         if sent != frame:
@@ -157,8 +164,9 @@ class FrankaController(NodeBase):
         target = Pose.of(*position_and_quaternion(command.target), 'target')
         planned_from = Pose.of(*position_and_quaternion(command.planned_from), 'planned_from')
         present = self.driver.arm.state().pose
-        refusal = self._unfit() or moved(planned_from, present, self.value('max_moved_distance'),
-                                         self.value('max_moved_angle'))
+        refusal = self._unfit() or moved(
+            planned_from, present, self.value('max_moved_distance'), self.value('max_moved_angle')
+        )
         if refusal:
             raise UnsafeCommandError(refusal)
         return limit(self.driver.envelope, present, target)
@@ -215,8 +223,9 @@ class FrankaController(NodeBase):
         return response
 
     async def _on_home(self, _request, response):
-        return await self._answer(response, self._unfit(), self.driver.drive_home,
-                                  self.value('home_q'))
+        return await self._answer(
+            response, self._unfit(), self.driver.drive_home, self.value('home_q')
+        )
 
     async def _on_move_to(self, request, response):
         frame, target, refusal = request.target.header.frame_id, None, self._unfit()
@@ -227,8 +236,10 @@ class FrankaController(NodeBase):
         if frame not in ('', self.value('base_frame')):
             refusal = f'target is in frame {frame!r}: send it in {self.value("base_frame")!r}'
         elif target is not None and not self.driver.envelope.contains(target):
-            refusal = (f'target {target.position.round(3).tolist()} m is outside the safety '
-                       'envelope: see workspace_low, workspace_high, max_reach and max_tilt')
+            refusal = (
+                f'target {target.position.round(3).tolist()} m is outside the safety '
+                'envelope: see workspace_low, workspace_high, max_reach and max_tilt'
+            )
         return await self._answer(response, refusal, self.driver.drive_to, target)
 
     async def _on_set_gripper(self, request, response):
@@ -252,15 +263,19 @@ class FrankaController(NodeBase):
     def _publish(self) -> None:
         state = self.driver.arm.state()
         age = time.monotonic() - state.stamp
-        header = Header(stamp=to_stamp(self.now_ns() - int(age * 1e9)),
-                        frame_id=self.value('base_frame'))
+        header = Header(
+            stamp=to_stamp(self.now_ns() - int(age * 1e9)), frame_id=self.value('base_frame')
+        )
         with self._publishing:
             if not self._said:
                 return
             if state.mode is not ArmMode.DISCONNECTED and age < self.value('max_state_age'):
                 self._said['joints'].publish(self._joint_state(header, state))
-                self._said['pose'].publish(PoseStamped(
-                    header=header, pose=pose_message(state.pose.position, state.pose.quaternion)))
+                self._said['pose'].publish(
+                    PoseStamped(
+                        header=header, pose=pose_message(state.pose.position, state.pose.quaternion)
+                    )
+                )
             self._said['status'].publish(self._status(header, state))
         fault = self.driver.arm.fault
         if fault is not None and fault is not self._told:
@@ -268,8 +283,12 @@ class FrankaController(NodeBase):
         self._told = fault
 
     def _joint_state(self, header: Header, state: ArmState) -> JointState:
-        message = JointState(header=Header(stamp=header.stamp), name=list(JOINTS),
-                             position=state.q.tolist(), velocity=state.dq.tolist())
+        message = JointState(
+            header=Header(stamp=header.stamp),
+            name=list(JOINTS),
+            position=state.q.tolist(),
+            velocity=state.dq.tolist(),
+        )
         if (gripper := self.driver.gripper) is not None:
             message.name += FINGERS
             message.position.extend([gripper.width / 2] * 2)
@@ -279,22 +298,31 @@ class FrankaController(NodeBase):
     def _status(self, header: Header, state: ArmState) -> ArmStatus:
         last, gripper = self._last, self.driver.gripper
         return ArmStatus(
-            header=header, mode=state.mode.value, errors=list(state.errors),
+            header=header,
+            mode=state.mode.value,
+            errors=list(state.errors),
             gripper=gripper.closure if gripper else 0.0,
             gripper_failed=bool(gripper and gripper.failure),
             pose=pose_message(state.pose.position, state.pose.quaternion),
             commanded=pose_message(state.commanded.position, state.commanded.quaternion),
-            session=last.session, sequence=last.sequence, outcome=last.outcome.value,
-            clipped=last.clipped, message=last.message)
+            session=last.session,
+            sequence=last.sequence,
+            outcome=last.outcome.value,
+            clipped=last.clipped,
+            message=last.message,
+        )
 
     # What it says of itself
 
     def _arm_part(self):
         state = self.driver.arm.state()
         age = time.monotonic() - state.stamp
-        values = {'mode': state.mode.name, 'state_age_s': f'{age:.3f}',
-                  'errors': ', '.join(state.errors),
-                  'control_command_success_rate': f'{state.success_rate:.3f}'}
+        values = {
+            'mode': state.mode.name,
+            'state_age_s': f'{age:.3f}',
+            'errors': ', '.join(state.errors),
+            'control_command_success_rate': f'{state.success_rate:.3f}',
+        }
         trouble = self.driver.trouble(self.value('max_state_age'))
         if trouble:
             return Diagnostics.ERROR, trouble, values

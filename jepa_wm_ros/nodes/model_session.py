@@ -53,16 +53,19 @@ class ModelSession:
     interrupted: set[int] = field(default_factory=set)
 
     @classmethod
-    def load(cls, *, model: str, weights_dir: str, profile: str, device: str,
-             threads: int) -> ModelSession:
+    def load(
+        cls, *, model: str, weights_dir: str, profile: str, device: str, threads: int
+    ) -> ModelSession:
         """Load a model by name or path for a planning profile."""
         if threads:
             torch.set_num_threads(threads)
         settings = load_profile(profile)
         session = cls(
-            load_world_model(model, weights_dir=weights_dir or None, device=device,
-                             mode=settings.mode),
-            Objective(**settings.objective))
+            load_world_model(
+                model, weights_dir=weights_dir or None, device=device, mode=settings.mode
+            ),
+            Objective(**settings.objective),
+        )
         if settings.mode == 'compiled':
             session.warm_up(settings.settings.horizon)
         return session
@@ -90,12 +93,15 @@ class ModelSession:
         """One line about the loaded model."""
         spec = self.model.spec
         parameters = sum(p.numel() for p in self.model.parameters())
-        return (f'{spec.name}: {spec.family}, {parameters / 1e6:.1f} M parameters, '
-                f'{spec.img_size} px, {spec.fps} steps/s')
+        return (
+            f'{spec.name}: {spec.family}, {parameters / 1e6:.1f} M parameters, '
+            f'{spec.img_size} px, {spec.fps} steps/s'
+        )
 
     @torch.inference_mode()
-    def prepare_goals(self, pictures: list[np.ndarray],
-                      live: np.ndarray | None) -> tuple[list[int], list[float]]:
+    def prepare_goals(
+        self, pictures: list[np.ndarray], live: np.ndarray | None
+    ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; distance of the live picture to each, or NaN."""
         latents = [self.model.encode_goal(self._pixels(picture)) for picture in pictures]
         here = None if live is None else self.model.encode_goal(self._pixels(live))
@@ -106,8 +112,14 @@ class ModelSession:
         return ids, [math.nan if here is None else self._distance(here, goal) for goal in latents]
 
     @torch.inference_mode()
-    def freeze(self, picture: np.ndarray, position: np.ndarray, quaternion: np.ndarray,
-               gripper: float, goal_id: int) -> Context:
+    def freeze(
+        self,
+        picture: np.ndarray,
+        position: np.ndarray,
+        quaternion: np.ndarray,
+        gripper: float,
+        goal_id: int,
+    ) -> Context:
         """Freeze a picture (H, W, 3) and arm state as the context of one plan to a goal."""
         if goal_id not in self.goals:
             raise Fault(Code.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first')
@@ -117,7 +129,8 @@ class ModelSession:
         context = self.model.encode(self._pixels(picture), proprio)
         number, distance = next(self.ids), self._distance(context, goal)
         self.contexts[number] = self.model.scorer(
-            context, goal, self.objective, interrupted=lambda: number in self.interrupted)
+            context, goal, self.objective, interrupted=lambda: number in self.interrupted
+        )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
         return Context(number, distance)
@@ -129,15 +142,19 @@ class ModelSession:
             self.interrupted.add(context_id)
         return known
 
-    def score(self, context_id: int, actions: np.ndarray, want_gradient: bool,
-              imagine: bool) -> Score:
+    def score(
+        self, context_id: int, actions: np.ndarray, want_gradient: bool, imagine: bool
+    ) -> Score:
         """Costs of actions (N, H, A) in physical units from a frozen context."""
         scorer = self.contexts.get(context_id)
         if scorer is None:
             raise Fault(Code.UNKNOWN_ID, f'context {context_id} is not known: freeze one first')
         if actions.shape[-1] != scorer.action_dim:
-            raise Fault(Code.MODEL_OUTPUT_INVALID, f'actions have {actions.shape[-1]} numbers, '
-                        f'model {self.model.spec.name} takes {scorer.action_dim}')
+            raise Fault(
+                Code.MODEL_OUTPUT_INVALID,
+                f'actions have {actions.shape[-1]} numbers, '
+                f'model {self.model.spec.name} takes {scorer.action_dim}',
+            )
         begun = time.perf_counter()
         candidates = torch.from_numpy(actions.copy())
         gradient = np.empty(0, np.float32)

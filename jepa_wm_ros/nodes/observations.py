@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 FUTURE_TOLERANCE = 100_000_000  # a stamp may be this far ahead of the node clock [ns]
-HISTORY = 256                   # arm states kept: 8 s at 30 Hz
+HISTORY = 256  # arm states kept: 8 s at 30 Hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,7 @@ class ObservationBuffer:
 def _around(history: deque, stamp: int) -> tuple:
     """The entries before and from `stamp` on; None where there is none."""
     index = bisect_left(history, stamp, key=lambda item: item[0])
-    return (history[index - 1] if index else None,
-            history[index] if index < len(history) else None)
+    return (history[index - 1] if index else None, history[index] if index < len(history) else None)
 
 
 def _nearest(history: deque, stamp: int, max_gap: int):

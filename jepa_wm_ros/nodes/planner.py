@@ -33,12 +33,17 @@ from jepa_wm_ros.planning.gripper import GripperPolicy
 from jepa_wm_ros.planning.mpc import Mpc
 
 PHASES = {
-    'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION, 'planning': ReachGoal.Feedback.PLANNING,
-    'moving': ReachGoal.Feedback.MOVING, 'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
+    'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION,
+    'planning': ReachGoal.Feedback.PLANNING,
+    'moving': ReachGoal.Feedback.MOVING,
+    'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
     'reached': ReachGoal.Feedback.REACHED,
 }
-SWITCH = {ReachGoal.Goal.SWITCH_ON_COST: 'cost', ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
-          ReachGoal.Goal.SWITCH_ON_EITHER: 'either'}
+SWITCH = {
+    ReachGoal.Goal.SWITCH_ON_COST: 'cost',
+    ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
+    ReachGoal.Goal.SWITCH_ON_EITHER: 'either',
+}
 NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
 ARM_ACTION_DIM = 7
 
@@ -49,35 +54,62 @@ class PlannerNode(NodeBase):
     def __init__(self) -> None:
         super().__init__('planner')
         self.declare('profile', 'cell', 'Planning profile: a name in config/profiles or a file.')
-        self.declare('planner', '', 'Planner in place of the profile\'s: cem, icem, mppi, ...')
-        self.declare('seed', 0, 'Seed of the planner\'s random numbers.', bounds=(0, 2**31 - 1))
+        self.declare('planner', '', "Planner in place of the profile's: cem, icem, mppi, ...")
+        self.declare('seed', 0, "Seed of the planner's random numbers.", bounds=(0, 2**31 - 1))
         self.declare('base_frame', 'fr3_link0', 'Frame of commands.', read_only=True)
-        self.declare('on_new_goal', 'reject', 'What a goal does while another runs.',
-                     constraints='reject or preempt')
+        self.declare(
+            'on_new_goal',
+            'reject',
+            'What a goal does while another runs.',
+            constraints='reject or preempt',
+        )
         self.declare('max_goal_images', 16, 'Most pictures in one goal.', bounds=(1, 256))
         self.declare('max_steps', 30, 'Steps after which a goal is given up.', bounds=(1, 10000))
-        self.declare('max_duration', 300.0, 'Time after which a goal is given up [s].',
-                     bounds=(0.1, 86400.0))
-        self.declare('no_progress_steps', 6, 'Steps without a new lowest cost before giving up; '
-                     '0: never.', bounds=(0, 1000))
-        self.declare('tolerance', 0.0, 'Latent distance that counts as reached; 0: the model\'s '
-                     'calibrated value.', bounds=(0.0, 1e9))
-        self.declare('planning_budget', 0.0, 'Longest time for one plan [s]; 0: no limit.',
-                     bounds=(0.0, 600.0))
-        self.declare('observation_timeout', 5.0, 'Longest wait for a fresh observation [s].',
-                     bounds=(0.1, 60.0))
-        self.declare('model_timeout', 60.0, 'Longest wait for the world model [s].',
-                     bounds=(0.1, 3600.0))
-        self.declare('controller_timeout', 1.0, 'Silence after which the controller is lost [s].',
-                     bounds=(0.1, 60.0))
-        self.declare('motion_timeout', 20.0, 'Longest time for one command [s].',
-                     bounds=(0.1, 600.0))
+        self.declare(
+            'max_duration', 300.0, 'Time after which a goal is given up [s].', bounds=(0.1, 86400.0)
+        )
+        self.declare(
+            'no_progress_steps',
+            6,
+            'Steps without a new lowest cost before giving up; 0: never.',
+            bounds=(0, 1000),
+        )
+        self.declare(
+            'tolerance',
+            0.0,
+            "Latent distance that counts as reached; 0: the model's calibrated value.",
+            bounds=(0.0, 1e9),
+        )
+        self.declare(
+            'planning_budget',
+            0.0,
+            'Longest time for one plan [s]; 0: no limit.',
+            bounds=(0.0, 600.0),
+        )
+        self.declare(
+            'observation_timeout',
+            5.0,
+            'Longest wait for a fresh observation [s].',
+            bounds=(0.1, 60.0),
+        )
+        self.declare(
+            'model_timeout', 60.0, 'Longest wait for the world model [s].', bounds=(0.1, 3600.0)
+        )
+        self.declare(
+            'controller_timeout',
+            1.0,
+            'Silence after which the controller is lost [s].',
+            bounds=(0.1, 60.0),
+        )
+        self.declare(
+            'motion_timeout', 20.0, 'Longest time for one command [s].', bounds=(0.1, 600.0)
+        )
         self.declare('use_gripper', False, 'Let plans open and close the gripper.')
         self.declare('gripper_open_below', 0.35, 'Planned closure that opens.', bounds=(0.0, 1.0))
-        self.declare('gripper_close_above', 0.65, 'Planned closure that closes.',
-                     bounds=(0.0, 1.0))
-        self.declare('gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.',
-                     bounds=(0, 1000))
+        self.declare('gripper_close_above', 0.65, 'Planned closure that closes.', bounds=(0.0, 1.0))
+        self.declare(
+            'gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.', bounds=(0, 1000)
+        )
         self._current = None
         self._preempted = threading.Event()
         self._planning: list[float] = []
@@ -93,9 +125,14 @@ class PlannerNode(NodeBase):
 
     def start(self) -> None:
         self._server = ActionServer(
-            self, ReachGoal, 'reach_goal', self._execute, goal_callback=self._on_goal,
+            self,
+            ReachGoal,
+            'reach_goal',
+            self._execute,
+            goal_callback=self._on_goal,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
-            callback_group=ReentrantCallbackGroup())
+            callback_group=ReentrantCallbackGroup(),
+        )
 
     def halt(self) -> None:
         self._preempted.set()
@@ -119,8 +156,9 @@ class PlannerNode(NodeBase):
     def _on_goal(self, goal: ReachGoal.Goal) -> GoalResponse:
         if self._current is not None:
             if self.value('on_new_goal') != 'preempt':
-                self.get_logger().warning('goal rejected: another one is running '
-                                          '(parameter on_new_goal: reject)')
+                self.get_logger().warning(
+                    'goal rejected: another one is running (parameter on_new_goal: reject)'
+                )
                 return GoalResponse.REJECT
             self._preempted.set()
         return GoalResponse.ACCEPT
@@ -128,8 +166,12 @@ class PlannerNode(NodeBase):
     async def _execute(self, handle):
         outcome = await self.worker.submit(self._reach, handle)
         result = ReachGoal.Result(
-            error_code=outcome.code, error_msg=outcome.message, steps=outcome.progress.step,
-            cost=outcome.progress.cost, best_cost=outcome.progress.best_cost)
+            error_code=outcome.code,
+            error_msg=outcome.message,
+            steps=outcome.progress.step,
+            cost=outcome.progress.cost,
+            best_cost=outcome.progress.best_cost,
+        )
         if outcome.code == Code.SUCCEEDED:
             handle.succeed()
         elif outcome.code == Code.CANCELED and handle.is_cancel_requested:
@@ -163,60 +205,92 @@ class PlannerNode(NodeBase):
         if not pictures:
             raise Fault(Code.EMPTY_GOAL, 'the goal has no picture: fill goals or compressed_goals')
         if pictures > self.value('max_goal_images'):
-            raise Fault(Code.TOO_MANY_GOALS, f'{pictures} goal pictures, at most '
-                        f'{self.value("max_goal_images")} are taken (parameter max_goal_images)')
+            raise Fault(
+                Code.TOO_MANY_GOALS,
+                f'{pictures} goal pictures, at most '
+                f'{self.value("max_goal_images")} are taken (parameter max_goal_images)',
+            )
         if not 0 <= goal.tolerance < math.inf or goal.switch_on not in SWITCH:
-            raise Fault(Code.BAD_LIMITS, 'tolerance must be a finite number >= 0 and switch_on '
-                        'one of the SWITCH_ constants')
+            raise Fault(
+                Code.BAD_LIMITS,
+                'tolerance must be a finite number >= 0 and switch_on one of the SWITCH_ constants',
+            )
         model = self.ports.describe()
         if model.action_dim != ARM_ACTION_DIM:
-            raise Fault(Code.BAD_LIMITS, f'model {model.name} has {model.action_dim}-number '
-                        f'actions: only {ARM_ACTION_DIM}-number models drive an arm')
+            raise Fault(
+                Code.BAD_LIMITS,
+                f'model {model.name} has {model.action_dim}-number '
+                f'actions: only {ARM_ACTION_DIM}-number models drive an arm',
+            )
         tolerance = goal.tolerance or self.value('tolerance') or model.reached_distance
         if math.isnan(tolerance):
-            self.get_logger().warning(f'model {model.name} has no calibrated tolerance: give one, '
-                                      'or the goal ends by its limits')
+            self.get_logger().warning(
+                f'model {model.name} has no calibrated tolerance: give one, '
+                'or the goal ends by its limits'
+            )
             tolerance = NEVER_REACHED
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
         profile = self._profile()
         reach = Reach(
-            ports=self.ports, mpc=Mpc(profile), gripper=self._gripper_policy(),
+            ports=self.ports,
+            mpc=Mpc(profile),
+            gripper=self._gripper_policy(),
             goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
                 max_steps=goal.max_steps or self.value('max_steps'),
                 max_seconds=seconds or self.value('max_duration'),
                 no_progress_steps=self.value('no_progress_steps'),
-                planning_seconds=self.value('planning_budget') or None),
-            say=lambda progress: self._say(handle, progress), cancelled=self.ports.cancelled)
+                planning_seconds=self.value('planning_budget') or None,
+            ),
+            say=lambda progress: self._say(handle, progress),
+            cancelled=self.ports.cancelled,
+        )
         return self.ports.prepare(goal), reach
 
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
         try:
-            return GoalSequence(pictures, SWITCH[goal.switch_on], tolerance,
-                                list(goal.steps_of_goals) or goal.steps_per_goal or None)
+            return GoalSequence(
+                pictures,
+                SWITCH[goal.switch_on],
+                tolerance,
+                list(goal.steps_of_goals) or goal.steps_per_goal or None,
+            )
         except SettingsError as error:
             raise Fault(Code.BAD_LIMITS, str(error)) from None
 
     def _profile(self) -> Profile:
-        return load_profile(self.value('profile'), planner=self.value('planner') or None,
-                            settings={'seed': self.value('seed')})
+        return load_profile(
+            self.value('profile'),
+            planner=self.value('planner') or None,
+            settings={'seed': self.value('seed')},
+        )
 
     def _gripper_policy(self) -> GripperPolicy | None:
         if not self.value('use_gripper'):
             return None
-        return GripperPolicy(self.value('gripper_open_below'), self.value('gripper_close_above'),
-                             self.value('gripper_hold_steps'))
+        return GripperPolicy(
+            self.value('gripper_open_below'),
+            self.value('gripper_close_above'),
+            self.value('gripper_hold_steps'),
+        )
 
     # What it says
 
     def _say(self, handle, progress: Progress) -> None:
         feedback = ReachGoal.Feedback(
-            phase=PHASES[progress.phase], step=progress.step, goal_index=progress.goal_index,
-            cost=progress.cost, best_cost=progress.best_cost,
-            predicted_cost=progress.predicted_cost, planning_seconds=progress.planning_seconds,
-            latency_seconds=progress.latency_seconds, evaluations=progress.evaluations,
-            invalid_costs=progress.invalid_costs, budget_exhausted=progress.budget_exhausted,
-            clipped=progress.clipped)
+            phase=PHASES[progress.phase],
+            step=progress.step,
+            goal_index=progress.goal_index,
+            cost=progress.cost,
+            best_cost=progress.best_cost,
+            predicted_cost=progress.predicted_cost,
+            planning_seconds=progress.planning_seconds,
+            latency_seconds=progress.latency_seconds,
+            evaluations=progress.evaluations,
+            invalid_costs=progress.invalid_costs,
+            budget_exhausted=progress.budget_exhausted,
+            clipped=progress.clipped,
+        )
         if progress.waypoint is not None:
             feedback.waypoint = from_pose7(progress.waypoint)
         handle.publish_feedback(feedback)

@@ -32,8 +32,10 @@ from jepa_wm_ros.nodes.faults import Code, Fault
 from jepa_wm_ros.nodes.reach import Motion, Observation
 
 OUTCOMES = {
-    ArmStatus.OUTCOME_DONE: 'done', ArmStatus.OUTCOME_STOPPED: 'stopped',
-    ArmStatus.OUTCOME_REFUSED: 'refused', ArmStatus.OUTCOME_WORKSPACE: 'workspace',
+    ArmStatus.OUTCOME_DONE: 'done',
+    ArmStatus.OUTCOME_STOPPED: 'stopped',
+    ArmStatus.OUTCOME_REFUSED: 'refused',
+    ArmStatus.OUTCOME_WORKSPACE: 'workspace',
     ArmStatus.OUTCOME_FAILED: 'failed',
 }
 MOVED = 'arm moved'  # the controller's words for a refused command whose start pose is outdated
@@ -63,8 +65,12 @@ class ServiceScore:
     def _ask(self, actions: torch.Tensor, want_gradient: bool, imagine: bool = False):
         values = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
         request = ScoreActions.Request(
-            context_id=self._context_id, candidates=values.shape[0], horizon=values.shape[1],
-            want_gradient=want_gradient, imagine=imagine)
+            context_id=self._context_id,
+            candidates=values.shape[0],
+            horizon=values.shape[1],
+            want_gradient=want_gradient,
+            imagine=imagine,
+        )
         packed = array.array('f')
         packed.frombytes(values.data.cast('B'))
         request.actions = packed
@@ -76,8 +82,11 @@ class ServiceScore:
             self._ports.interrupt(self._context_id)
             raise Interrupted(str(fault)) from None
         costs = torch.frombuffer(answer.costs, dtype=torch.float32)
-        gradient = (torch.frombuffer(answer.gradient, dtype=torch.float32).reshape(actions.shape)
-                    if want_gradient else torch.empty(0))
+        gradient = (
+            torch.frombuffer(answer.gradient, dtype=torch.float32).reshape(actions.shape)
+            if want_gradient
+            else torch.empty(0)
+        )
         return costs, gradient
 
 
@@ -95,9 +104,14 @@ class RosPorts:
         group = ReentrantCallbackGroup()
         self._clients = {
             name: node.create_client(kind, f'world_model/{name}', callback_group=group)
-            for name, kind in (('describe', DescribeModel), ('prepare_goal', PrepareGoal),
-                               ('freeze_context', FreezeContext), ('score_actions', ScoreActions),
-                               ('interrupt_scoring', InterruptScoring))}
+            for name, kind in (
+                ('describe', DescribeModel),
+                ('prepare_goal', PrepareGoal),
+                ('freeze_context', FreezeContext),
+                ('score_actions', ScoreActions),
+                ('interrupt_scoring', InterruptScoring),
+            )
+        }
         self._stop = node.create_client(Trigger, 'franka_controller/stop', callback_group=group)
         self._command = node.create_publisher(ArmCommand, 'command', 1)
         self._heard = node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
@@ -117,8 +131,11 @@ class RosPorts:
         """
         client, timeout = self._clients[name], self._node.value('model_timeout')
         if not client.wait_for_service(timeout):
-            raise Fault(Code.MODEL_LOST, f'service {client.srv_name} is not there: is the '
-                        'world_model node running in this namespace?')
+            raise Fault(
+                Code.MODEL_LOST,
+                f'service {client.srv_name} is not there: is the '
+                'world_model node running in this namespace?',
+            )
         answered, future = threading.Event(), client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
         deadline = time.monotonic() + timeout
@@ -128,8 +145,7 @@ class RosPorts:
                 raise Fault(Code.CANCELED, 'cancelled')
             if time.monotonic() > deadline:
                 client.remove_pending_request(future)
-                raise Fault(Code.MODEL_LOST,
-                            f'{client.srv_name} did not answer within {timeout} s')
+                raise Fault(Code.MODEL_LOST, f'{client.srv_name} did not answer within {timeout} s')
         answer = future.result()
         if getattr(answer, 'error_code', 0):
             raise Fault(answer.error_code, answer.error_msg)
@@ -148,8 +164,12 @@ class RosPorts:
                 if not waitable or time.monotonic() > deadline or self.cancelled():
                     raise
                 self._rest()
-        return Observation(seen.context_id, to_ns(seen.image_stamp),
-                           to_pose7(seen.pose, seen.gripper), seen.distance)
+        return Observation(
+            seen.context_id,
+            to_ns(seen.image_stamp),
+            to_pose7(seen.pose, seen.gripper),
+            seen.distance,
+        )
 
     def interrupt(self, context_id: int) -> None:
         """Ask the world model to give up what it scores from a context."""
@@ -191,8 +211,11 @@ class RosPorts:
                 stopping = True
                 self.stop()
             if time.monotonic() > deadline:
-                raise Fault(Code.CONTROLLER_LOST, 'the controller did not finish a command within '
-                            f'{self._node.value("motion_timeout")} s')
+                raise Fault(
+                    Code.CONTROLLER_LOST,
+                    'the controller did not finish a command within '
+                    f'{self._node.value("motion_timeout")} s',
+                )
             self._rest()
 
     def stop(self) -> None:
@@ -217,10 +240,14 @@ class RosPorts:
         timeout = self._node.value('controller_timeout')
         with self._news:
             if self._news.wait_for(
-                    lambda: time.monotonic() - self._status_heard < timeout, timeout):
+                lambda: time.monotonic() - self._status_heard < timeout, timeout
+            ):
                 return self._status
-        raise Fault(Code.CONTROLLER_LOST, f'no arm_status for {timeout} s: is the '
-                    'franka_controller node running in this namespace?')
+        raise Fault(
+            Code.CONTROLLER_LOST,
+            f'no arm_status for {timeout} s: is the '
+            'franka_controller node running in this namespace?',
+        )
 
     def _rest(self) -> None:
         with self._news:
@@ -236,8 +263,7 @@ class RosPorts:
 
     def prepare(self, goal) -> list[int]:
         """Encode the pictures of a ReachGoal goal; returns their numbers."""
-        answer = self.ask('prepare_goal', PrepareGoal.Request(
-            images=goal.goals, compressed=goal.compressed_goals))
+        answer = self.ask(
+            'prepare_goal', PrepareGoal.Request(images=goal.goals, compressed=goal.compressed_goals)
+        )
         return list(answer.goal_ids)
-
-

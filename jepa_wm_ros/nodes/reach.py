@@ -21,8 +21,8 @@ from jepa_wm_ros.planning.goals import GoalSequence
 from jepa_wm_ros.planning.gripper import GripperPolicy
 from jepa_wm_ros.planning.mpc import Mpc
 
-MAX_REPLANS = 5            # times in a row that a moved arm discards a plan
-MOST_INVALID = 0.5         # share of candidates without a finite cost that a plan may have
+MAX_REPLANS = 5  # times in a row that a moved arm discards a plan
+MOST_INVALID = 0.5  # share of candidates without a finite cost that a plan may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,11 @@ class Reach:
             seen = self.ports.observe(goal_ids[self.goals.index], not_before)
             improved = seen.distance < self.progress.best_cost
             since_best = 0 if improved else since_best + 1
-            self._say(phase='waiting', cost=seen.distance,
-                      best_cost=min(seen.distance, self.progress.best_cost))
+            self._say(
+                phase='waiting',
+                cost=seen.distance,
+                best_cost=min(seen.distance, self.progress.best_cost),
+            )
             if self.goals.update(seen.distance):
                 if self.goals.finished:
                     self._say(phase='reached')
@@ -144,8 +147,11 @@ class Reach:
             replans += 1
             not_before = seen.stamp
             if replans > MAX_REPLANS:
-                raise Fault(Code.COMMAND_REFUSED, 'the arm keeps moving between observation and '
-                            'execution: is someone guiding it?')
+                raise Fault(
+                    Code.COMMAND_REFUSED,
+                    'the arm keeps moving between observation and '
+                    'execution: is someone guiding it?',
+                )
 
     def _step(self, seen: Observation) -> bool:
         """Plan once and execute the first actions, until one was clipped or the arm has been moved:
@@ -153,14 +159,23 @@ class Reach:
         """
         plan = self.mpc.plan(
             self.ports.score(seen.context_id),
-            budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled))
+            budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
+        )
         self._check_cancel()
-        self._say(phase='planning', predicted_cost=plan.cost, planning_seconds=plan.seconds,
-                  evaluations=plan.evaluations, invalid_costs=plan.invalid_costs,
-                  budget_exhausted=plan.budget_exhausted)
+        self._say(
+            phase='planning',
+            predicted_cost=plan.cost,
+            planning_seconds=plan.seconds,
+            evaluations=plan.evaluations,
+            invalid_costs=plan.invalid_costs,
+            budget_exhausted=plan.budget_exhausted,
+        )
         if plan.invalid_fraction > MOST_INVALID:
-            raise Fault(Code.MODEL_OUTPUT_INVALID, f'{plan.invalid_fraction:.0%} of the candidates '
-                        'have no finite cost: check the model and its input')
+            raise Fault(
+                Code.MODEL_OUTPUT_INVALID,
+                f'{plan.invalid_fraction:.0%} of the candidates '
+                'have no finite cost: check the model and its input',
+            )
         planned = plan.actions.cpu().numpy().astype(np.float64)
         if not np.isfinite(planned).all():
             raise Fault(Code.MODEL_OUTPUT_INVALID, 'the plan holds numbers that are not finite')
@@ -171,13 +186,20 @@ class Reach:
         path = [pose]
         for action in planned:
             path.append(convention.integrate(path[-1], action))
-        allowed = min(self.mpc.steps_executed, self.limits.max_steps - self.progress.step,
-                      self.goals.steps_left)
-        for number, target in enumerate(path[1:1 + allowed]):
+        allowed = min(
+            self.mpc.steps_executed,
+            self.limits.max_steps - self.progress.step,
+            self.goals.steps_left,
+        )
+        for number, target in enumerate(path[1 : 1 + allowed]):
             start = seen.pose if number == 0 else path[number]
-            self._say(phase='moving', step=self.progress.step + 1, waypoint=target,
-                      path=np.array(path),
-                      latency_seconds=(self.ports.now() - seen.stamp) / 1e9)
+            self._say(
+                phase='moving',
+                step=self.progress.step + 1,
+                waypoint=target,
+                path=np.array(path),
+                latency_seconds=(self.ports.now() - seen.stamp) / 1e9,
+            )
             motion = self.ports.move(target, start, self._closure(target))
             if motion.outcome == 'moved':
                 self._say(phase='replan', step=self.progress.step - 1)
@@ -198,8 +220,13 @@ class Reach:
     def _check_motion(self, motion: Motion) -> None:
         if motion.outcome == 'stopped':
             self._check_cancel()
-        code = {'done': None, 'workspace': Code.WORKSPACE_LIMIT, 'failed': Code.ROBOT_REFLEX,
-                'stopped': Code.COMMAND_REFUSED, 'refused': Code.COMMAND_REFUSED}[motion.outcome]
+        code = {
+            'done': None,
+            'workspace': Code.WORKSPACE_LIMIT,
+            'failed': Code.ROBOT_REFLEX,
+            'stopped': Code.COMMAND_REFUSED,
+            'refused': Code.COMMAND_REFUSED,
+        }[motion.outcome]
         if code is not None:
             raise Fault(code, motion.message)
 
@@ -208,8 +235,10 @@ class Reach:
         if steps >= self.limits.max_steps:
             raise Fault(Code.MAX_STEPS, f'not reached in {steps} steps')
         if patience and since_best >= patience:
-            raise Fault(Code.NO_PROGRESS, f'no lower cost for {since_best} steps; best '
-                        f'{self.progress.best_cost:.4g}')
+            raise Fault(
+                Code.NO_PROGRESS,
+                f'no lower cost for {since_best} steps; best {self.progress.best_cost:.4g}',
+            )
 
     def _check_cancel(self) -> None:
         if self.cancelled():

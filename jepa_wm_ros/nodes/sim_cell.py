@@ -41,8 +41,13 @@ class SimCell(NodeBase):
     def __init__(self) -> None:
         super().__init__('sim_cell')
         fixed = {'read_only': True}
-        self.declare('arm_address', '127.0.0.1', 'Loopback address to serve the arm at.',
-                     constraints='127.x.y.z', **fixed)
+        self.declare(
+            'arm_address',
+            '127.0.0.1',
+            'Loopback address to serve the arm at.',
+            constraints='127.x.y.z',
+            **fixed,
+        )
         self.declare('rate', 10.0, 'Pictures per second [Hz].', bounds=(0.1, 60.0), **fixed)
         self.declare('width', WIDTH, 'Picture width [pixels].', bounds=(16, 1920), **fixed)
         self.declare('height', HEIGHT, 'Picture height [pixels].', bounds=(16, 1080), **fixed)
@@ -124,8 +129,9 @@ class SimCell(NodeBase):
         header = Header(stamp=stamp, frame_id=self.value('base_frame'))
         cube = snapshot.qpos[9:]
         self._said['hand'].publish(PoseStamped(header=header, pose=from_pose7(snapshot.hand_pose)))
-        self._said['cube'].publish(PoseStamped(
-            header=header, pose=pose_message(cube[:3], cube[[4, 5, 6, 3]])))
+        self._said['cube'].publish(
+            PoseStamped(header=header, pose=pose_message(cube[:3], cube[[4, 5, 6, 3]]))
+        )
 
     # What it serves
 
@@ -140,8 +146,7 @@ class SimCell(NodeBase):
     # What runs in the worker: an OpenGL context belongs to one thread
 
     def _open_camera(self) -> None:
-        self._camera = CellRenderer(
-            self.value('width'), self.value('height'), self.value('camera'))
+        self._camera = CellRenderer(self.value('width'), self.value('height'), self.value('camera'))
 
     def _in_worker(self, function) -> None:
         """Run `function` in the worker, wait for its end and raise what it raised."""

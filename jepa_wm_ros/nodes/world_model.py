@@ -45,22 +45,38 @@ class WorldModelNode(NodeBase):
         super().__init__('world_model')
         fixed = {'read_only': True}
         self.declare('model', 'jepa_wm_cell', 'Model name (see `model list`) or file.', **fixed)
-        self.declare('weights_dir', '', 'Folder of weight files; empty: the package\'s.', **fixed)
+        self.declare('weights_dir', '', "Folder of weight files; empty: the package's.", **fixed)
         self.declare('profile', 'cell', 'Planning profile: gives objective and mode.', **fixed)
         self.declare('device', 'cpu', 'Torch device: cpu, cuda, cuda:1, ...', **fixed)
-        self.declare('threads', 0, 'CPU threads of the model; 0: torch\'s choice.', bounds=(0, 256),
-                     **fixed)
-        self.declare('transport', 'raw', 'Camera transport.', constraints='raw or compressed',
-                     **fixed)
+        self.declare(
+            'threads', 0, "CPU threads of the model; 0: torch's choice.", bounds=(0, 256), **fixed
+        )
+        self.declare(
+            'transport', 'raw', 'Camera transport.', constraints='raw or compressed', **fixed
+        )
         self.declare('base_frame', 'fr3_link0', 'Frame the hand pose must be in.', **fixed)
-        self.declare('gripper_joints', ['fr3_finger_joint1', 'fr3_finger_joint2'],
-                     'Joints whose positions add up to the gripper width.', **fixed)
-        self.declare('gripper_max_width', 0.08, 'Width of the open gripper [m].',
-                     bounds=(0.001, 1.0), **fixed)
-        self.declare('max_image_age', 0.5, 'Older frames are not planned from [s].',
-                     bounds=(0.01, 60.0))
-        self.declare('max_state_age', 0.2, 'Largest gap between a frame and the arm state [s].',
-                     bounds=(0.01, 60.0))
+        self.declare(
+            'gripper_joints',
+            ['fr3_finger_joint1', 'fr3_finger_joint2'],
+            'Joints whose positions add up to the gripper width.',
+            **fixed,
+        )
+        self.declare(
+            'gripper_max_width',
+            0.08,
+            'Width of the open gripper [m].',
+            bounds=(0.001, 1.0),
+            **fixed,
+        )
+        self.declare(
+            'max_image_age', 0.5, 'Older frames are not planned from [s].', bounds=(0.01, 60.0)
+        )
+        self.declare(
+            'max_state_age',
+            0.2,
+            'Largest gap between a frame and the arm state [s].',
+            bounds=(0.01, 60.0),
+        )
         self.observations = ObservationBuffer()
         self._waiting: list[tuple[Future, int, int]] = []
         self._wrong_frame = ''
@@ -74,13 +90,18 @@ class WorldModelNode(NodeBase):
         if transport not in ('raw', 'compressed'):
             raise Fault(Code.INTERNAL, f'parameter transport={transport!r}: use raw or compressed')
         self.session = ModelSession.load(
-            model=self.value('model'), weights_dir=self.value('weights_dir'),
-            profile=self.value('profile'), device=self.value('device'),
-            threads=self.value('threads'))
+            model=self.value('model'),
+            weights_dir=self.value('weights_dir'),
+            profile=self.value('profile'),
+            device=self.value('device'),
+            threads=self.value('threads'),
+        )
         self.get_logger().info(f'{self.session.summary()}')
         self.worker = Worker(self, 'model')
-        kind, topic = {'raw': (Image, 'image'),
-                       'compressed': (CompressedImage, 'image/compressed')}[transport]
+        kind, topic = {
+            'raw': (Image, 'image'),
+            'compressed': (CompressedImage, 'image/compressed'),
+        }[transport]
         self._heard = [
             self.create_subscription(kind, topic, self._on_image, qos_profile_sensor_data),
             self.create_subscription(JointState, 'joint_states', self._on_joints, 1),
@@ -96,14 +117,18 @@ class WorldModelNode(NodeBase):
                 (PrepareGoal, 'prepare_goal', self._on_prepare_goal),
                 (FreezeContext, 'freeze_context', self._on_freeze_context),
                 (ScoreActions, 'score_actions', self._on_score_actions),
-                (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring))]
+                (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring),
+            )
+        ]
         self._expiry = self.create_timer(0.05, self._answer_waiting)
         self.diagnostics = Diagnostics(self, self.session.model.spec.name)
         self.diagnostics.parts.update({'camera': self._camera_state, 'model': self._model_state})
 
     def teardown(self) -> None:
-        for entity, destroy in (('_heard', self.destroy_subscription),
-                                ('_served', self.destroy_service)):
+        for entity, destroy in (
+            ('_heard', self.destroy_subscription),
+            ('_served', self.destroy_service),
+        ):
             for item in self.__dict__.pop(entity, []):
                 destroy(item)
         for name in ('_distance', '_imagined'):
@@ -120,8 +145,9 @@ class WorldModelNode(NodeBase):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if not self.observations.add_frame(to_ns(message.header.stamp), self.now_ns(), message):
-            self.get_logger().warning(f'frame refused: {self.observations.refused}',
-                                      throttle_duration_sec=5.0)
+            self.get_logger().warning(
+                f'frame refused: {self.observations.refused}', throttle_duration_sec=5.0
+            )
             return
         self._frames += 1
         self._answer_waiting()
@@ -130,8 +156,9 @@ class WorldModelNode(NodeBase):
         base = self.value('base_frame')
         self._wrong_frame = '' if message.header.frame_id == base else message.header.frame_id
         if not self._wrong_frame:
-            self.observations.add_pose(to_ns(message.header.stamp),
-                                       *position_and_quaternion(message.pose))
+            self.observations.add_pose(
+                to_ns(message.header.stamp), *position_and_quaternion(message.pose)
+            )
 
     def _on_joints(self, message: JointState) -> None:
         width, found = 0.0, 0
@@ -173,9 +200,11 @@ class WorldModelNode(NodeBase):
             if picture.max() == 0:
                 raise Fault(Code.BAD_IMAGE, f'goal picture {index} is all black')
             if live is not None and abs(aspect(picture) / aspect(live) - 1.0) > MAX_ASPECT_ERROR:
-                raise Fault(Code.WRONG_ASPECT,
-                            f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
-                            f'camera {live.shape[1]}x{live.shape[0]}: take goals with this camera')
+                raise Fault(
+                    Code.WRONG_ASPECT,
+                    f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
+                    f'camera {live.shape[1]}x{live.shape[0]}: take goals with this camera',
+                )
         return pictures
 
     async def _on_freeze_context(self, request, response):
@@ -183,8 +212,13 @@ class WorldModelNode(NodeBase):
             frame = await self._frame_after(to_ns(request.not_before))
             position, quaternion, gripper = self._arm_at(frame.stamp)
             context = await self.worker.submit(
-                self.session.freeze, ros_image.to_rgb8(frame.message), position, quaternion,
-                gripper, request.goal_id)
+                self.session.freeze,
+                ros_image.to_rgb8(frame.message),
+                position,
+                quaternion,
+                gripper,
+                request.goal_id,
+            )
         except Exception as error:
             return reply_fault(response, error)
         response.context_id, response.distance = context.id, context.distance
@@ -200,11 +234,16 @@ class WorldModelNode(NodeBase):
             if request.candidates * request.horizon == 0:
                 raise Fault(Code.INTERNAL, 'score_actions needs at least one candidate and step')
             actions = np.frombuffer(request.actions, np.float32).reshape(
-                request.candidates, request.horizon, -1)
+                request.candidates, request.horizon, -1
+            )
             begun = time.perf_counter()
             score = await self.worker.submit(
-                self.session.score, request.context_id, actions, request.want_gradient,
-                request.imagine)
+                self.session.score,
+                request.context_id,
+                actions,
+                request.want_gradient,
+                request.imagine,
+            )
         except Exception as error:
             return reply_fault(response, error)
         self._plans = [*self._plans[-199:], time.perf_counter() - begun]
@@ -235,23 +274,34 @@ class WorldModelNode(NodeBase):
                 future.set_result(frame)
             elif now > deadline or now < deadline - 2 * self._ns('max_image_age'):
                 why = self.observations.refused or 'no new frame came'
-                future.set_exception(Fault(
-                    Code.STALE_IMAGE, f'{why} within {self.value("max_image_age")} s on topic '
-                    f'{self._heard[0].topic_name}: is the camera running and its clock right?'))
+                future.set_exception(
+                    Fault(
+                        Code.STALE_IMAGE,
+                        f'{why} within {self.value("max_image_age")} s on topic '
+                        f'{self._heard[0].topic_name}: is the camera running and its clock right?',
+                    )
+                )
             else:
                 waiting.append((future, not_before, deadline))
         self._waiting = waiting
 
     def _arm_at(self, stamp: int) -> tuple[np.ndarray, np.ndarray, float]:
         gap = self._ns('max_state_age')
-        pose, gripper = (self.observations.pose_at(stamp, gap),
-                         self.observations.gripper_at(stamp, gap))
+        pose, gripper = (
+            self.observations.pose_at(stamp, gap),
+            self.observations.gripper_at(stamp, gap),
+        )
         if self._wrong_frame:
-            raise Fault(Code.TF_ERROR, f'ee_pose is in frame {self._wrong_frame!r}, not '
-                        f'{self.value("base_frame")!r}: set base_frame or publish the pose in it')
+            raise Fault(
+                Code.TF_ERROR,
+                f'ee_pose is in frame {self._wrong_frame!r}, not '
+                f'{self.value("base_frame")!r}: set base_frame or publish the pose in it',
+            )
         if pose is None:
-            raise Fault(Code.STALE_STATE, f'no ee_pose within {gap / 1e9} s of the frame: is the '
-                        'controller running?')
+            raise Fault(
+                Code.STALE_STATE,
+                f'no ee_pose within {gap / 1e9} s of the frame: is the controller running?',
+            )
         return pose[:3], pose[3:], 0.0 if gripper is None else gripper
 
     def _ns(self, parameter: str) -> int:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Search over action sequences behind one seam (protocol.py).
 
-    profile = load_profile('paper')
-    plan = profile.make_planner().plan(cost)        # once
-    mpc = Mpc(profile)                              # again and again
-    plan = mpc.plan(cost)
-    mpc.executed()
+profile = load_profile('paper')
+plan = profile.make_planner().plan(cost)        # once
+mpc = Mpc(profile)                              # again and again
+plan = mpc.plan(cost)
+mpc.executed()
 """
 
 from jepa_wm_ros.planning.goals import GoalSequence

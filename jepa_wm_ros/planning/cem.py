@@ -45,8 +45,13 @@ class Cem(SearchPlanner):
         return search.finish(mean)
 
 
-def refit(mean: Tensor, std: Tensor, elites: Tensor, settings: EliteSettings,
-          weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def refit(
+    mean: Tensor,
+    std: Tensor,
+    elites: Tensor,
+    settings: EliteSettings,
+    weights: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (H, A) after the elites (K, H, A), with the momenta.
 
     weights: (K,) that sum to 1 in place of equal ones. The standard deviation is unbiased.
@@ -59,7 +64,9 @@ def refit(mean: Tensor, std: Tensor, elites: Tensor, settings: EliteSettings,
     else:
         w = weights[:, None, None]
         new_mean = (w * elites).sum(dim=0)
-        variance = (w * (elites - new_mean)**2).sum(dim=0) / (1 - weights.square().sum())
+        variance = (w * (elites - new_mean) ** 2).sum(dim=0) / (1 - weights.square().sum())
         new_std = variance.sqrt()
-    return (new_mean * (1 - keep_mean) + mean * keep_mean,
-            new_std * (1 - keep_std) + std * keep_std)
+    return (
+        new_mean * (1 - keep_mean) + mean * keep_mean,
+        new_std * (1 - keep_std) + std * keep_std,
+    )

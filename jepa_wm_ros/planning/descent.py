@@ -13,9 +13,9 @@ from torch import Tensor
 
 from jepa_wm_ros.planning.search import Search
 
-FIRST_STEP = 0.5              # length of the first step, in standard deviations of the proposal
+FIRST_STEP = 0.5  # length of the first step, in standard deviations of the proposal
 LENGTHS = (2.0, 1.0, 0.4, 0.1)  # of each quasi-Newton step, tried side by side
-SHRINK = 0.1                  # of the next step where none of them went down
+SHRINK = 0.1  # of the next step where none of them went down
 LEAST_GAIN, PATIENCE = 2e-4, 3  # share of all that was gained; steps in a row that gained less
 LEAST_CURVATURE = 1e-10
 
@@ -39,8 +39,9 @@ def descend(search: Search, starts: Tensor, steps: int) -> tuple[Tensor, Tensor]
         else:
             inverse = updated_inverse(inverse, x - seen[0], slope - seen[1])
         seen = x, slope
-        direction = downhill(inverse, slope, stuck=((x <= -bound) & (slope > 0)
-                                                    | (x >= bound) & (slope < 0)))
+        direction = downhill(
+            inverse, slope, stuck=((x <= -bound) & (slope > 0) | (x >= bound) & (slope < 0))
+        )
         lengths = torch.tensor(LENGTHS, device=x.device, dtype=x.dtype)
         tries = x[:, None] + lengths[:, None] * direction[:, None]
         tries = tries.clamp(-bound, bound).flatten(0, 1)
@@ -85,6 +86,7 @@ def downhill(inverse: Tensor, slope: Tensor, stuck: Tensor) -> Tensor:
     step = torch.where(stuck, 0.0, -(inverse @ slope[:, :, None])[:, :, 0])
     up = (step * slope).sum(dim=1, keepdim=True) > 0
     tiny = torch.finfo(slope.dtype).tiny
-    steepest = -slope * (step.norm(dim=1, keepdim=True)
-                         / slope.norm(dim=1, keepdim=True).clamp_min(tiny))
+    steepest = -slope * (
+        step.norm(dim=1, keepdim=True) / slope.norm(dim=1, keepdim=True).clamp_min(tiny)
+    )
     return torch.where(up, steepest, step).nan_to_num(0.0, 0.0, 0.0)

@@ -36,8 +36,12 @@ class GdSettings(SamplingSettings):
     def __post_init__(self):
         super().__post_init__()
         check_descent(self)
-        require(is_number(self.action_noise) and self.action_noise >= 0, 'action_noise',
-                self.action_noise, 'a number >= 0')
+        require(
+            is_number(self.action_noise) and self.action_noise >= 0,
+            'action_noise',
+            self.action_noise,
+            'a number >= 0',
+        )
 
 
 def check_descent(settings) -> None:

@@ -23,8 +23,13 @@ class GoalSequence:
     newest distance was within the threshold, which a switch on steps does not imply.
     """
 
-    def __init__(self, count: int, switch_on: str = 'cost', cost_threshold: float = 0.0,
-                 steps_per_goal: int | Sequence[int] | None = None):
+    def __init__(
+        self,
+        count: int,
+        switch_on: str = 'cost',
+        cost_threshold: float = 0.0,
+        steps_per_goal: int | Sequence[int] | None = None,
+    ):
         """count: goals; cost_threshold: latent distance that counts as reached; steps_per_goal:
         one number, or one per goal. Raises SettingsError for a switch that could never happen.
         """
@@ -33,8 +38,12 @@ class GoalSequence:
         self.count, self.cost_threshold = count, cost_threshold
         self._on_cost, self._on_steps = switch_on != 'steps', switch_on != 'cost'
         if self._on_cost:
-            require(is_number(cost_threshold) and cost_threshold > 0, 'cost_threshold',
-                    cost_threshold, '> 0 to switch on cost')
+            require(
+                is_number(cost_threshold) and cost_threshold > 0,
+                'cost_threshold',
+                cost_threshold,
+                '> 0 to switch on cost',
+            )
         self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
         self.index, self.finished, self.reached = 0, False, False
         self.steps_on_goal = 0
@@ -68,7 +77,10 @@ class GoalSequence:
 
     def _schedule(self, steps: int | Sequence[int] | None) -> tuple[int, ...]:
         schedule = (steps,) * self.count if isinstance(steps, int) else tuple(steps or ())
-        require(len(schedule) == self.count and all(is_count(n, 1) for n in schedule),
-                'steps_per_goal', steps, f'>= 1, one number or one for each of {self.count} goals, '
-                'to switch on steps')
+        require(
+            len(schedule) == self.count and all(is_count(n, 1) for n in schedule),
+            'steps_per_goal',
+            steps,
+            f'>= 1, one number or one for each of {self.count} goals, to switch on steps',
+        )
         return schedule

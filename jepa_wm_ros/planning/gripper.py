@@ -30,10 +30,18 @@ class GripperSampling:
 
     def __post_init__(self):
         require(is_count(self.dim, 0), 'gripper.dim', self.dim, 'an action dimension >= 0')
-        require(is_number(self.fraction) and 0 < self.fraction < 1, 'gripper.fraction',
-                self.fraction, 'a number strictly between 0 and 1')
-        require(is_number(self.size) and 0 < self.size <= 1, 'gripper.size', self.size,
-                'a number in (0, 1]')
+        require(
+            is_number(self.fraction) and 0 < self.fraction < 1,
+            'gripper.fraction',
+            self.fraction,
+            'a number strictly between 0 and 1',
+        )
+        require(
+            is_number(self.size) and 0 < self.size <= 1,
+            'gripper.size',
+            self.size,
+            'a number in (0, 1]',
+        )
 
     def mix_into(self, actions: Tensor, generator: torch.Generator) -> None:
         """Overwrite the gripper column of the last candidates of actions (N, H, A) in place."""
@@ -54,11 +62,19 @@ class GripperPolicy:
     what it has. min_hold_steps: steps a command lasts at least.
     """
 
-    def __init__(self, open_below: float = 0.35, close_above: float = 0.65,
-                 min_hold_steps: int = 2, closed: bool = False):
-        require(is_number(open_below) and is_number(close_above)
-                and 0 <= open_below < close_above <= 1, 'gripper open_below, close_above',
-                (open_below, close_above), 'two numbers 0 <= open_below < close_above <= 1')
+    def __init__(
+        self,
+        open_below: float = 0.35,
+        close_above: float = 0.65,
+        min_hold_steps: int = 2,
+        closed: bool = False,
+    ):
+        require(
+            is_number(open_below) and is_number(close_above) and 0 <= open_below < close_above <= 1,
+            'gripper open_below, close_above',
+            (open_below, close_above),
+            'two numbers 0 <= open_below < close_above <= 1',
+        )
         require(is_count(min_hold_steps, 0), 'min_hold_steps', min_hold_steps, 'an integer >= 0')
         self.open_below, self.close_above = open_below, close_above
         self.min_hold_steps = min_hold_steps

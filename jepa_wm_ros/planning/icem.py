@@ -60,17 +60,34 @@ class IcemSettings(EliteSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        require(is_number(self.noise_beta) and self.noise_beta >= 0, 'noise_beta',
-                self.noise_beta, 'a number >= 0')
+        require(
+            is_number(self.noise_beta) and self.noise_beta >= 0,
+            'noise_beta',
+            self.noise_beta,
+            'a number >= 0',
+        )
         require(is_number(self.decay) and self.decay >= 1, 'decay', self.decay, 'a number >= 1')
-        require(is_number(self.keep_fraction) and 0 <= self.keep_fraction <= 1, 'keep_fraction',
-                self.keep_fraction, 'a number from 0 to 1')
-        require(is_number(self.warm_scale) and self.warm_scale > 0, 'warm_scale',
-                self.warm_scale, 'a number > 0')
-        require(is_count(self.descents, 0) and self.descents <= self.num_elites, 'descents',
-                self.descents, f'an integer from 0 to {self.num_elites} elites')
-        require(is_count(self.descent_steps, 1), 'descent_steps', self.descent_steps,
-                'an integer >= 1')
+        require(
+            is_number(self.keep_fraction) and 0 <= self.keep_fraction <= 1,
+            'keep_fraction',
+            self.keep_fraction,
+            'a number from 0 to 1',
+        )
+        require(
+            is_number(self.warm_scale) and self.warm_scale > 0,
+            'warm_scale',
+            self.warm_scale,
+            'a number > 0',
+        )
+        require(
+            is_count(self.descents, 0) and self.descents <= self.num_elites,
+            'descents',
+            self.descents,
+            f'an integer from 0 to {self.num_elites} elites',
+        )
+        require(
+            is_count(self.descent_steps, 1), 'descent_steps', self.descent_steps, 'an integer >= 1'
+        )
         require(is_count(self.rounds, 1), 'rounds', self.rounds, 'an integer >= 1')
 
     @property
@@ -163,7 +180,7 @@ def coloured(white: Tensor, beta: float) -> Tensor:
     frequency[0] = frequency[1]
     amplitude = frequency ** (-beta / 2)
     bins = torch.full_like(amplitude, 2.0)  # each stands for two frequencies, but
-    bins[0] = 1.0                           # the offset and, at even H, the last one do not
+    bins[0] = 1.0  # the offset and, at even H, the last one do not
     if length % 2 == 0:
         bins[-1] = 1.0
     amplitude = amplitude * (length / (bins * amplitude**2).sum()).sqrt()

@@ -27,9 +27,13 @@ class Mpc:
         self.plans = 0
         self._start: Tensor | None = None
 
-    def plan(self, cost: CostFunction, steps_left: int | None = None,
-             budget: Budget | None = None,
-             on_iteration: Callable[[IterationReport], None] | None = None) -> Plan:
+    def plan(
+        self,
+        cost: CostFunction,
+        steps_left: int | None = None,
+        budget: Budget | None = None,
+        on_iteration: Callable[[IterationReport], None] | None = None,
+    ) -> Plan:
         """The next plan, within the profile's time where `budget` names none.
 
         Its first `steps_executed` actions are to be carried out; tell so with `executed`.
@@ -38,8 +42,13 @@ class Mpc:
         if budget.seconds is None:
             budget = replace(budget, seconds=self.profile.budget_seconds)
         plan = self.planner.plan(
-            cost, warm_start=self._start, steps_left=steps_left, budget=budget,
-            on_iteration=on_iteration, index=self.plans)
+            cost,
+            warm_start=self._start,
+            steps_left=steps_left,
+            budget=budget,
+            on_iteration=on_iteration,
+            index=self.plans,
+        )
         self.plans += 1
         if self.profile.settings.warm_start and plan.evaluations:
             self._start = candidates(plan)

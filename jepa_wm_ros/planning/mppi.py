@@ -33,11 +33,20 @@ class MppiSettings(EliteSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        require(is_number(self.temperature) and self.temperature > 0, 'temperature',
-                self.temperature, 'a number > 0')
-        require(is_number(self.min_std) and is_number(self.max_std)
-                and 0 <= self.min_std <= self.max_std, 'min_std, max_std',
-                (self.min_std, self.max_std), 'two numbers 0 <= min_std <= max_std')
+        require(
+            is_number(self.temperature) and self.temperature > 0,
+            'temperature',
+            self.temperature,
+            'a number > 0',
+        )
+        require(
+            is_number(self.min_std)
+            and is_number(self.max_std)
+            and 0 <= self.min_std <= self.max_std,
+            'min_std, max_std',
+            (self.min_std, self.max_std),
+            'two numbers 0 <= min_std <= max_std',
+        )
 
 
 class Mppi(SearchPlanner):
@@ -56,7 +65,7 @@ class Mppi(SearchPlanner):
             elites, elite_costs = search.finite_elites(actions, costs, s.num_elites)
             weights = _weights(elite_costs, s.temperature)[:, None, None]
             new_mean = (weights * elites).sum(dim=0)
-            new_std = (weights * (elites - new_mean)**2).sum(dim=0).sqrt()
+            new_std = (weights * (elites - new_mean) ** 2).sum(dim=0).sqrt()
             new_std = new_std.clamp(s.min_std, s.max_std)
             mean = new_mean * (1 - s.momentum_mean) + mean * s.momentum_mean
             std = new_std * (1 - s.momentum_std) + std * s.momentum_std

@@ -62,6 +62,7 @@ class Nevergrad(SearchPlanner):
 
     def _optimizer(self, search: Search, free: list[int]):
         import nevergrad as ng
+
         s = self.settings
         array = ng.p.Array(init=search.start()[:, free].double().cpu().numpy())
         if s.max_norms is not None:
@@ -74,13 +75,16 @@ class Nevergrad(SearchPlanner):
 
         def make(name):
             return ng.optimizers.registry[name](
-                parametrization=array, budget=s.iterations * s.num_samples,
-                num_workers=s.num_samples)
+                parametrization=array,
+                budget=s.iterations * s.num_samples,
+                num_workers=s.num_samples,
+            )
 
         if s.optimizer not in ng.optimizers.registry:
             raise SettingsError(
                 f'planner setting optimizer={s.optimizer!r} is not in nevergrad '
-                f'{ng.__version__}; try NGOpt, DiagonalCMA, CMA, DE, PSO or OnePlusOne')
+                f'{ng.__version__}; try NGOpt, DiagonalCMA, CMA, DE, PSO or OnePlusOne'
+            )
         optimizer = make(s.optimizer)
         chosen = getattr(optimizer, 'optim', None)
         if s.optimizer.startswith('NGOpt') and getattr(chosen, 'name', None) == 'MetaModel':

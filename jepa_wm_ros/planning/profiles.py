@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Profiles: everything that makes one way of planning, in one YAML file of config/profiles.
 
-    planner: cem                     # registry.PLANNERS
-    settings: {horizon: 3, ...}      # of that planner
-    objective: {kind: L2, sum_all: false, alpha: 0.0}
-    mode: exact                      # of the world model: plain, exact, fast or compiled
-    steps_executed: 3                # steps carried out before the next plan
-    budget_seconds: null             # time for one plan; null: until the iterations are done
+planner: cem                     # registry.PLANNERS
+settings: {horizon: 3, ...}      # of that planner
+objective: {kind: L2, sum_all: false, alpha: 0.0}
+mode: exact                      # of the world model: plain, exact, fast or compiled
+steps_executed: 3                # steps carried out before the next plan
+budget_seconds: null             # time for one plan; null: until the iterations are done
 """
 
 from __future__ import annotations
@@ -53,12 +53,19 @@ class Profile:
 
     def __post_init__(self):
         require(self.mode in MODES, 'mode', self.mode, f'one of {", ".join(MODES)}')
-        require(is_count(self.steps_executed, 1) and self.steps_executed <= self.settings.horizon,
-                'steps_executed', self.steps_executed,
-                f'an integer from 1 to the horizon {self.settings.horizon}')
-        require(self.budget_seconds is None
-                or (is_number(self.budget_seconds) and self.budget_seconds > 0),
-                'budget_seconds', self.budget_seconds, 'a number > 0 or null')
+        require(
+            is_count(self.steps_executed, 1) and self.steps_executed <= self.settings.horizon,
+            'steps_executed',
+            self.steps_executed,
+            f'an integer from 1 to the horizon {self.settings.horizon}',
+        )
+        require(
+            self.budget_seconds is None
+            or (is_number(self.budget_seconds) and self.budget_seconds > 0),
+            'budget_seconds',
+            self.budget_seconds,
+            'a number > 0 or null',
+        )
         object.__setattr__(self, 'objective', checked_objective(self.objective))
 
     def make_planner(self) -> Planner:
@@ -70,12 +77,24 @@ def checked_objective(given: Mapping[str, Any]) -> dict[str, Any]:
     """The objective with its defaults filled in. Raises SettingsError."""
     refuse_unknown(given, list(OBJECTIVE_DEFAULTS), 'objective')
     objective = {**OBJECTIVE_DEFAULTS, **given}
-    require(objective['kind'] in OBJECTIVES, 'objective.kind', objective['kind'],
-            f'one of {", ".join(OBJECTIVES)}')
-    require(isinstance(objective['sum_all'], bool), 'objective.sum_all', objective['sum_all'],
-            'true or false')
-    require(is_number(objective['alpha']) and objective['alpha'] >= 0, 'objective.alpha',
-            objective['alpha'], 'a number >= 0')
+    require(
+        objective['kind'] in OBJECTIVES,
+        'objective.kind',
+        objective['kind'],
+        f'one of {", ".join(OBJECTIVES)}',
+    )
+    require(
+        isinstance(objective['sum_all'], bool),
+        'objective.sum_all',
+        objective['sum_all'],
+        'true or false',
+    )
+    require(
+        is_number(objective['alpha']) and objective['alpha'] >= 0,
+        'objective.alpha',
+        objective['alpha'],
+        'a number >= 0',
+    )
     return objective
 
 
@@ -84,8 +103,9 @@ def profiles_directory() -> Path:
     return resources.find('config', 'profiles')
 
 
-def load_profile(name_or_path: str | Path, planner: str | None = None,
-                 settings: Mapping[str, Any] | None = None) -> Profile:
+def load_profile(
+    name_or_path: str | Path, planner: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Profile:
     """The profile in a YAML file, or the shipped one of that name.
 
     planner: another planner in place of the profile's; of the profile's settings it takes those
@@ -98,8 +118,9 @@ def load_profile(name_or_path: str | Path, planner: str | None = None,
         path = profiles_directory() / f'{name_or_path}.yaml'
     if not path.is_file():
         shipped = ', '.join(sorted(p.stem for p in profiles_directory().glob('*.yaml')))
-        raise SettingsError(f'no profile {str(name_or_path)!r}: give a .yaml file or one of '
-                            f'{shipped}')
+        raise SettingsError(
+            f'no profile {str(name_or_path)!r}: give a .yaml file or one of {shipped}'
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding='utf-8'))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -70,18 +70,18 @@ class Budget:
 class IterationReport:
     """What one iteration did. The tensors are the planner's own: read them, do not keep them."""
 
-    iteration: int          # 1 for the first
-    iterations: int         # planned, at most
-    best_cost: float        # lowest finite cost since the plan began
-    iteration_cost: float   # lowest finite cost of this iteration
-    evaluations: int        # candidates scored since the plan began
-    gradients: int          # of these, with the gradient of their cost
-    invalid_costs: int      # of these, NaN or infinite
-    seconds: float          # since the plan began
-    actions: Tensor         # (N, H, A) candidates as scored
-    costs: Tensor           # (N,), infinite where invalid
-    mean: Tensor            # (H, A) after the update
-    std: Tensor | None      # (H, A) after the update, where the planner has one
+    iteration: int  # 1 for the first
+    iterations: int  # planned, at most
+    best_cost: float  # lowest finite cost since the plan began
+    iteration_cost: float  # lowest finite cost of this iteration
+    evaluations: int  # candidates scored since the plan began
+    gradients: int  # of these, with the gradient of their cost
+    invalid_costs: int  # of these, NaN or infinite
+    seconds: float  # since the plan began
+    actions: Tensor  # (N, H, A) candidates as scored
+    costs: Tensor  # (N,), infinite where invalid
+    mean: Tensor  # (H, A) after the update
+    std: Tensor | None  # (H, A) after the update, where the planner has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Plan:
     cancelled before its first iteration holds its starting point and an infinite cost.
     """
 
-    actions: Tensor         # (H, A); H = min(horizon, steps_left)
+    actions: Tensor  # (H, A); H = min(horizon, steps_left)
     cost: float
     evaluations: int
     iterations: int
@@ -116,10 +116,16 @@ class Planner(Protocol):
     search.SearchPlanner gives all planners of this room their `plan`.
     """
 
-    def plan(self, cost: CostFunction, warm_start: Tensor | None = None,
-             steps_left: int | None = None, budget: Budget | None = None,
-             on_iteration: Callable[[IterationReport], None] | None = None,
-             index: int = 0, draw: Draw | None = None) -> Plan:
+    def plan(
+        self,
+        cost: CostFunction,
+        warm_start: Tensor | None = None,
+        steps_left: int | None = None,
+        budget: Budget | None = None,
+        on_iteration: Callable[[IterationReport], None] | None = None,
+        index: int = 0,
+        draw: Draw | None = None,
+    ) -> Plan:
         """Search from one frozen observation.
 
         warm_start: (H, A) start of the search, or (M, H, A) with further good candidates after

@@ -34,14 +34,16 @@ def make_settings(name: str, values: Mapping[str, Any] | None = None) -> Planner
     refuse_unknown(given, settings_keys(name), f'settings of planner {name!r}')
     if isinstance(given.get('gripper'), Mapping):
         gripper = given['gripper']
-        refuse_unknown(gripper, [f.name for f in fields(GripperSampling)],
-                       f'gripper settings of planner {name!r}')
+        refuse_unknown(
+            gripper,
+            [f.name for f in fields(GripperSampling)],
+            f'gripper settings of planner {name!r}',
+        )
         given['gripper'] = GripperSampling(**gripper)
     return _look_up(name)[1](**given)
 
 
-def make_planner(name: str, settings: PlannerSettings | Mapping[str, Any] | None = None,
-                 ) -> Planner:
+def make_planner(name: str, settings: PlannerSettings | Mapping[str, Any] | None = None) -> Planner:
     """The planner called `name`, with its settings object or plain values for it.
 
     Raises SettingsError for an unknown name, an unknown key or a value out of range.
@@ -50,8 +52,9 @@ def make_planner(name: str, settings: PlannerSettings | Mapping[str, Any] | None
     if not isinstance(settings, PlannerSettings):
         settings = make_settings(name, settings)
     if not isinstance(settings, kind):
-        raise SettingsError(f'planner {name!r} needs {kind.__name__}, got '
-                            f'{type(settings).__name__}')
+        raise SettingsError(
+            f'planner {name!r} needs {kind.__name__}, got {type(settings).__name__}'
+        )
     return planner(settings)
 
 
@@ -59,8 +62,9 @@ def refuse_unknown(given: Mapping[str, Any], valid: list[str], where: str) -> No
     """Raise SettingsError naming the valid keys when `given` holds another one."""
     unknown = sorted(str(key) for key in given if key not in valid)
     if unknown:
-        raise SettingsError(f'{where}: unknown {", ".join(unknown)}; valid are '
-                            f'{", ".join(sorted(valid))}')
+        raise SettingsError(
+            f'{where}: unknown {", ".join(unknown)}; valid are {", ".join(sorted(valid))}'
+        )
 
 
 def _look_up(name: str) -> tuple[type, type]:

@@ -29,13 +29,20 @@ class SearchPlanner(ABC):
     def __init__(self, settings: PlannerSettings):
         self.settings = settings
 
-    def plan(self, cost: CostFunction, warm_start: Tensor | None = None,
-             steps_left: int | None = None, budget: Budget | None = None,
-             on_iteration: Callable[[IterationReport], None] | None = None,
-             index: int = 0, draw: Draw | None = None) -> Plan:
+    def plan(
+        self,
+        cost: CostFunction,
+        warm_start: Tensor | None = None,
+        steps_left: int | None = None,
+        budget: Budget | None = None,
+        on_iteration: Callable[[IterationReport], None] | None = None,
+        index: int = 0,
+        draw: Draw | None = None,
+    ) -> Plan:
         """See protocol.Planner."""
-        search = Search(self.settings, cost, warm_start, steps_left, budget, on_iteration, index,
-                        draw)
+        search = Search(
+            self.settings, cost, warm_start, steps_left, budget, on_iteration, index, draw
+        )
         try:
             return self._search(search)
         except Interrupted:
@@ -54,10 +61,17 @@ class Search:
     transfer.
     """
 
-    def __init__(self, settings: PlannerSettings, cost: CostFunction,
-                 warm_start: Tensor | None, steps_left: int | None, budget: Budget | None,
-                 on_iteration: Callable[[IterationReport], None] | None, index: int,
-                 draw: Draw | None):
+    def __init__(
+        self,
+        settings: PlannerSettings,
+        cost: CostFunction,
+        warm_start: Tensor | None,
+        steps_left: int | None,
+        budget: Budget | None,
+        on_iteration: Callable[[IterationReport], None] | None,
+        index: int,
+        draw: Draw | None,
+    ):
         self.settings, self.cost = settings, cost
         self.budget, self._on_iteration = budget or Budget(), on_iteration
         self._began = self._iteration_began = self.budget.clock()
@@ -88,8 +102,9 @@ class Search:
     def warm_candidates(self) -> Tensor:
         """Further good candidates (M >= 0, H, A) that came with the warm start."""
         if self._warm_start is None:
-            return torch.empty(0, self.horizon, self.action_dim, device=self.device,
-                               dtype=self.dtype)
+            return torch.empty(
+                0, self.horizon, self.action_dim, device=self.device, dtype=self.dtype
+            )
         return self.clip(self._warm_start[1:])
 
     @property
@@ -150,7 +165,9 @@ class Search:
         if gradient.shape != actions.shape:
             raise PlanningError(
                 f'cost function returned a gradient of shape {tuple(gradient.shape)} for actions '
-                f'{tuple(actions.shape)}; the shapes must be equal', 'MODEL_OUTPUT_INVALID')
+                f'{tuple(actions.shape)}; the shapes must be equal',
+                'MODEL_OUTPUT_INVALID',
+            )
         usable = gradient.isfinite().flatten(1).all(1)
         costs = self._account(actions, torch.where(usable, costs, math.inf), need)
         return costs, torch.where(costs.isfinite()[:, None, None], gradient, 0.0)
@@ -166,13 +183,22 @@ class Search:
         """Tell the listener, if any, what this iteration did."""
         if self._on_iteration is None:
             return
-        self._on_iteration(IterationReport(
-            iteration=self.iterations, iterations=self.settings.planned_iterations,
-            best_cost=self.best_cost, iteration_cost=self.iteration_cost,
-            evaluations=self.evaluations, gradients=self.gradients,
-            invalid_costs=self.invalid_costs,
-            seconds=self.budget.clock() - self._began,
-            actions=actions, costs=costs, mean=mean, std=std))
+        self._on_iteration(
+            IterationReport(
+                iteration=self.iterations,
+                iterations=self.settings.planned_iterations,
+                best_cost=self.best_cost,
+                iteration_cost=self.iteration_cost,
+                evaluations=self.evaluations,
+                gradients=self.gradients,
+                invalid_costs=self.invalid_costs,
+                seconds=self.budget.clock() - self._began,
+                actions=actions,
+                costs=costs,
+                mean=mean,
+                std=std,
+            )
+        )
 
     # -- the answer -----------------------------------------------------------------------------
 
@@ -199,12 +225,15 @@ class Search:
         if costs.shape != actions.shape[:1]:
             raise PlanningError(
                 f'cost function returned shape {tuple(costs.shape)} for {len(actions)} '
-                'candidates; one cost per candidate is needed', 'MODEL_OUTPUT_INVALID')
+                'candidates; one cost per candidate is needed',
+                'MODEL_OUTPUT_INVALID',
+            )
         finite = costs.isfinite()
         costs = torch.where(finite, costs, math.inf)
         lowest, where = costs.min(dim=0)
         valid, lowest, where = torch.stack(
-            [finite.sum().to(costs.dtype), lowest, where.to(costs.dtype)]).tolist()
+            [finite.sum().to(costs.dtype), lowest, where.to(costs.dtype)]
+        ).tolist()
         self._invalid_now = len(actions) - int(valid)
         self.evaluations += len(actions)
         self.invalid_costs += self._invalid_now
@@ -212,7 +241,9 @@ class Search:
         if need and not valid:
             raise PlanningError(
                 f'none of {len(actions)} candidates has a finite cost in iteration '
-                f'{self.iterations}: check the model and its input', 'MODEL_OUTPUT_INVALID')
+                f'{self.iterations}: check the model and its input',
+                'MODEL_OUTPUT_INVALID',
+            )
         if lowest < self.best_cost:
             self.best_cost = lowest
             self.best_actions = actions[int(where)].clone()
@@ -222,27 +253,42 @@ class Search:
         if self.budget_exhausted:
             raise PlanningError(
                 f'the planning budget of {self.budget.seconds:g} s ended before the first '
-                'iteration: allow more time', 'PLANNING_TIMEOUT')
+                'iteration: allow more time',
+                'PLANNING_TIMEOUT',
+            )
         return self._plan(self.start(), math.inf, None)
 
     def _plan(self, actions: Tensor, cost: float, elites: Tensor | None) -> Plan:
         return Plan(
-            actions=actions, cost=cost, evaluations=self.evaluations, iterations=self.iterations,
-            seconds=self.budget.clock() - self._began, gradients=self.gradients,
-            invalid_costs=self.invalid_costs, budget_exhausted=self.budget_exhausted,
-            cancelled=self.cancelled, elites=elites)
+            actions=actions,
+            cost=cost,
+            evaluations=self.evaluations,
+            iterations=self.iterations,
+            seconds=self.budget.clock() - self._began,
+            gradients=self.gradients,
+            invalid_costs=self.invalid_costs,
+            budget_exhausted=self.budget_exhausted,
+            cancelled=self.cancelled,
+            elites=elites,
+        )
 
     def _checked_warm_start(self, warm_start: Tensor | None) -> Tensor | None:
         if warm_start is None:
             return None
         warm = warm_start if warm_start.ndim == 3 else warm_start[None]
-        if (warm.ndim != 3 or 0 in warm.shape or warm.shape[2] != self.action_dim
-                or not bool(warm.isfinite().all())):
+        if (
+            warm.ndim != 3
+            or 0 in warm.shape
+            or warm.shape[2] != self.action_dim
+            or not bool(warm.isfinite().all())
+        ):
             raise PlanningError(
                 f'warm start of shape {tuple(warm_start.shape)} is refused: it must be finite and '
-                f'(H, {self.action_dim}) or (M, H, {self.action_dim})', 'BAD_INPUT')
+                f'(H, {self.action_dim}) or (M, H, {self.action_dim})',
+                'BAD_INPUT',
+            )
         missing = max(self.horizon - warm.shape[1], 0)  # standing still where it ends early
-        warm = F.pad(warm[:, :self.horizon], (0, 0, 0, missing))
+        warm = F.pad(warm[:, : self.horizon], (0, 0, 0, missing))
         return warm.to(self.device, self.dtype)
 
 

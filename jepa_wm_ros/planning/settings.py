@@ -55,8 +55,12 @@ class PlannerSettings:
         require(is_count(self.iterations, 1), 'iterations', self.iterations, 'an integer >= 1')
         require(is_count(self.seed, 0), 'seed', self.seed, 'an integer >= 0')
         require(isinstance(self.warm_start, bool), 'warm_start', self.warm_start, 'true or false')
-        require(all(is_count(d, 0) for d in self.frozen_dims), 'frozen_dims', self.frozen_dims,
-                'a list of action dimensions counted from 0')
+        require(
+            all(is_count(d, 0) for d in self.frozen_dims),
+            'frozen_dims',
+            self.frozen_dims,
+            'a list of action dimensions counted from 0',
+        )
         if self.max_norms is not None:
             self._check_groups()
 
@@ -73,15 +77,23 @@ class PlannerSettings:
                 object.__setattr__(self, f.name, value)
 
     def _check_groups(self) -> None:
-        require(isinstance(self.max_norms, tuple)
-                and all(is_number(n) and n >= 0 for n in self.max_norms),
-                'max_norms', self.max_norms, 'a list of numbers >= 0, or null for no bounds')
-        require(isinstance(self.max_norm_dims, tuple)
-                and len(self.max_norm_dims) == len(self.max_norms)
-                and all(isinstance(g, tuple) and all(is_count(d, 0) for d in g)
-                        for g in self.max_norm_dims),
-                'max_norm_dims', self.max_norm_dims,
-                f'one list of action dimensions for each of the {len(self.max_norms)} max_norms')
+        require(
+            isinstance(self.max_norms, tuple)
+            and all(is_number(n) and n >= 0 for n in self.max_norms),
+            'max_norms',
+            self.max_norms,
+            'a list of numbers >= 0, or null for no bounds',
+        )
+        require(
+            isinstance(self.max_norm_dims, tuple)
+            and len(self.max_norm_dims) == len(self.max_norms)
+            and all(
+                isinstance(g, tuple) and all(is_count(d, 0) for d in g) for g in self.max_norm_dims
+            ),
+            'max_norm_dims',
+            self.max_norm_dims,
+            f'one list of action dimensions for each of the {len(self.max_norms)} max_norms',
+        )
 
     def bounds(self, action_dim: int) -> Tensor:
         """Largest magnitude (A,) of each action dimension, float64; infinite where free."""
@@ -89,8 +101,12 @@ class PlannerSettings:
         groups = zip(self.max_norms or (), self.max_norm_dims, strict=False)
         for norm, dims in (*groups, (0.0, self.frozen_dims)):
             for dim in dims:
-                require(dim < action_dim, 'max_norm_dims/frozen_dims', dim,
-                        f'below the model\'s action dimension {action_dim}')
+                require(
+                    dim < action_dim,
+                    'max_norm_dims/frozen_dims',
+                    dim,
+                    f"below the model's action dimension {action_dim}",
+                )
                 bounds[dim] = norm
         return bounds
 
@@ -110,14 +126,22 @@ class SamplingSettings(PlannerSettings):
         super().__post_init__()
         require(is_count(self.num_samples, 1), 'num_samples', self.num_samples, 'an integer >= 1')
         scales = self.var_scale if isinstance(self.var_scale, tuple) else (self.var_scale,)
-        require(bool(scales) and all(is_number(s) and s >= 0 for s in scales),
-                'var_scale', self.var_scale, 'a number >= 0 or a list of them, one per dimension')
+        require(
+            bool(scales) and all(is_number(s) and s >= 0 for s in scales),
+            'var_scale',
+            self.var_scale,
+            'a number >= 0 or a list of them, one per dimension',
+        )
 
     def first_std(self, action_dim: int) -> Tensor:
         """Standard deviation (A,) of the first proposal, float64."""
         std = torch.as_tensor(self.var_scale, dtype=torch.float64)
-        require(std.ndim == 0 or len(std) == action_dim, 'var_scale', self.var_scale,
-                f'one number or {action_dim} numbers, the model\'s action dimension')
+        require(
+            std.ndim == 0 or len(std) == action_dim,
+            'var_scale',
+            self.var_scale,
+            f"one number or {action_dim} numbers, the model's action dimension",
+        )
         return std.expand(action_dim)
 
 
@@ -134,8 +158,12 @@ class EliteSettings(SamplingSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        require(is_count(self.num_elites, 2) and self.num_elites <= self.num_samples,
-                'num_elites', self.num_elites, f'an integer from 2 to {self.num_samples} samples')
+        require(
+            is_count(self.num_elites, 2) and self.num_elites <= self.num_samples,
+            'num_elites',
+            self.num_elites,
+            f'an integer from 2 to {self.num_samples} samples',
+        )
         for name in ('momentum_mean', 'momentum_std'):
             value = getattr(self, name)
             require(is_number(value) and 0 <= value < 1, name, value, 'a number in [0, 1)')

@@ -11,7 +11,7 @@ import numpy as np
 
 from jepa_wm_ros.robot.pose import Pose
 
-STILL = 0.02         # slower joints count as standing still [rad/s] ...
+STILL = 0.02  # slower joints count as standing still [rad/s] ...
 REST_SECONDS = 0.03  # ... over at least this time on the arm's clock
 
 
@@ -28,15 +28,15 @@ class ArmMode(enum.Enum):
 class ArmState:
     """One reading of the arm."""
 
-    stamp: float             # time.monotonic() of the reading [s]
-    robot_time: float        # the arm's own clock [s]
+    stamp: float  # time.monotonic() of the reading [s]
+    robot_time: float  # the arm's own clock [s]
     mode: ArmMode
-    q: np.ndarray            # (7,) measured joint angles [rad]
-    dq: np.ndarray           # (7,) measured joint speeds [rad/s]
-    pose: Pose               # measured hand TCP
-    commanded: Pose          # last commanded hand TCP (as measured, in a raw reading)
+    q: np.ndarray  # (7,) measured joint angles [rad]
+    dq: np.ndarray  # (7,) measured joint speeds [rad/s]
+    pose: Pose  # measured hand TCP
+    commanded: Pose  # last commanded hand TCP (as measured, in a raw reading)
     errors: tuple[str, ...]  # names of the active error flags, or of a mode without motion
-    success_rate: float      # control commands that arrived in time, 0 .. 1
+    success_rate: float  # control commands that arrived in time, 0 .. 1
 
 
 class Rest:
@@ -74,11 +74,16 @@ def interpret(reading, measured: Pose) -> ArmState:
     if mode is ArmMode.FAULT and not errors:
         errors = (mode_name,)  # such as UserStopped: the arm raises no flag then
     return ArmState(
-        stamp=time.monotonic(), robot_time=reading.time.to_msec() / 1000.0,
+        stamp=time.monotonic(),
+        robot_time=reading.time.to_msec() / 1000.0,
         mode=mode,
-        q=np.array(reading.q).ravel(), dq=np.array(reading.dq).ravel(),
-        pose=measured, commanded=measured, errors=errors,
-        success_rate=float(reading.control_command_success_rate))
+        q=np.array(reading.q).ravel(),
+        dq=np.array(reading.dq).ravel(),
+        pose=measured,
+        commanded=measured,
+        errors=errors,
+        success_rate=float(reading.control_command_success_rate),
+    )
 
 
 def to_pose(affine) -> Pose:
@@ -87,5 +92,8 @@ def to_pose(affine) -> Pose:
 
 
 def _flags(errors) -> tuple[str, ...]:
-    return tuple(name for name, member in vars(type(errors)).items()
-                 if isinstance(member, property) and getattr(errors, name))
+    return tuple(
+        name
+        for name, member in vars(type(errors)).items()
+        if isinstance(member, property) and getattr(errors, name)
+    )

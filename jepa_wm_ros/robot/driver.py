@@ -38,8 +38,9 @@ class Outcome(enum.Enum):
 class ArmDriver:
     """One arm, with a gripper or without, inside one envelope."""
 
-    def __init__(self, arm: FrankaArm, gripper: FrankaGripper | None,
-                 envelope: SafetyEnvelope) -> None:
+    def __init__(
+        self, arm: FrankaArm, gripper: FrankaGripper | None, envelope: SafetyEnvelope
+    ) -> None:
         self.arm, self.gripper, self.envelope = arm, gripper, envelope
         self.stopping = threading.Event()  # while set, motions end early
 

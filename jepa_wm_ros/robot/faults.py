@@ -12,7 +12,9 @@ from typing import TypeVar
 
 from jepa_wm_ros.errors import JepaWmError
 
-COMPATIBILITY = 'https://frankarobotics.github.io/docs/libfranka/docs/compatibility_with_images.html'
+COMPATIBILITY = (
+    'https://frankarobotics.github.io/docs/libfranka/docs/compatibility_with_images.html'
+)
 RETRY_SECONDS = 0.25  # between attempts at an arm that refuses
 T = TypeVar('T')
 
@@ -20,15 +22,15 @@ T = TypeVar('T')
 class ErrorKind(enum.Enum):
     """What kind of trouble an `ArmError` is."""
 
-    NETWORK = 'network'    # not answering, or the connection broke
-    VERSION = 'version'    # firmware and libfranka do not fit
+    NETWORK = 'network'  # not answering, or the connection broke
+    VERSION = 'version'  # firmware and libfranka do not fit
     REALTIME = 'realtime'  # a real-time kernel was asked for and there is none
-    REFLEX = 'reflex'      # the arm stopped itself: collision, limit, user stop
-    COMMAND = 'command'    # the arm refused a command in its present mode
-    PLANNER = 'planner'    # no trajectory to the target; the arm did not move
-    BUSY = 'busy'          # another motion is running
-    TIMEOUT = 'timeout'    # a motion did not end in time
-    STOPPED = 'stopped'    # a motion was stopped on request
+    REFLEX = 'reflex'  # the arm stopped itself: collision, limit, user stop
+    COMMAND = 'command'  # the arm refused a command in its present mode
+    PLANNER = 'planner'  # no trajectory to the target; the arm did not move
+    BUSY = 'busy'  # another motion is running
+    TIMEOUT = 'timeout'  # a motion did not end in time
+    STOPPED = 'stopped'  # a motion was stopped on request
 
 
 class ArmError(JepaWmError):
@@ -47,33 +49,56 @@ def one_line(error: object) -> str:
 def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> ArmError:
     """The `ArmError` for an exception of franky; `flags` are the arm's active error flags."""
     import franky
+
     text, arm = one_line(error), f'arm at {address}'
     if isinstance(error, franky.IncompatibleVersionException):
-        return ArmError(ErrorKind.VERSION, (
-            f'{arm}: {text}; Franka Research 3 system >= 5.9.0 needs libfranka >= 0.18, >= 5.7.2 '
-            '0.15, >= 5.7.0 0.14, >= 5.5.0 0.13: update the robot or install the franky-control '
-            f'wheel built with the libfranka of its row in {COMPATIBILITY}'))
+        return ArmError(
+            ErrorKind.VERSION,
+            (
+                f'{arm}: {text}; Franka Research 3 system >= 5.9.0 needs libfranka >= 0.18, >= 5.7.2 '
+                '0.15, >= 5.7.0 0.14, >= 5.5.0 0.13: update the robot or install the franky-control '
+                f'wheel built with the libfranka of its row in {COMPATIBILITY}'
+            ),
+        )
     if isinstance(error, franky.RealtimeException):
-        return ArmError(ErrorKind.REALTIME, (
-            f'{arm}: {text}; boot a PREEMPT_RT kernel or set the parameter realtime to ignore'))
+        return ArmError(
+            ErrorKind.REALTIME,
+            (f'{arm}: {text}; boot a PREEMPT_RT kernel or set the parameter realtime to ignore'),
+        )
     if isinstance(error, franky.NetworkException) or 'Net Exception' in text:
         if 'refused' in text:
-            return ArmError(ErrorKind.NETWORK, (
-                f'{arm} refuses the connection: check the address, start the simulated cell or, '
-                'on a real arm, unlock the joints and activate FCI in Desk'))
-        return ArmError(ErrorKind.NETWORK, (
-            f'{arm} lost the connection ({text}): check that it is powered and reachable, '
-            'then call ~/recover'))
+            return ArmError(
+                ErrorKind.NETWORK,
+                (
+                    f'{arm} refuses the connection: check the address, start the simulated cell or, '
+                    'on a real arm, unlock the joints and activate FCI in Desk'
+                ),
+            )
+        return ArmError(
+            ErrorKind.NETWORK,
+            (
+                f'{arm} lost the connection ({text}): check that it is powered and reachable, '
+                'then call ~/recover'
+            ),
+        )
     if isinstance(error, franky.ControlException):
         raised = f' [{", ".join(flags)}]' if flags else ''
-        return ArmError(ErrorKind.REFLEX, (
-            f'{arm} is stopped{raised} ({text}): clear the cause, then call ~/recover'))
+        return ArmError(
+            ErrorKind.REFLEX,
+            (f'{arm} is stopped{raised} ({text}): clear the cause, then call ~/recover'),
+        )
     if isinstance(error, franky.Exception):
-        return ArmError(ErrorKind.COMMAND, (
-            f'{arm} refused the command ({text}): check its mode and the lights at its base'))
-    return ArmError(ErrorKind.PLANNER, (
-        f'{arm} found no motion to the target ({text}): ask for a target nearer to it; if every '
-        'target fails, its joints are outside their limits: guide it back by hand'))
+        return ArmError(
+            ErrorKind.COMMAND,
+            (f'{arm} refused the command ({text}): check its mode and the lights at its base'),
+        )
+    return ArmError(
+        ErrorKind.PLANNER,
+        (
+            f'{arm} found no motion to the target ({text}): ask for a target nearer to it; if every '
+            'target fails, its joints are outside their limits: guide it back by hand'
+        ),
+    )
 
 
 def connect(factory: Callable[[], T], what: str, address: str, timeout: float) -> T:
@@ -103,8 +128,12 @@ def connect(factory: Callable[[], T], what: str, address: str, timeout: float) -
         return result.result(timeout)
     except concurrent.futures.TimeoutError:
         given_up.set()
-        raise ArmError(ErrorKind.NETWORK, (
-            f'{what} at {address} did not answer within {timeout:g} s: check the address and the '
-            'cable, and that no other program is connected to it')) from None
+        raise ArmError(
+            ErrorKind.NETWORK,
+            (
+                f'{what} at {address} did not answer within {timeout:g} s: check the address and the '
+                'cable, and that no other program is connected to it'
+            ),
+        ) from None
     except Exception as error:
         raise translate(error, address) from error

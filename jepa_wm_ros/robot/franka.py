@@ -23,16 +23,16 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
 
 HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
-PLAN_ATTEMPTS = 3       # for one motion, see `_execute`
-REPLAN_SLOWDOWN = 0.9   # of the dynamics factor, from one attempt to the next
-STOP_FACTOR = 0.5        # of the arm's full dynamics: a smooth stop within about two centimetres
-SLOWEST = 0.1            # of the dynamics factor, beside a singularity or joint limit
-SETTLE_SECONDS = 0.4     # on the arm's clock: a starved simulation runs slower than the wall
+PLAN_ATTEMPTS = 3  # for one motion, see `_execute`
+REPLAN_SLOWDOWN = 0.9  # of the dynamics factor, from one attempt to the next
+STOP_FACTOR = 0.5  # of the arm's full dynamics: a smooth stop within about two centimetres
+SLOWEST = 0.1  # of the dynamics factor, beside a singularity or joint limit
+SETTLE_SECONDS = 0.4  # on the arm's clock: a starved simulation runs slower than the wall
 SETTLE_WALL_SECONDS = 2.0
 MOTION_SECONDS = 60.0
 RECOVER_SECONDS = 2.0
 POLL_SECONDS = 0.01
-READ_FAILURES = 3        # failed readings in a row that count as a lost connection
+READ_FAILURES = 3  # failed readings in a row that count as a lost connection
 GUIDED_DISTANCE = 0.005  # a resting arm further than this from its last command was moved by hand
 GUIDED_ANGLE = np.deg2rad(1.0)
 
@@ -50,9 +50,17 @@ class FrankaArm:
     collision_torque, collision_force   thresholds of the arm's own collision reflex [Nm], [N]
     """
 
-    def __init__(self, address: str, *, dynamics_factor: float = 0.1, realtime: str = 'auto',
-                 connect_timeout: float = 5.0, state_rate: float = 60.0,
-                 collision_torque: float = 20.0, collision_force: float = 30.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        dynamics_factor: float = 0.1,
+        realtime: str = 'auto',
+        connect_timeout: float = 5.0,
+        state_rate: float = 60.0,
+        collision_torque: float = 20.0,
+        collision_force: float = 30.0,
+    ) -> None:
         if not 0.0 < dynamics_factor <= 1.0:
             raise JepaWmError(f'dynamics_factor is {dynamics_factor}: give a value in (0, 1]')
         if realtime not in ('auto', 'enforce', 'ignore'):
@@ -79,6 +87,7 @@ class FrankaArm:
     def connect(self) -> None:
         """Connect and wait for the first reading. Raises ArmError with one line."""
         import franky
+
         config = franky.RealtimeConfig.Enforce if self._enforce else franky.RealtimeConfig.Ignore
 
         def build() -> tuple:
@@ -95,9 +104,11 @@ class FrankaArm:
         self._reader.start()
         with self._fresh:
             if not self._fresh.wait_for(
-                    lambda: self._state and self._state.stamp > called, self._connect_timeout):
+                lambda: self._state and self._state.stamp > called, self._connect_timeout
+            ):
                 raise self._fault or ArmError(
-                    ErrorKind.NETWORK, f'arm at {self.address} connects but sends no state')
+                    ErrorKind.NETWORK, f'arm at {self.address} connects but sends no state'
+                )
 
     def close(self) -> None:
         """Stop, stop reading, and let the arm go. Safe to call twice."""
@@ -139,6 +150,7 @@ class FrankaArm:
 
     def _clear_errors(self) -> None:
         import franky
+
         try:
             self._robot.recover_from_errors()  # what it returns may be of before the recovery
         except (franky.Exception, RuntimeError) as error:
@@ -148,9 +160,13 @@ class FrankaArm:
                 raise self._stuck(', '.join(self._state.errors))
 
     def _stuck(self, why: object) -> ArmError:
-        return ArmError(ErrorKind.REFLEX, (
-            f'arm at {self.address} cannot recover by itself ({one_line(why)}): release the user '
-            'stop, check Desk and call ~/recover again'))
+        return ArmError(
+            ErrorKind.REFLEX,
+            (
+                f'arm at {self.address} cannot recover by itself ({one_line(why)}): release the user '
+                'stop, check Desk and call ~/recover again'
+            ),
+        )
 
     def _reads_healthy(self) -> bool:
         return self._state.mode is not ArmMode.FAULT and not self._state.errors
@@ -171,6 +187,7 @@ class FrankaArm:
 
     def _read(self) -> None:
         import franky
+
         robot, failures = self._robot, 0
         while not self._closing.wait(self._period):
             try:
@@ -190,13 +207,21 @@ class FrankaArm:
         """Take a new reading; called with `_fresh` held."""
         self._rest.watch(state)
         told, rests = self._commanded, self._rest.resting and not self._moving
-        if told is None or (rests and (told.distance(state.pose) > GUIDED_DISTANCE
-                                       or told.angle(state.pose) > GUIDED_ANGLE)):
+        if told is None or (
+            rests
+            and (
+                told.distance(state.pose) > GUIDED_DISTANCE or told.angle(state.pose) > GUIDED_ANGLE
+            )
+        ):
             self._commanded = state.pose
         if state.mode is ArmMode.FAULT and self._fault is None:
-            self._fault = ArmError(ErrorKind.REFLEX, (
-                f'arm at {self.address} is stopped [{", ".join(state.errors)}]: clear the cause, '
-                'then call ~/recover'))
+            self._fault = ArmError(
+                ErrorKind.REFLEX,
+                (
+                    f'arm at {self.address} is stopped [{", ".join(state.errors)}]: clear the cause, '
+                    'then call ~/recover'
+                ),
+            )
         self._state = state
         self._fresh.notify_all()
 
@@ -210,9 +235,13 @@ class FrankaArm:
     def _lose(self, error: Exception) -> None:
         with self._fresh:
             if not self._lost:
-                self._fault = ArmError(ErrorKind.NETWORK, (
-                    f'arm at {self.address} lost the connection ({one_line(error)}): check that '
-                    'it is powered and reachable, then call ~/recover'))
+                self._fault = ArmError(
+                    ErrorKind.NETWORK,
+                    (
+                        f'arm at {self.address} lost the connection ({one_line(error)}): check that '
+                        'it is powered and reachable, then call ~/recover'
+                    ),
+                )
             self._fresh.notify_all()
 
     def _take(self, error: Exception) -> ArmError:
@@ -236,21 +265,29 @@ class FrankaArm:
         ArmError when the arm is busy, in a fault, or fails.
         """
         import franky
+
         self._check_fit()
         goal = franky.Affine(target.position, target.quaternion)
         return self._execute(
             lambda factor: franky.CartesianMotion(goal, relative_dynamics_factor=factor),
             self.dynamics_factor * self._proximity(target),
-            franky.CartesianStopMotion(STOP_FACTOR), cancelled, target)
+            franky.CartesianStopMotion(STOP_FACTOR),
+            cancelled,
+            target,
+        )
 
     def home(self, q: Sequence[float] = HOME_Q, *, cancelled: Callable[[], bool] = _never) -> bool:
         """Joint motion to `q` (7,) [rad]; False when it was stopped. Errors as in `move_to`."""
         import franky
+
         self._check_fit()
         goal = np.asarray(q, dtype=np.float64)
         return self._execute(
             lambda factor: franky.JointMotion(goal, relative_dynamics_factor=factor),
-            self.dynamics_factor, franky.JointStopMotion(STOP_FACTOR), cancelled)
+            self.dynamics_factor,
+            franky.JointStopMotion(STOP_FACTOR),
+            cancelled,
+        )
 
     def stop(self, timeout: float = 5.0) -> bool:
         """End a running motion smoothly and wait until it has ended; False when it has not."""
@@ -268,18 +305,22 @@ class FrankaArm:
     def _proximity(self, target: Pose) -> float:
         """Part of the dynamics factor for a step to `target`; WorkspaceError when none is left."""
         import franky
+
         state, model, frame = self.state(), self._robot.model, franky.Frame.EndEffector
         jacobian = np.array(model.zero_jacobian(frame, state.q, *self._frames))
         q = joints_after(state.q, jacobian, state.pose, target)
         then = proximity_scale(q, np.array(model.zero_jacobian(frame, q, *self._frames)))
         scale = step_scale(proximity_scale(state.q, jacobian), then)
         if scale <= 0.0:
-            raise WorkspaceError('the step leads to a joint limit or a singularity: ask for a '
-                                 'target nearer to the middle of the workspace')
+            raise WorkspaceError(
+                'the step leads to a joint limit or a singularity: ask for a '
+                'target nearer to the middle of the workspace'
+            )
         return max(scale, SLOWEST)
 
-    def _execute(self, make_motion, factor: float, stop_motion, cancelled,
-                 target: Pose | None = None) -> bool:
+    def _execute(
+        self, make_motion, factor: float, stop_motion, cancelled, target: Pose | None = None
+    ) -> bool:
         """Run `make_motion(dynamics factor)` to its end.
 
         Ruckig now and then finds no trajectory from the exact state it is asked in
@@ -297,6 +338,7 @@ class FrankaArm:
 
     def _run_motion(self, motion, stop_motion, cancelled, target: Pose | None) -> bool:
         import franky
+
         with self._sole_motion(target):
             try:
                 self._robot.move(motion, asynchronous=True)
@@ -338,9 +380,13 @@ class FrankaArm:
                 stopped = True
                 robot.move(stop_motion, asynchronous=True)
         if late:
-            raise ArmError(ErrorKind.TIMEOUT, (
-                f'arm at {self.address} needed more than {MOTION_SECONDS:g} s for one motion and '
-                'was stopped: check that nothing holds it'))
+            raise ArmError(
+                ErrorKind.TIMEOUT,
+                (
+                    f'arm at {self.address} needed more than {MOTION_SECONDS:g} s for one motion and '
+                    'was stopped: check that nothing holds it'
+                ),
+            )
         return stopped
 
     def _settle(self) -> ArmState:
@@ -349,8 +395,12 @@ class FrankaArm:
             self._rest = Rest()
         state = self._next_state()
         begun, wall = state.robot_time, time.monotonic() + SETTLE_WALL_SECONDS
-        while (not self._rest.resting and state.robot_time < begun + SETTLE_SECONDS
-               and time.monotonic() < wall and self._fault is None):
+        while (
+            not self._rest.resting
+            and state.robot_time < begun + SETTLE_SECONDS
+            and time.monotonic() < wall
+            and self._fault is None
+        ):
             state = self._next_state()
         return state
 

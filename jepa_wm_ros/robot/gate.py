@@ -17,14 +17,18 @@ class CommandGate:
     def refusal(self, session: int, sequence: int, age: float, max_age: float) -> str:
         """Why a command of this age [s] is refused; empty when it is new, and then remembered."""
         if age > max_age:
-            return (f'command is {age:.2f} s old (limit {max_age:g} s): send a fresh one and check '
-                    'that both machines agree on the time')
+            return (
+                f'command is {age:.2f} s old (limit {max_age:g} s): send a fresh one and check '
+                'that both machines agree on the time'
+            )
         if age < -max_age:
             return f'command is stamped {-age:.2f} s in the future: check the clock of its sender'
         last = self._last.get(session, 0)
         if sequence <= last:
-            return (f'command {sequence} is a replay: the last of session {session} was {last}, '
-                    'send a higher sequence number')
+            return (
+                f'command {sequence} is a replay: the last of session {session} was {last}, '
+                'send a higher sequence number'
+            )
         self._last[session] = sequence
         self._last.move_to_end(session)
         if len(self._last) > SESSIONS:

@@ -14,13 +14,13 @@ from concurrent.futures import Future
 
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line
 
-SPEED = 0.1            # of the fingers [m/s]
-GRASP_FORCE = 20.0     # [N]
-GRASP_CLOSURE = 0.9    # from here on closing means to grasp whatever is there
-NEAR = 0.002           # a width this near is where the fingers already are [m]
+SPEED = 0.1  # of the fingers [m/s]
+GRASP_FORCE = 20.0  # [N]
+GRASP_CLOSURE = 0.9  # from here on closing means to grasp whatever is there
+NEAR = 0.002  # a width this near is where the fingers already are [m]
 STATE_SECONDS = 1 / 30
 POLL_SECONDS = 0.02
-ANSWER_SECONDS = 5.0   # how long `recover` waits for a late answer
+ANSWER_SECONDS = 5.0  # how long `recover` waits for a late answer
 _IN_FLIGHT: list = []  # connections whose last command was never answered
 
 
@@ -32,7 +32,7 @@ class FrankaGripper:
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._hand = None
-        self._unanswered = None             # future of a command that timed out
+        self._unanswered = None  # future of a command that timed out
         self._worker: threading.Thread | None = None
         self._wake = threading.Condition()  # guards the fields below
         self._waiting: tuple[float, Future] | None = None
@@ -64,13 +64,16 @@ class FrankaGripper:
     def connect(self) -> None:
         """Connect and read the first width. Raises ArmError with one line."""
         import franky
-        self._hand = connect(lambda: franky.Gripper(self.address), 'gripper', self.address,
-                             self._connect_timeout)
+
+        self._hand = connect(
+            lambda: franky.Gripper(self.address), 'gripper', self.address, self._connect_timeout
+        )
         self._failure = None
         self._closing = False
         self._measure()
-        self._worker = threading.Thread(target=self._run, name=f'gripper-{self.address}',
-                                        daemon=True)
+        self._worker = threading.Thread(
+            target=self._run, name=f'gripper-{self.address}', daemon=True
+        )
         self._worker.start()
 
     def close(self) -> None:
@@ -136,11 +139,14 @@ class FrankaGripper:
 
     def _guarded(self, function, *args) -> None:
         import franky
+
         try:
             function(*args)
         except (franky.Exception, RuntimeError) as error:
-            self._failure = (f'gripper at {self.address} failed ({one_line(error)}): free its '
-                             'fingers, check its cable and call ~/recover')
+            self._failure = (
+                f'gripper at {self.address} failed ({one_line(error)}): free its '
+                'fingers, check its cable and call ~/recover'
+            )
 
     def _measure(self) -> float:
         state, before, now = self._hand.state, self.width, time.monotonic()
@@ -151,16 +157,18 @@ class FrankaGripper:
 
     def _drive(self, closure: float) -> None:
         if self._unanswered is not None and not self._unanswered.wait(0.0):
-            self._failure = (f'gripper at {self.address} has not answered an earlier command: '
-                             'call ~/recover')
+            self._failure = (
+                f'gripper at {self.address} has not answered an earlier command: call ~/recover'
+            )
             return
         self._unanswered = None
         width = self._max_width * (1.0 - closure)
         if abs(self._measure() - width) < NEAR:
             return
         if closure >= GRASP_CLOSURE:
-            answer = self._hand.grasp_async(width, SPEED, GRASP_FORCE, self._max_width,
-                                            self._max_width)
+            answer = self._hand.grasp_async(
+                width, SPEED, GRASP_FORCE, self._max_width, self._max_width
+            )
         else:
             answer = self._hand.move_async(width, SPEED)
         deadline = time.monotonic() + self._timeout
@@ -168,8 +176,10 @@ class FrankaGripper:
             self._measure()
             if time.monotonic() > deadline:
                 self._unanswered = answer
-                self._failure = (f'gripper at {self.address} did not finish within '
-                                 f'{self._timeout:g} s: free its fingers and call ~/recover')
+                self._failure = (
+                    f'gripper at {self.address} did not finish within '
+                    f'{self._timeout:g} s: free its fingers and call ~/recover'
+                )
                 return
         self._measure()
         if not answer.get():

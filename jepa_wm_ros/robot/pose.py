@@ -18,8 +18,8 @@ class UnsafeCommandError(JepaWmError):
 class Pose:
     """A pose in the arm's base frame; `Pose.of` checks and normalises."""
 
-    position: np.ndarray     # (3,) [m]
-    quaternion: np.ndarray   # (4,) unit, order x y z w
+    position: np.ndarray  # (3,) [m]
+    quaternion: np.ndarray  # (4,) unit, order x y z w
 
     @classmethod
     def of(cls, position, quaternion, what: str = 'pose') -> Pose:
@@ -32,24 +32,28 @@ class Pose:
         if position.shape != (3,) or quaternion.shape != (4,):
             raise UnsafeCommandError(
                 f'{what} has shapes {position.shape} and {quaternion.shape}; '
-                'send a position (3,) and a quaternion (4,)')
+                'send a position (3,) and a quaternion (4,)'
+            )
         if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):
             raise UnsafeCommandError(f'{what} is not finite; send finite numbers')
         norm = np.linalg.norm(quaternion)
         if not 0.9 < norm < 1.1:
             raise UnsafeCommandError(
-                f'{what} has a quaternion of length {norm:.3g}; send a unit one (x, y, z, w)')
+                f'{what} has a quaternion of length {norm:.3g}; send a unit one (x, y, z, w)'
+            )
         return cls(position, quaternion / norm)
 
     @property
     def matrix(self) -> np.ndarray:
         """Rotation matrix (3, 3)."""
         x, y, z, w = self.quaternion
-        return np.array([
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ])
+        return np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+                [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+                [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+            ]
+        )
 
     def distance(self, other: Pose) -> float:
         """Distance of the positions [m]."""

@@ -21,14 +21,14 @@ JOINT_LOW = np.array([-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.01
 JOINT_HIGH = np.array([2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159])
 SHOULDER = np.array([0.0, 0.0, 0.333])  # where joint 2 sits: reach is measured from there [m]
 
-MIN_FRACTION = 0.1     # of a request that must be left for it to be worth moving
-NEGLIGIBLE = 0.02      # requests below this part of a whole step are noise: clipped, not refused
+MIN_FRACTION = 0.1  # of a request that must be left for it to be worth moving
+NEGLIGIBLE = 0.02  # requests below this part of a whole step are noise: clipped, not refused
 WAYPOINT_SPACING = 0.9  # of a whole step: leaves room for where the arm really comes to rest
-SLACK = 0.01           # an arm sags by a millimetre: up to here outside the box counts as on it [m]
+SLACK = 0.01  # an arm sags by a millimetre: up to here outside the box counts as on it [m]
 CONDITION_SLOW = 17.0  # condition numbers of the Jacobian (MoveIt Servo's thresholds)
 CONDITION_HALT = 30.0
-MARGIN_SLOW = 0.2      # distance of a joint from its limit [rad]
-MARGIN_HALT = 0.1      # MoveIt Servo's joint-limit margin [rad]
+MARGIN_SLOW = 0.2  # distance of a joint from its limit [rad]
+MARGIN_HALT = 0.1  # MoveIt Servo's joint-limit margin [rad]
 _ROUND = 1e-9
 
 
@@ -40,17 +40,19 @@ class WorkspaceError(JepaWmError):
 class SafetyEnvelope:
     """Where the hand TCP may be and how far one step may take it."""
 
-    low: tuple[float, float, float] = (0.34, -0.26, 0.045)   # corner of the box [m]; low[2] is
-    high: tuple[float, float, float] = (0.66, 0.26, 0.42)    # the height kept above the table
-    max_step: float = 0.075   # translation of one step [m]
-    max_turn: float = 0.15    # rotation of one step [rad]
-    max_reach: float = 0.80   # distance of the TCP from the shoulder [m]
-    max_tilt: float = 0.6     # angle of the hand's axis from straight down [rad]
+    low: tuple[float, float, float] = (0.34, -0.26, 0.045)  # corner of the box [m]; low[2] is
+    high: tuple[float, float, float] = (0.66, 0.26, 0.42)  # the height kept above the table
+    max_step: float = 0.075  # translation of one step [m]
+    max_turn: float = 0.15  # rotation of one step [rad]
+    max_reach: float = 0.80  # distance of the TCP from the shoulder [m]
+    max_tilt: float = 0.6  # angle of the hand's axis from straight down [rad]
 
     def __post_init__(self) -> None:
         if not all(lo < hi for lo, hi in zip(self.low, self.high, strict=True)):
-            raise JepaWmError(f'workspace box {self.low} .. {self.high} is empty: '
-                              'every low value must be below its high value')
+            raise JepaWmError(
+                f'workspace box {self.low} .. {self.high} is empty: '
+                'every low value must be below its high value'
+            )
         if min(self.max_step, self.max_turn, self.max_reach, self.max_tilt) <= 0:
             raise JepaWmError('max_step, max_turn, max_reach and max_tilt must be above 0')
 
@@ -72,8 +74,8 @@ class LimitedStep:
 
     target: Pose
     clipped: bool
-    fraction: float   # part of the request that is kept, 0 .. 1
-    reason: str       # which limits cut it; empty when none did
+    fraction: float  # part of the request that is kept, 0 .. 1
+    reason: str  # which limits cut it; empty when none did
 
 
 def tilt(quaternion: np.ndarray) -> float:
@@ -106,7 +108,8 @@ def limit(envelope: SafetyEnvelope, present: Pose, target: Pose) -> LimitedStep:
     if reasons and asked > NEGLIGIBLE and fraction < MIN_FRACTION:
         raise WorkspaceError(
             f'only {fraction:.0%} of the step is left inside the safety envelope '
-            f'({step.reason}): ask for a target nearer to the arm and inside the workspace')
+            f'({step.reason}): ask for a target nearer to the arm and inside the workspace'
+        )
     return step
 
 
@@ -125,7 +128,7 @@ def _limit_position(envelope: SafetyEnvelope, present: Pose, target: Pose):
             goal = start
     else:
         goal = _into_envelope(envelope, start, goal, before, reasons)
-    kept = (goal - start) @ request / length ** 2 if length > _ROUND else 1.0
+    kept = (goal - start) @ request / length**2 if length > _ROUND else 1.0
     return goal, float(np.clip(kept, 0.0, 1.0)), reasons
 
 
@@ -133,7 +136,7 @@ def _into_envelope(envelope: SafetyEnvelope, start, goal, before: float, reasons
     boxed = np.clip(goal, envelope.low, envelope.high)
     if np.abs(boxed - goal).max() > _ROUND:
         reasons.append('workspace box')
-        way = boxed - start   # longer than a step only when the arm stands a little outside
+        way = boxed - start  # longer than a step only when the arm stands a little outside
         boxed = start + way * min(1.0, envelope.max_step / max(np.linalg.norm(way), _ROUND))
     bound = before + _ROUND
     part = _largest(lambda t: envelope.outside(start + t * (boxed - start)) <= bound)
@@ -172,13 +175,18 @@ def _largest(allowed: Callable[[float], bool]) -> float:
 
 def waypoints(envelope: SafetyEnvelope, present: Pose, target: Pose) -> list[Pose]:
     """Poses on the straight way to `target`, each less than one step from the one before."""
-    steps = max(present.distance(target) / envelope.max_step,
-                present.angle(target) / envelope.max_turn)
+    steps = max(
+        present.distance(target) / envelope.max_step, present.angle(target) / envelope.max_turn
+    )
     count = max(1, int(np.ceil(steps / WAYPOINT_SPACING)))
     way = target.position - present.position
-    return [Pose(present.position + way * (k / count),
-                 slerp(present.quaternion, target.quaternion, k / count))
-            for k in range(1, count + 1)]
+    return [
+        Pose(
+            present.position + way * (k / count),
+            slerp(present.quaternion, target.quaternion, k / count),
+        )
+        for k in range(1, count + 1)
+    ]
 
 
 def moved(planned_from: Pose, present: Pose, max_distance: float, max_angle: float) -> str:
@@ -186,8 +194,10 @@ def moved(planned_from: Pose, present: Pose, max_distance: float, max_angle: flo
     distance, angle = planned_from.distance(present), planned_from.angle(present)
     if distance <= max_distance and angle <= max_angle:
         return ''
-    return (f'arm moved {distance * 1000:.1f} mm and {np.rad2deg(angle):.1f} deg since the plan '
-            'was made: plan again from where it is')
+    return (
+        f'arm moved {distance * 1000:.1f} mm and {np.rad2deg(angle):.1f} deg since the plan '
+        'was made: plan again from where it is'
+    )
 
 
 def proximity_scale(q: np.ndarray, jacobian: np.ndarray) -> float:

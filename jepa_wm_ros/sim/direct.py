@@ -32,14 +32,21 @@ class InverseKinematics:
 
     def __init__(self, model):
         import mujoco
+
         self._mujoco = mujoco
         self._model = model
         self._data = mujoco.MjData(model)
         self._layout = Layout.of(model)
         self._range = np.array([model.joint(f'robot0_fr3_joint{i}').range for i in range(1, 8)])
 
-    def solve(self, start_q: np.ndarray, position: np.ndarray, rotation: np.ndarray,
-              posture: np.ndarray, iterations: int = 25) -> np.ndarray:
+    def solve(
+        self,
+        start_q: np.ndarray,
+        position: np.ndarray,
+        rotation: np.ndarray,
+        posture: np.ndarray,
+        iterations: int = 25,
+    ) -> np.ndarray:
         """Joint positions (7,) [rad] near `start_q` with the TCP at `position`, `rotation` (3, 3).
 
         Raises SimError when the pose is out of the arm's reach.
@@ -49,15 +56,18 @@ class InverseKinematics:
         for _ in range(iterations):
             error = self._error(q, position, rotation)
             self._mujoco.mj_jacSite(
-                self._model, self._data, jacobian[:3], jacobian[3:], self._layout.tcp)
+                self._model, self._data, jacobian[:3], jacobian[3:], self._layout.tcp
+            )
             j = jacobian[:, self._layout.arm_dof]
             inverse = j.T @ np.linalg.inv(j @ j.T + 1e-5 * np.eye(6))
             pull = 0.1 * (posture - q)
             q = q + inverse @ error + pull - inverse @ (j @ pull)
             q = np.clip(q, self._range[:, 0] + 0.02, self._range[:, 1] - 0.02)
         if np.linalg.norm(self._error(q, position, rotation)) > 5e-3:
-            raise SimError(f'the arm cannot reach {np.round(position, 3).tolist()} in this '
-                           'orientation: choose a pose inside the workspace')
+            raise SimError(
+                f'the arm cannot reach {np.round(position, 3).tolist()} in this '
+                'orientation: choose a pose inside the workspace'
+            )
         return q
 
     def _error(self, q, position, rotation) -> np.ndarray:
@@ -82,6 +92,7 @@ class DirectCell:
 
     def __init__(self, seed: int = 0):
         import mujoco
+
         self._mujoco = mujoco
         self._seed = seed
         self._model = compile_model()
@@ -101,8 +112,9 @@ class DirectCell:
         """Give the renderer back."""
         self._renderer.close()
 
-    def reset(self, start: np.ndarray, cell: CellState | None = None,
-              posture: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def reset(
+        self, start: np.ndarray, cell: CellState | None = None, posture: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Stand at pose7 `start` in `cell` (default: of this environment's seed).
 
         `posture` (7,) is where the null space of the arm is pulled to. Returns frame and pose7.
@@ -113,7 +125,8 @@ class DirectCell:
         self._renderer.set_appearance(cell.appearance)
         rotation = euler_to_matrix(start[ROTATION])
         q = self._kinematics.solve(
-            self._posture, start[POSITION], rotation, self._posture, iterations=100)
+            self._posture, start[POSITION], rotation, self._posture, iterations=100
+        )
         self._commanded = np.array(start, dtype=float)
         self._target_q = q
         self._data.qpos[self._layout.arm] = q
@@ -136,7 +149,8 @@ class DirectCell:
         target = integrate(base, np.asarray(action, dtype=float))
         target[POSITION] = np.clip(target[POSITION], WORKSPACE_LOW, WORKSPACE_HIGH)
         goal_q = self._kinematics.solve(
-            self._target_q, target[POSITION], euler_to_matrix(target[ROTATION]), self._posture)
+            self._target_q, target[POSITION], euler_to_matrix(target[ROTATION]), self._posture
+        )
         self._travel(np.array([*goal_q, HAND_OPEN_CTRL * (1.0 - target[GRIPPER])]))
         self._target_q, self._commanded = goal_q, target
         return self.frame(), self.pose
@@ -145,8 +159,12 @@ class DirectCell:
         """What the camera would see with the hand at pose7 `pose`; the cell is left as it is."""
         qpos = self._data.qpos.copy()
         qpos[self._layout.arm] = self._kinematics.solve(
-            self._posture, pose[POSITION], euler_to_matrix(pose[ROTATION]), self._posture,
-            iterations=100)
+            self._posture,
+            pose[POSITION],
+            euler_to_matrix(pose[ROTATION]),
+            self._posture,
+            iterations=100,
+        )
         qpos[self._layout.fingers] = 0.04 * (1.0 - pose[GRIPPER])
         return self._renderer.render(qpos)
 
@@ -181,4 +199,5 @@ class DirectCell:
 
     def _run(self, seconds: float) -> None:
         self._mujoco.mj_step(
-            self._model, self._data, nstep=round(seconds / self._model.opt.timestep))
+            self._model, self._data, nstep=round(seconds / self._model.opt.timestep)
+        )

@@ -14,12 +14,12 @@ import numpy as np
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION
 from jepa_wm_ros.sim.scene import HOME_Q, NOMINAL_EULER, WORKSPACE_HIGH, WORKSPACE_LOW
 
-MAX_STEP = 0.075           # m, norm of the translation of one action
-MAX_TILT = 0.30            # rad, of the commanded hand from pointing straight down
-MAX_YAW = 0.50             # rad
-ROTATING_EPISODES = 0.5    # share of the episodes with rotations
-PAUSES = 0.05              # share of the steps that command nothing
-GRIPPER_STROKES = 0.07     # share of the steps that move the gripper
+MAX_STEP = 0.075  # m, norm of the translation of one action
+MAX_TILT = 0.30  # rad, of the commanded hand from pointing straight down
+MAX_YAW = 0.50  # rad
+ROTATING_EPISODES = 0.5  # share of the episodes with rotations
+PAUSES = 0.05  # share of the steps that command nothing
+GRIPPER_STROKES = 0.07  # share of the steps that move the gripper
 LEGS = ('reach', 'push', 'hover', 'wander')
 LEG_SHARES = (0.40, 0.20, 0.22, 0.18)
 
@@ -38,8 +38,9 @@ class Explorer:
         """A pose7 with the hand uniform in the workspace; tilted a little in rotating episodes."""
         turn = self._rng.uniform(-0.15, 0.15, 3) if self._rotating else np.zeros(3)
         closed = float(self._rng.random() < 0.15)
-        return np.concatenate([self._rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH),
-                               NOMINAL_EULER + turn, [closed]])
+        return np.concatenate(
+            [self._rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH), NOMINAL_EULER + turn, [closed]]
+        )
 
     def posture(self) -> np.ndarray:
         """Where the null space rests (7,): the elbow a little to one side or the other."""
@@ -79,8 +80,11 @@ class Explorer:
         height = np.array([0.0, 0.0, self._rng.uniform(0.045, 0.055)])
         spot = cube * [1, 1, 0]
         beside = spot - along * self._rng.uniform(0.07, 0.10)
-        return [beside + [0, 0, 0.12], beside + height,
-                spot + along * self._rng.uniform(0.02, 0.12) + height]
+        return [
+            beside + [0, 0, 0.12],
+            beside + height,
+            spot + along * self._rng.uniform(0.02, 0.12) + height,
+        ]
 
     def _translation(self, position: np.ndarray) -> np.ndarray:
         if self._kind == 'hover':

@@ -73,6 +73,7 @@ def shrink(frame: np.ndarray) -> np.ndarray:
     import torch
 
     from jepa_wm_ros.world_model.images import crop_and_resize
+
     pixels = crop_and_resize(torch.from_numpy(frame)[None], FRAME_SIZE, antialias=True)[0]
     return (pixels * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
@@ -82,14 +83,19 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
     from tqdm import tqdm
 
     from jepa_wm_ros.learning.episodes import recorded_indices
+
     _claim(out, settings(seed, steps))
     missing = sorted(set(range(episodes)) - recorded_indices(out))
     context = multiprocessing.get_context('spawn')
     count = context.Value('i', 0)
-    with (ProcessPoolExecutor(jobs, context, _start_worker, (count,)) as pool,
-          tqdm(total=episodes, initial=episodes - len(missing), unit='episode') as bar):
-        pending = {pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps)
-                   for j in range(jobs)}
+    with (
+        ProcessPoolExecutor(jobs, context, _start_worker, (count,)) as pool,
+        tqdm(total=episodes, initial=episodes - len(missing), unit='episode') as bar,
+    ):
+        pending = {
+            pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps)
+            for j in range(jobs)
+        }
         while pending:
             done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
             bar.update(count.value + episodes - len(missing) - bar.n)
@@ -107,8 +113,10 @@ def _claim(out: Path, wanted: dict) -> None:
     path = out / SETTINGS
     if path.is_file():
         if json.loads(path.read_text()) != wanted:
-            raise SimError(f'{out} holds another recording ({path.read_text().strip()}): '
-                           'choose another --out, or the same --seed and --steps to resume')
+            raise SimError(
+                f'{out} holds another recording ({path.read_text().strip()}): '
+                'choose another --out, or the same --seed and --steps to resume'
+            )
     elif out.exists() and any(out.iterdir()):
         raise SimError(f'{out} is not empty and not a recording: choose another --out')
     else:
@@ -119,6 +127,7 @@ def _claim(out: Path, wanted: dict) -> None:
 def _start_worker(count) -> None:
     global _progress
     import torch
+
     _progress = count
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
@@ -134,6 +143,7 @@ def die_with_parent() -> None:
 def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
     from jepa_wm_ros.learning.episodes import EpisodeWriter
     from jepa_wm_ros.sim.direct import DirectCell
+
     with DirectCell() as cell, EpisodeWriter(out, name) as writer:
         for index in indices:
             writer.write(index, record_episode(cell, seed + index, steps))

@@ -21,8 +21,10 @@ def _check_opengl(mujoco) -> None:
     if wanted is None:
         raise SimError('no off-screen OpenGL: install libegl1 and libgl1-mesa-dri')
     if wanted in OFF_SCREEN and mujoco.GLContext.__module__ != f'mujoco.{wanted}':
-        raise SimError('mujoco was imported before jepa_wm_ros.sim and has no off-screen OpenGL: '
-                       f'set MUJOCO_GL={wanted} in the environment')
+        raise SimError(
+            'mujoco was imported before jepa_wm_ros.sim and has no off-screen OpenGL: '
+            f'set MUJOCO_GL={wanted} in the environment'
+        )
 
 
 class CellRenderer:
@@ -34,6 +36,7 @@ class CellRenderer:
 
     def __init__(self, width: int = WIDTH, height: int = HEIGHT, camera: str = CAMERA):
         import mujoco
+
         self._mujoco = mujoco
         self._model = compile_model()
         self._data = mujoco.MjData(self._model)

@@ -46,6 +46,7 @@ class SimError(JepaWmError):
 def new_simulator():
     """franky-sim's MuJoCo simulator with this cell as its scene, not yet started."""
     from franky_sim.mujoco_simulator import MujocoSimulator
+
     simulator = MujocoSimulator()
     simulator.add_robot(initial_q=HOME_Q, initial_hand_width=HAND_MAX_WIDTH)
     _furnish(simulator.scene, simulator.worldbody)
@@ -59,6 +60,7 @@ def compile_model():
     apply forces instead) and, like those, carry the arm's weight.
     """
     import mujoco
+
     scene = new_simulator().scene
     for body in scene.iter('body'):
         if body.get('name', '').startswith(PREFIX):
@@ -78,25 +80,56 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
     visual = scene.find('visual')
     ET.SubElement(visual, 'global', offwidth=str(WIDTH), offheight=str(HEIGHT))
     visual.find('headlight').set('ambient', '0.28 0.28 0.28')
-    ET.SubElement(scene.find('asset'), 'texture', name='sky', type='skybox', builtin='gradient',
-                  rgb1='0.70 0.76 0.82', rgb2='0.30 0.34 0.38', width='64', height='64')
+    ET.SubElement(
+        scene.find('asset'),
+        'texture',
+        name='sky',
+        type='skybox',
+        builtin='gradient',
+        rgb1='0.70 0.76 0.82',
+        rgb2='0.30 0.34 0.38',
+        width='64',
+        height='64',
+    )
     ground = worldbody.find("geom[@name='ground']")
     ground.attrib.pop('material')
     ground.set('pos', '0 0 -0.72')
     ground.set('rgba', _text(FLOOR_RGBA))
 
-    ET.SubElement(worldbody, 'geom', name='table', type='box', pos='0.35 0 -0.02',
-                  size='0.55 0.55 0.02', rgba=_text(TABLE_RGBA), friction='0.6 0.005 0.0001')
+    ET.SubElement(
+        worldbody,
+        'geom',
+        name='table',
+        type='box',
+        pos='0.35 0 -0.02',
+        size='0.55 0.55 0.02',
+        rgba=_text(TABLE_RGBA),
+        friction='0.6 0.005 0.0001',
+    )
     cube = ET.SubElement(worldbody, 'body', name='cube', pos=f'0.5 0.1 {CUBE_HALF}')
     ET.SubElement(cube, 'freejoint', name='cube_joint')
-    ET.SubElement(cube, 'geom', name='cube', type='box', size=_text([CUBE_HALF] * 3), mass='0.15',
-                  rgba=_text(CUBE_RGBA), friction='0.6 0.005 0.0001')
+    ET.SubElement(
+        cube,
+        'geom',
+        name='cube',
+        type='box',
+        size=_text([CUBE_HALF] * 3),
+        mass='0.15',
+        rgba=_text(CUBE_RGBA),
+        friction='0.6 0.005 0.0001',
+    )
 
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
     ET.SubElement(hand, 'site', name='hand_tcp', pos=_text(TCP_IN_HAND), rgba='0 0 0 0')
     right, down, _ = camera_rotation().T
-    ET.SubElement(worldbody, 'camera', name=CAMERA, pos=_text(CAMERA_POSITION),
-                  xyaxes=_text([*right, *-down]), fovy=str(np.rad2deg(CAMERA_FOVY)))
+    ET.SubElement(
+        worldbody,
+        'camera',
+        name=CAMERA,
+        pos=_text(CAMERA_POSITION),
+        xyaxes=_text([*right, *-down]),
+        fovy=str(np.rad2deg(CAMERA_FOVY)),
+    )
 
 
 def _text(values) -> str:
@@ -153,5 +186,6 @@ class Layout:
     def hand_pose(self, data) -> np.ndarray:
         """True pose7 of the hand TCP; `data` must have been through mj_kinematics."""
         matrix = data.site_xmat[self.tcp].reshape(3, 3)
-        return np.concatenate([
-            data.site_xpos[self.tcp], matrix_to_euler(matrix), [self.closure(data.qpos)]])
+        return np.concatenate(
+            [data.site_xpos[self.tcp], matrix_to_euler(matrix), [self.closure(data.qpos)]]
+        )

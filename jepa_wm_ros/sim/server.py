@@ -24,9 +24,9 @@ import numpy as np
 from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
 from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
 
-PERIOD = 0.001         # s, of the real arm's control loop
-START_TIMEOUT = 60.0   # s
-ANSWER_TIMEOUT = 5.0   # s
+PERIOD = 0.001  # s, of the real arm's control loop
+START_TIMEOUT = 60.0  # s
+ANSWER_TIMEOUT = 5.0  # s
 LAST_WORD_AFTER = 2.0  # s a stopping server may take before it is cut short
 
 
@@ -55,10 +55,20 @@ class ArmServer:
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'jepa_wm_ros.sim.server', '--address', self.address,
-             '--state-fd', str(self._state.fd)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[self._state.fd],
-            env={**os.environ, 'PYTHONPATH': path})
+            [
+                sys.executable,
+                '-m',
+                'jepa_wm_ros.sim.server',
+                '--address',
+                self.address,
+                '--state-fd',
+                str(self._state.fd),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self._state.fd],
+            env={**os.environ, 'PYTHONPATH': path},
+        )
         try:
             self._await_answer('ready', START_TIMEOUT)
         except SimError:
@@ -103,12 +113,17 @@ class ArmServer:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(timeout):
-                raise SimError(f'the arm server at {self.address} did not answer within '
-                               f'{timeout:g} s: is the machine overloaded?')
+                raise SimError(
+                    f'the arm server at {self.address} did not answer within '
+                    f'{timeout:g} s: is the machine overloaded?'
+                )
         answer = self._process.stdout.readline().decode().strip()
         if answer != expected:
-            raise SimError(answer or f'the arm server at {self.address} ended unexpectedly: '
-                           'its messages above say why')
+            raise SimError(
+                answer
+                or f'the arm server at {self.address} ended unexpectedly: '
+                'its messages above say why'
+            )
 
 
 def _check_address(address: str) -> None:
@@ -117,8 +132,10 @@ def _check_address(address: str) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise SimError(f'{address} is not a loopback address: choose arm_address 127.x.y.z for '
-                       'the simulated arm')
+        raise SimError(
+            f'{address} is not a loopback address: choose arm_address 127.x.y.z for '
+            'the simulated arm'
+        )
 
 
 class _Server:
@@ -136,6 +153,7 @@ class _Server:
     def run(self) -> None:
         """Serve until standard input closes."""
         from franky_sim import SimulationServer
+
         with new_simulator() as simulator:
             simulator.register_pre_step_callback(self._before_step)
             simulator.register_post_step_callback(self._after_step)
@@ -145,7 +163,8 @@ class _Server:
             except OSError as error:
                 raise SimError(
                     f'arm address {self._address}: port 1337 or 1338 is taken: stop the program '
-                    'that has it, or choose another arm_address 127.x.y.z') from error
+                    'that has it, or choose another arm_address 127.x.y.z'
+                ) from error
             self._layout = Layout.of(simulator.model)
             server.run_once(realtime=False)
             threading.Thread(target=self._listen, daemon=True).start()
@@ -176,6 +195,7 @@ class _Server:
 
     def _after_step(self, simulator) -> None:
         import mujoco
+
         mujoco.mj_kinematics(simulator.model, simulator.data)
         self._steps += 1
         closure = self._layout.closure(simulator.data.qpos)

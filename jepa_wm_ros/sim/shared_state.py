@@ -19,16 +19,18 @@ from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.sim.scene import SimError
 
 ARM_QPOS = 16  # 7 arm joints, 2 fingers, 7 of the cube
-_RECORD = np.dtype([
-    ('sequence', np.uint64),
-    ('steps', np.uint64),
-    ('stamp', np.int64),
-    ('sim_time', np.float64),
-    ('qpos', np.float64, ARM_QPOS),
-    ('hand_position', np.float64, 3),
-    ('hand_matrix', np.float64, 9),
-    ('closure', np.float64),
-])
+_RECORD = np.dtype(
+    [
+        ('sequence', np.uint64),
+        ('steps', np.uint64),
+        ('stamp', np.int64),
+        ('sim_time', np.float64),
+        ('qpos', np.float64, ARM_QPOS),
+        ('hand_position', np.float64, 3),
+        ('hand_matrix', np.float64, 9),
+        ('closure', np.float64),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,5 +97,6 @@ class SharedState:
 def _snapshot(record) -> Snapshot:
     euler = matrix_to_euler(record['hand_matrix'].reshape(3, 3))
     pose = np.concatenate([record['hand_position'], euler, [record['closure']]])
-    return Snapshot(int(record['stamp']), int(record['steps']), float(record['sim_time']),
-                    record['qpos'], pose)
+    return Snapshot(
+        int(record['stamp']), int(record['steps']), float(record['sim_time']), record['qpos'], pose
+    )

@@ -23,7 +23,7 @@ from jepa_wm_ros.sim.scene import (
 
 CUBE_LOW, CUBE_HIGH = np.array([0.38, -0.21]), np.array([0.62, 0.21])
 CUBE_CLEARANCE = 0.10  # m, horizontally between the cube and a start or goal below HAND_CLEAR
-HAND_CLEAR = 0.14      # m, hand height above which the cube is never in the way
+HAND_CLEAR = 0.14  # m, hand height above which the cube is never in the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class Appearance:
     @classmethod
     def nominal(cls) -> Appearance:
         """The cell as drawn in the scene file."""
-        return cls(np.ones(3), 1.0, np.array(TABLE_RGBA), np.array(FLOOR_RGBA),
-                   np.array(CUBE_RGBA))
+        return cls(np.ones(3), 1.0, np.array(TABLE_RGBA), np.array(FLOOR_RGBA), np.array(CUBE_RGBA))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +69,16 @@ def sample_cell(rng: np.random.Generator) -> CellState:
     """Cube anywhere it can be reached, light +-10 %, colours +-3 % of the full scale."""
     nominal = Appearance.nominal()
     cube = np.array([*rng.uniform(CUBE_LOW, CUBE_HIGH), rng.uniform(-np.pi / 4, np.pi / 4)])
-    return CellState(cube, Appearance(
-        light=rng.uniform(0.9, 1.1, 3),
-        ambient=rng.uniform(0.9, 1.1),
-        table=_recolour(rng, nominal.table),
-        floor=_recolour(rng, nominal.floor),
-        cube=_recolour(rng, nominal.cube),
-    ))
+    return CellState(
+        cube,
+        Appearance(
+            light=rng.uniform(0.9, 1.1, 3),
+            ambient=rng.uniform(0.9, 1.1),
+            table=_recolour(rng, nominal.table),
+            floor=_recolour(rng, nominal.floor),
+            cube=_recolour(rng, nominal.cube),
+        ),
+    )
 
 
 def _recolour(rng: np.random.Generator, rgba: np.ndarray) -> np.ndarray:

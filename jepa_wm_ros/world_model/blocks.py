@@ -25,8 +25,9 @@ CACHED_SCORES = 1 << 22  # numbers
 class Attention(nn.Module):
     """Multi-head attention over (B, tokens, width), queries and keys optionally rotated."""
 
-    def __init__(self, width: int, heads: int, head_dim: int, *, bias: bool = True,
-                 dropout: float = 0.0) -> None:
+    def __init__(
+        self, width: int, heads: int, head_dim: int, *, bias: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.head_dim = head_dim
@@ -54,8 +55,10 @@ class Attention(nn.Module):
         """
         ends = range(k.shape[2] - q.shape[2] + tokens, k.shape[2] + 1, tokens)
         look = narrow_softmax if narrow_on_cpu(q) else self._softmax
-        frames = [look(one, k[:, :, :end], v[:, :, :end])
-                  for one, end in zip(q.split(tokens, dim=2), ends, strict=True)]
+        frames = [
+            look(one, k[:, :, :end], v[:, :, :end])
+            for one, end in zip(q.split(tokens, dim=2), ends, strict=True)
+        ]
         return torch.cat(frames, dim=2) if len(frames) > 1 else frames[0]
 
     def output(self, y: Tensor) -> Tensor:
@@ -64,7 +67,8 @@ class Attention(nn.Module):
 
     def _softmax(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
 
     def forward(self, x: Tensor, rope: Tables | None = None, mask: Tensor | None = None) -> Tensor:
         return self.attend(*self.project(x, rope), mask)
@@ -91,15 +95,26 @@ class Block(nn.Module):
     the block (AdaLN, arXiv 2212.09748), the same for all tokens of a frame.
     """
 
-    def __init__(self, width: int, heads: int, head_dim: int, hidden: int, *, eps: float = 1e-6,
-                 bias: bool = True, dropout: float = 0.0, modulated: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        head_dim: int,
+        hidden: int,
+        *,
+        eps: float = 1e-6,
+        bias: bool = True,
+        dropout: float = 0.0,
+        modulated: bool = False,
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, heads, head_dim, bias=bias, dropout=dropout)
         self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = MLP(width, hidden, dropout)
         self.adaLN_modulation = (
-            nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width)) if modulated else None)
+            nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width)) if modulated else None
+        )
 
     def modulation(self, z: Tensor | None) -> Modulation:
         """(shift, scale, gate) of the attention half, then of the MLP half, (B, T, 1, width)."""
@@ -107,16 +122,28 @@ class Block(nn.Module):
             return (None,) * 6
         return self.adaLN_modulation(z).unsqueeze(-2).chunk(6, dim=-1)
 
-    def forward(self, x: Tensor, z: Tensor | None = None, rope: Tables | None = None,
-                mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        z: Tensor | None = None,
+        rope: Tables | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(z)
         h = modulate(self.norm1(x), shift1, scale1)
         h = self.attn(h.flatten(-3, -2), rope, mask).view_as(x)
         x = add_gated(x, h, gate1)
         return add_gated(x, self.mlp(modulate(self.norm2(x), shift2, scale2)), gate2)
 
-    def advance(self, x: Tensor, modulation: Modulation, rope: Tables | None, past: Memory | None,
-                read: int, halves: Halves | None = None) -> tuple[Tensor, Memory]:
+    def advance(
+        self,
+        x: Tensor,
+        modulation: Modulation,
+        rope: Tables | None,
+        past: Memory | None,
+        read: int,
+        halves: Halves | None = None,
+    ) -> tuple[Tensor, Memory]:
         """As `forward` for the frames x (B, T, tokens, width) that follow those of `past`.
 
         modulation: of these frames; rope: theirs; read: how many of them, counted from the last,
@@ -129,12 +156,13 @@ class Block(nn.Module):
         q, k, v = before(self, x, modulation[:2], rope)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        y = self.attn.attend_frames(q[:, :, -read * tokens:], k, v, tokens)
+        y = self.attn.attend_frames(q[:, :, -read * tokens :], k, v, tokens)
         late = tuple(m if m is None else m[:, -read:] for m in modulation[2:])
         return after(self, x[:, -read:], y, late), (k, v)
 
-    def before_attention(self, x: Tensor, modulation: Modulation,
-                         rope: Tables | None) -> tuple[Tensor, Tensor, Tensor]:
+    def before_attention(
+        self, x: Tensor, modulation: Modulation, rope: Tables | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, T * tokens, head_dim) of x (B, T, tokens, width)."""
         h = modulate(self.norm1(x), *modulation).to(self.attn.qkv.weight.dtype)
         return self.attn.project(h.flatten(1, 2), rope)
@@ -158,8 +186,10 @@ def narrow_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """
     q = q * q.shape[-1] ** -0.5
     few = max(1, CACHED_SCORES // (q.shape[1] * q.shape[2] * k.shape[2]))
-    parts = [(a @ b.transpose(-2, -1)).softmax(dim=-1) @ c
-             for a, b, c in zip(q.split(few), k.split(few), v.split(few), strict=True)]
+    parts = [
+        (a @ b.transpose(-2, -1)).softmax(dim=-1) @ c
+        for a, b, c in zip(q.split(few), k.split(few), v.split(few), strict=True)
+    ]
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 

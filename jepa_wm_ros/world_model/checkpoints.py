@@ -17,13 +17,7 @@ from jepa_wm_ros.world_model.heads import ImageHead, load_image_head, published_
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.official import allocate, load_entry, load_folder
 from jepa_wm_ros.world_model.official_config import spec_from_official
-from jepa_wm_ros.world_model.registry import (
-    DECODERS,
-    ENTRIES,
-    find,
-    find_file,
-    weights_directory,
-)
+from jepa_wm_ros.world_model.registry import DECODERS, ENTRIES, find, find_file, weights_directory
 from jepa_wm_ros.world_model.safe_files import (
     CheckpointError,
     check_sha256,
@@ -44,9 +38,14 @@ SPEC_KEY = 'jepa_wm_spec'
 SAFETENSORS = '.safetensors'
 
 
-def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None = None,
-                     device: str | torch.device = 'cpu', dtype: torch.dtype = torch.float32,
-                     mode: str = 'exact') -> WorldModel:
+def load_world_model(
+    name_or_path: str | Path,
+    *,
+    weights_dir: str | Path | None = None,
+    device: str | torch.device = 'cpu',
+    dtype: torch.dtype = torch.float32,
+    mode: str = 'exact',
+) -> WorldModel:
     """A frozen world model in evaluation mode.
 
     name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, a
@@ -72,17 +71,24 @@ def load_world_model(name_or_path: str | Path, *, weights_dir: str | Path | None
     return model.to(device=device, dtype=dtype).freeze()
 
 
-def save_world_model(model: WorldModel, path: str | Path,
-                     metadata: Mapping[str, str] | None = None) -> str:
+def save_world_model(
+    model: WorldModel, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> str:
     """Write the model to a .safetensors file, record its SHA-256 beside it and return that."""
     path = Path(path)
     if path.suffix != SAFETENSORS:
         raise CheckpointError(f'{path} must end in {SAFETENSORS}')
-    state = {key: value for key, value in model.state_dict().items()
-             if not key.startswith('decoder.')}
-    write_safetensors(state, path, {
-        **{key: str(value) for key, value in (metadata or {}).items()},
-        SPEC_KEY: json.dumps(model.spec.to_dict())})
+    state = {
+        key: value for key, value in model.state_dict().items() if not key.startswith('decoder.')
+    }
+    write_safetensors(
+        state,
+        path,
+        {
+            **{key: str(value) for key, value in (metadata or {}).items()},
+            SPEC_KEY: json.dumps(model.spec.to_dict()),
+        },
+    )
     digest = sha256(path)
     sidecar(path).write_text(f'{digest}  {path.name}\n')
     return digest
@@ -91,8 +97,10 @@ def save_world_model(model: WorldModel, path: str | Path,
 def read_spec(metadata: Mapping[str, str], source: str | Path) -> ModelSpec:
     """The `ModelSpec` in the metadata of one of our files."""
     if SPEC_KEY not in metadata:
-        raise CheckpointError(f'{source} has no {SPEC_KEY} in its metadata; write it with '
-                              '`ros2 run jepa_wm_ros model convert`')
+        raise CheckpointError(
+            f'{source} has no {SPEC_KEY} in its metadata; write it with '
+            '`ros2 run jepa_wm_ros model convert`'
+        )
     try:
         return ModelSpec.from_dict(json.loads(metadata[SPEC_KEY]))
     except ValueError as error:

@@ -41,9 +41,15 @@ class CompileError(JepaWmError):
     """torch.compile does not work here."""
 
 
-def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: Tensor,
-           window: int | None = None, pause: Callable[[], None] = lambda: None,
-           halves: Halves | None = None) -> Latents:
+def unroll(
+    model: WorldModel,
+    predictor: Predictor,
+    context: Latents,
+    actions: Tensor,
+    window: int | None = None,
+    pause: Callable[[], None] = lambda: None,
+    halves: Halves | None = None,
+) -> Latents:
     """As `model.unroll`: imagined frames (T + 1, B, ...), the context frame (1, 1, ...) first.
 
     predictor: the model's own, or a copy of it in narrower numbers; imagined frames have the
@@ -52,14 +58,13 @@ def unroll(model: WorldModel, predictor: Predictor, context: Latents, actions: T
     """
     actions = actions.transpose(0, 1)
     batch, horizon = actions.shape[:2]
-    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window, pause,
-                            halves)
+    sliding = SlidingWindow(predictor, actions, window or model.spec.context_window, pause, halves)
     frames = [context]
     for h in range(horizon):
         predicted = sliding.advance(frames[-1])
         visual = predicted.visual.unflatten(2, context.visual.shape[2:-1])
         seen = frames[-1] if h else context.expand_batch(batch)
-        proprio = model.next_proprio(seen, predicted, actions[:, h:h + 1])
+        proprio = model.next_proprio(seen, predicted, actions[:, h : h + 1])
         frames.append(Latents(model.normalize_visual(visual), proprio))
     frames[0] = context.expand_batch(batch)
     return cat_time(frames).transpose()
@@ -77,8 +82,9 @@ def narrowed(predictor: Predictor) -> Predictor:
         gains = torch.cuda.is_bf16_supported()
     else:
         large = predictor.grid**2 * predictor.spec.token_width >= WORTH_NARROWING
-        gains = large and (torch.cpu._is_avx512_bf16_supported()
-                           or torch.cpu._is_amx_tile_supported())
+        gains = large and (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        )
     if not gains:
         return predictor
     narrow = copy.deepcopy(predictor).requires_grad_(False).eval()
@@ -100,16 +106,19 @@ def compiled_halves() -> Halves:
 
 
 def _compiled(half: Callable) -> Callable:
-    fused = torch.compile(half, dynamic=True, backend=COMPILER, recompile_limit=KERNEL_SETS,
-                          isolate_recompiles=True)
+    fused = torch.compile(
+        half, dynamic=True, backend=COMPILER, recompile_limit=KERNEL_SETS, isolate_recompiles=True
+    )
 
     def call(*args):
         try:
             return fused(*args)
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = ' '.join(str(error).split())
-            raise CompileError('mode compiled cannot be had on this machine, use mode fast: '
-                               f'torch.compile says {reason:.200}') from error
+            raise CompileError(
+                'mode compiled cannot be had on this machine, use mode fast: '
+                f'torch.compile says {reason:.200}'
+            ) from error
 
     return call
 
@@ -128,8 +137,14 @@ def tensor_cores() -> Iterator[None]:
 class SlidingWindow:
     """The frames the predictor sees, with all that is kept of them from step to step."""
 
-    def __init__(self, predictor: Predictor, actions: Tensor, size: int,
-                 pause: Callable[[], None], halves: Halves | None) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        actions: Tensor,
+        size: int,
+        pause: Callable[[], None],
+        halves: Halves | None,
+    ) -> None:
         """actions: of the whole rollout, (B, T, A) normalised."""
         self.predictor, self.size, self.pause, self.halves = predictor, size, pause, halves
         self.z = predictor.action_encoder(actions)
@@ -140,7 +155,7 @@ class SlidingWindow:
     def advance(self, newest: Latents) -> Latents:
         """What the predictor says of the frame after `newest`: visual (B, 1, g*g, D), proprio."""
         h, visual = len(self.tokens), newest.visual.flatten(2, 4)
-        self.tokens.append(self.predictor.embed(visual, self.z[:, h:h + 1], newest.proprio))
+        self.tokens.append(self.predictor.embed(visual, self.z[:, h : h + 1], newest.proprio))
         x = self._blocks(h, 1) if h < self.size else self._blocks(0, self.size)
         return Latents(*self.predictor.read(x, visual))
 
@@ -154,8 +169,14 @@ class SlidingWindow:
         last = len(self.memories) - 1
         for i, block in enumerate(self.predictor.predictor_blocks):
             self.pause()
-            modulation = [m if m is None else m[:, end - new:end] for m in self.modulations[i]]
-            x, memory = block.advance(x, modulation, rope, self.memories[i],
-                                      read=1 if i == last else new, halves=self.halves)
+            modulation = [m if m is None else m[:, end - new : end] for m in self.modulations[i]]
+            x, memory = block.advance(
+                x,
+                modulation,
+                rope,
+                self.memories[i],
+                read=1 if i == last else new,
+                halves=self.halves,
+            )
             self.memories[i] = memory if fills else None
         return x

@@ -55,10 +55,17 @@ class ImageHead(nn.Module):
         self.decoder_embed = nn.Linear(spec.latent_width, spec.width)
         self.view_tokens = nn.Parameter(torch.zeros(1, 1, spec.width))
         self.decoder_blocks = nn.ModuleList(
-            Block(spec.width, spec.heads, spec.width // spec.heads,
-                  int(spec.width * spec.mlp_ratio), eps=1e-5) for _ in range(spec.depth))
+            Block(
+                spec.width,
+                spec.heads,
+                spec.width // spec.heads,
+                int(spec.width * spec.mlp_ratio),
+                eps=1e-5,
+            )
+            for _ in range(spec.depth)
+        )
         self.decoder_norm = nn.LayerNorm(spec.width, eps=1e-5)
-        self.decoder_proj = nn.Linear(spec.width, 3 * spec.patch_size ** 2)
+        self.decoder_proj = nn.Linear(spec.width, 3 * spec.patch_size**2)
 
     def patches(self, visual: Tensor) -> Tensor:
         """Normalised colours (B, T, 1, side, side, p * p * 3) of latents (B, T, 1, g, g, D)."""
@@ -115,8 +122,10 @@ def load_image_head(path: Path | str, spec: ImageHeadSpec) -> ImageHead:
     content = read_torch_file(path)
     if 'model' not in content:
         raise CheckpointError(f'{path} holds no decoder (no entry named model)')
-    state = {key.replace('module.', ''): value
-             for key, value in tensors_only(content['model'], str(path)).items()}
+    state = {
+        key.replace('module.', ''): value
+        for key, value in tensors_only(content['model'], str(path)).items()
+    }
     state.pop('decoder_pos_embed', None)
     with torch.device('meta'):
         head = ImageHead(spec)
@@ -127,9 +136,13 @@ def load_image_head(path: Path | str, spec: ImageHeadSpec) -> ImageHead:
 
 def published_head_spec(model: ModelSpec, name: str) -> ImageHeadSpec:
     """The decoder `name` of the published models, for the latents of `model`."""
-    return ImageHeadSpec(model.encoder.width, model.img_size,
-                         depth=12 if name.startswith('vjepa2') else 24,
-                         image_mean=model.image_mean, image_std=model.image_std)
+    return ImageHeadSpec(
+        model.encoder.width,
+        model.img_size,
+        depth=12 if name.startswith('vjepa2') else 24,
+        image_mean=model.image_mean,
+        image_std=model.image_std,
+    )
 
 
 def image_head_spec(config: Mapping[str, Any]) -> ImageHeadSpec:
@@ -137,8 +150,15 @@ def image_head_spec(config: Mapping[str, Any]) -> ImageHeadSpec:
     try:
         mean, std = config.get('normalize', (IMAGENET_MEAN, IMAGENET_STD))
         return ImageHeadSpec(
-            config['embed_dim'], config['img_size'][0], config['decoder_embed_dim'],
-            config['depth'], config['num_heads'], config['patch_size'], config['mlp_ratio'],
-            tuple(mean), tuple(std))
+            config['embed_dim'],
+            config['img_size'][0],
+            config['decoder_embed_dim'],
+            config['depth'],
+            config['num_heads'],
+            config['patch_size'],
+            config['mlp_ratio'],
+            tuple(mean),
+            tuple(std),
+        )
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise SpecError(f'the decoder configuration lacks or misstates {error}') from error

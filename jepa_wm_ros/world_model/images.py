@@ -25,21 +25,24 @@ def central_square(height: int, width: int) -> tuple[int, int, int]:
     return (height - side) // 2, (width - side) // 2, side
 
 
-def crop_and_resize(frames: Tensor, size: int, *, antialias: bool,
-                    dtype: torch.dtype = torch.float32) -> Tensor:
+def crop_and_resize(
+    frames: Tensor, size: int, *, antialias: bool, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """uint8 RGB frames (B, H, W, 3) as (B, 3, size, size) floats in 0..1."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
-        raise ImageError(f'pictures must be uint8 (B, H, W, 3), got {frames.dtype} '
-                         f'{tuple(frames.shape)}')
+        raise ImageError(
+            f'pictures must be uint8 (B, H, W, 3), got {frames.dtype} {tuple(frames.shape)}'
+        )
     if 0 in frames.shape:
         raise ImageError(f'pictures must not be empty, got {tuple(frames.shape)}')
     top, left, side = central_square(*frames.shape[1:3])
-    square = frames[:, top:top + side, left:left + side].permute(0, 3, 1, 2)
+    square = frames[:, top : top + side, left : left + side].permute(0, 3, 1, 2)
     pixels = square.to(dtype) / 255.0
     if side == size:
         return pixels
-    return F.interpolate(pixels, size=(size, size), mode='bilinear', align_corners=False,
-                         antialias=antialias)
+    return F.interpolate(
+        pixels, size=(size, size), mode='bilinear', align_corners=False, antialias=antialias
+    )
 
 
 def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -22,8 +22,9 @@ class Latents:
     proprio: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Latents:
-        return Latents(function(self.visual),
-                       None if self.proprio is None else function(self.proprio))
+        return Latents(
+            function(self.visual), None if self.proprio is None else function(self.proprio)
+        )
 
     def __getitem__(self, index) -> Latents:
         return self.map(lambda t: t[index])

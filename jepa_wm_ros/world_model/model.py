@@ -95,12 +95,14 @@ class WorldModel(nn.Module):
 
     def normalize_proprio(self, proprio: Tensor) -> Tensor:
         """Physical proprioception (..., P) as the network sees it."""
-        return ((proprio - self._statistic('proprio_mean', proprio))
-                / self._statistic('proprio_std', proprio))
+        return (proprio - self._statistic('proprio_mean', proprio)) / self._statistic(
+            'proprio_std', proprio
+        )
 
     def denormalize_proprio(self, proprio: Tensor) -> Tensor:
-        return (proprio * self._statistic('proprio_std', proprio)
-                + self._statistic('proprio_mean', proprio))
+        return proprio * self._statistic('proprio_std', proprio) + self._statistic(
+            'proprio_mean', proprio
+        )
 
     def _statistic(self, name: str, like: Tensor) -> Tensor:
         return _constant(getattr(self.spec, name), like.dtype, like.device)
@@ -139,8 +141,10 @@ class WorldModel(nn.Module):
         if not self.spec.uses_proprio:
             return None
         if proprio is None:
-            raise JepaWmError(f'{self.spec.name} hears proprioception: give proprio '
-                              f'({batch}, {self.spec.proprio_dim})')
+            raise JepaWmError(
+                f'{self.spec.name} hears proprioception: give proprio '
+                f'({batch}, {self.spec.proprio_dim})'
+            )
         proprio = proprio.to(self.device, self.dtype).view(batch, frames, self.spec.proprio_dim)
         return self.proprio_features(self.normalize_proprio(proprio))
 
@@ -149,7 +153,7 @@ class WorldModel(nn.Module):
         if self.spec.predictor.proprio == 'token':
             return proprio
         features = self.predictor.proprio_encoder(proprio)
-        return features.unsqueeze(-2).expand(-1, -1, self.spec.grid ** 2, -1)
+        return features.unsqueeze(-2).expand(-1, -1, self.spec.grid**2, -1)
 
     def normalize_visual(self, visual: Tensor) -> Tensor:
         """Visual tokens (..., D), each with mean 0 and variance 1 where the model wants that."""
@@ -181,7 +185,8 @@ class WorldModel(nn.Module):
             return predicted.proprio[:, -1:]
         pose = self.denormalize_proprio(window.proprio[:, -1:])
         return self.normalize_proprio(
-            droid.integrate(pose, self.denormalize_actions(actions[:, -1:])))
+            droid.integrate(pose, self.denormalize_actions(actions[:, -1:]))
+        )
 
     def unroll(self, context: Latents, actions: Tensor, window: int | None = None) -> Latents:
         """Imagined frames (T + 1, B, ...), the context frame first (REFERENCE section 3).
@@ -193,7 +198,7 @@ class WorldModel(nn.Module):
         frames = [context.expand_batch(batch) if context.visual.shape[0] == 1 else context]
         for h in range(len(actions)):
             seen = cat_time(frames[-window:])
-            taken = actions[max(0, h + 1 - window):h + 1].transpose(0, 1)
+            taken = actions[max(0, h + 1 - window) : h + 1].transpose(0, 1)
             frames.append(self.step(seen, taken))
         return cat_time(frames).transpose()
 
@@ -202,8 +207,10 @@ class WorldModel(nn.Module):
     def decode(self, latents: Latents) -> Tensor:
         """Pictures uint8 (frames, S, S, 3) of latents, leading dimensions flattened."""
         if self.decoder is None:
-            raise JepaWmError(f'{self.spec.name} has no picture decoder loaded; see `ros2 run '
-                              'jepa_wm_ros model list` for its file')
+            raise JepaWmError(
+                f'{self.spec.name} has no picture decoder loaded; see `ros2 run '
+                'jepa_wm_ros model list` for its file'
+            )
         return self.decoder(latents.visual).flatten(0, 2)
 
     def decode_proprio(self, latents: Latents) -> Tensor | None:
@@ -223,11 +230,17 @@ class WorldModel(nn.Module):
         """Costs (B,) of a rollout (T, B, ...) against one goal frame (1, 1, ...)."""
         return distance(latents, goal, objective)
 
-    def scorer(self, context: Latents, goal: Latents, objective: Objective | None = None,
-               micro_batch: int | None = None,
-               interrupted: Callable[[], bool] | None = None) -> LatentCost:
+    def scorer(
+        self,
+        context: Latents,
+        goal: Latents,
+        objective: Objective | None = None,
+        micro_batch: int | None = None,
+        interrupted: Callable[[], bool] | None = None,
+    ) -> LatentCost:
         """A planner's cost function over physical actions, with context and goal frozen."""
         from jepa_wm_ros.world_model.scorer import LatentCost
+
         return LatentCost(self, context, goal, objective or Objective(), micro_batch, interrupted)
 
 
@@ -238,9 +251,14 @@ def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.devic
         return torch.tensor(values, dtype=dtype, device=device)
 
 
-def build(spec: ModelSpec, *, device: str | torch.device = 'cpu',
-          dtype: torch.dtype = torch.float32, mode: str = 'exact',
-          seed: int | None = None) -> WorldModel:
+def build(
+    spec: ModelSpec,
+    *,
+    device: str | torch.device = 'cpu',
+    dtype: torch.dtype = torch.float32,
+    mode: str = 'exact',
+    seed: int | None = None,
+) -> WorldModel:
     """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory."""
     if seed is not None:
         torch.manual_seed(seed)

@@ -29,8 +29,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise JepaWmError(f'objective {self.kind!r} is unknown; choose one of '
-                              f'{", ".join(KINDS)}')
+            raise JepaWmError(
+                f'objective {self.kind!r} is unknown; choose one of {", ".join(KINDS)}'
+            )
 
 
 def distance_per_frame(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:

@@ -30,12 +30,20 @@ from jepa_wm_ros.world_model.safe_files import (
 from jepa_wm_ros.world_model.spec import ModelSpec
 
 PARTS = ('predictor', 'action_encoder', 'proprio_encoder')
-DINO_WM_BLOCK = {'norm1': '0.norm', 'attn.qkv': '0.to_qkv', 'attn.proj': '0.to_out.0',
-                 'norm2': '1.net.0', 'mlp.fc1': '1.net.1', 'mlp.fc2': '1.net.4'}
+DINO_WM_BLOCK = {
+    'norm1': '0.norm',
+    'attn.qkv': '0.to_qkv',
+    'attn.proj': '0.to_out.0',
+    'norm2': '1.net.0',
+    'mlp.fc1': '1.net.1',
+    'mlp.fc2': '1.net.4',
+}
 BLOCK_NAME = re.compile(r'^predictor_blocks\.(\d+)\.(.+)\.(weight|bias)$')
 # A mask that can be recomputed, and a map the published V-JEPA-2-AC class makes but never uses.
-IGNORED = {'dino_wm': re.compile(r'^transformer\.layers\.\d+\.0\.bias$'),
-           'vjepa2_ac': re.compile(r'^extrinsics_encoder\.(weight|bias)$')}
+IGNORED = {
+    'dino_wm': re.compile(r'^transformer\.layers\.\d+\.0\.bias$'),
+    'vjepa2_ac': re.compile(r'^extrinsics_encoder\.(weight|bias)$'),
+}
 
 
 def load_entry(entry: Entry, weights: Path, folder: Path, mode: str = 'exact') -> WorldModel:
@@ -54,8 +62,9 @@ def load_folder(folder: Path, mode: str = 'exact') -> WorldModel:
     return load_official(spec, folder / 'checkpoint.pth.tar', folder / encoder_file(config), mode)
 
 
-def load_official(spec: ModelSpec, checkpoint: Path, encoder: Path,
-                  mode: str = 'exact') -> WorldModel:
+def load_official(
+    spec: ModelSpec, checkpoint: Path, encoder: Path, mode: str = 'exact'
+) -> WorldModel:
     """A model of `spec` with the weights of two published files."""
     model = allocate(spec, mode)
     load_predictor(model, checkpoint)
@@ -76,16 +85,21 @@ def load_predictor(model: WorldModel, path: Path) -> None:
     """Fill the predictor from a published world-model file, strictly."""
     content, spec = read_torch_file(path), model.spec
     if 'predictor' not in content:
-        raise CheckpointError(f'{path} holds {", ".join(map(str, list(content)[:6]))} but no '
-                              'predictor; it is not a world-model file')
+        raise CheckpointError(
+            f'{path} holds {", ".join(map(str, list(content)[:6]))} but no '
+            'predictor; it is not a world-model file'
+        )
     expected = published_shapes(model)
     found: dict[str, Tensor] = {}
     for part in PARTS:
         state = tensors_only(content.get(part) or {}, f'{path}[{part}]')
         found |= {f'{part}/{published_key(key, spec)}': value for key, value in state.items()}
     ignored = IGNORED.get(spec.family)
-    found = {key: value for key, value in found.items()
-             if ignored is None or not ignored.match(key.removeprefix('predictor/'))}
+    found = {
+        key: value
+        for key, value in found.items()
+        if ignored is None or not ignored.match(key.removeprefix('predictor/'))
+    }
     compare_keys(expected, {key: value.shape for key, value in found.items()}, str(path))
     own = {name: found[published_name(name, spec)] for name in model.predictor.state_dict()}
     shapes = {name: tensor.shape for name, tensor in model.predictor.state_dict().items()}
@@ -103,8 +117,10 @@ def published_key(key: str, spec: ModelSpec) -> str:
 def published_name(name: str, spec: ModelSpec) -> str:
     """'part/name' in the published file of a parameter of our predictor."""
     owner, _, kind = name.partition('.')
-    outside = {'action_encoder': spec.predictor.conditioning == 'feature',
-               'proprio_encoder': spec.predictor.proprio == 'feature'}
+    outside = {
+        'action_encoder': spec.predictor.conditioning == 'feature',
+        'proprio_encoder': spec.predictor.proprio == 'feature',
+    }
     if outside.get(owner, False):
         return f'{owner}/patch_embed.{kind}'
     if spec.family != 'dino_wm':

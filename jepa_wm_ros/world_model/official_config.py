@@ -19,8 +19,9 @@ def spec_from_official(config: Mapping[str, Any], name: str) -> ModelSpec:
     try:
         return _spec(config, name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SpecError(f'the configuration of {name} lacks or misstates '
-                        f'{type(error).__name__}: {error}') from error
+        raise SpecError(
+            f'the configuration of {name} lacks or misstates {type(error).__name__}: {error}'
+        ) from error
 
 
 def encoder_file(config: Mapping[str, Any]) -> str:
@@ -38,7 +39,10 @@ def _spec(config: Mapping[str, Any], name: str) -> ModelSpec:
     predictor = _predictor(train, has_proprio='state' in config['obs'])
     proprio_dim = len(env.proprio_mean) if predictor.proprio != 'none' else 0
     spec = ModelSpec(
-        name, FAMILY[train['predictor']['pred_type']], _encoder(config), predictor,
+        name,
+        FAMILY[train['predictor']['pred_type']],
+        _encoder(config),
+        predictor,
         action_dim=repeat * len(env.action_mean),
         action_mean=env.action_mean if normalized else (0.0,) * len(env.action_mean),
         action_std=env.action_std if normalized else (1.0,) * len(env.action_std),
@@ -51,11 +55,14 @@ def _spec(config: Mapping[str, Any], name: str) -> ModelSpec:
         fps=4.0 if config['env'] == 'droid' else 0.0,
         context_window=wrapper['ctxt_window'],
         normalize_latents=train['wm_encoding']['normalize_reps'],
-        proprio_rollout='integrate' if wrapper.get('proprio_mode') == 'compute_new_pose'
-        else 'predict')
+        proprio_rollout='integrate'
+        if wrapper.get('proprio_mode') == 'compute_new_pose'
+        else 'predict',
+    )
     if spec.grid != train['grid_size']:
-        raise SpecError(f'{name}: grid_size {train["grid_size"]} is not img_size / patch size '
-                        f'= {spec.grid}')
+        raise SpecError(
+            f'{name}: grid_size {train["grid_size"]} is not img_size / patch size = {spec.grid}'
+        )
     return spec
 
 
@@ -66,15 +73,24 @@ def _predictor(train: Mapping[str, Any], *, has_proprio: bool) -> PredictorSpec:
     width, depth, heads = pred['pred_embed_dim'], pred['pred_depth'], pred['pred_num_heads']
     features = prop['proprio_emb_dim'] if has_proprio else 0
     if pred['pred_type'] == 'dino_wm':
-        return dino_wm_predictor(width, depth, heads, act['action_emb_dim'], features,
-                                 train['num_frames_pred'])
+        return dino_wm_predictor(
+            width, depth, heads, act['action_emb_dim'], features, train['num_frames_pred']
+        )
     position = 'rope' if pred['use_rope'] else 'none'
     if pred['pred_type'] == 'vjepa2_ac':
         token = has_proprio and prop['proprio_tokens'] > 0
-        return PredictorSpec(width, depth, heads, 'sequence', position,
-                             proprio='token' if token else 'none')
-    return PredictorSpec(width, depth, heads, 'adaln', position,
-                         proprio='feature' if features else 'none', proprio_features=features)
+        return PredictorSpec(
+            width, depth, heads, 'sequence', position, proprio='token' if token else 'none'
+        )
+    return PredictorSpec(
+        width,
+        depth,
+        heads,
+        'adaln',
+        position,
+        proprio='feature' if features else 'none',
+        proprio_features=features,
+    )
 
 
 def _encoder(config: Mapping[str, Any]) -> EncoderSpec:
@@ -96,13 +112,24 @@ def encoder_from_kwargs(kwargs: Mapping[str, Any]) -> EncoderSpec:
     width, patch = kwargs['embed_dim'], kwargs['patch_size']
     if kind == 'patchify_conv':
         return EncoderSpec('patch', width, patch)
-    shape = {'depth': kwargs['depth'], 'heads': kwargs['num_heads'],
-             'mlp_ratio': float(Fraction(str(kwargs.get('mlp_ratio', kwargs.get('ffn_ratio')))))}
+    shape = {
+        'depth': kwargs['depth'],
+        'heads': kwargs['num_heads'],
+        'mlp_ratio': float(Fraction(str(kwargs.get('mlp_ratio', kwargs.get('ffn_ratio'))))),
+    }
     if kind in ('dinov2', 'dinov3'):
         registers = kwargs.get('num_register_tokens', 0) + kwargs.get('n_storage_tokens', 0)
-        return EncoderSpec(kind, width, patch, **shape, prefix=1 + registers,
-                           native_size=kwargs['img_size'])
+        return EncoderSpec(
+            kind, width, patch, **shape, prefix=1 + registers, native_size=kwargs['img_size']
+        )
     if not kwargs.get('use_rope', True):
-        return EncoderSpec('vjepa', width, patch, **shape, tubelet=kwargs['tubelet_size'],
-                           native_size=kwargs['img_size'], frames=kwargs['num_frames'])
+        return EncoderSpec(
+            'vjepa',
+            width,
+            patch,
+            **shape,
+            tubelet=kwargs['tubelet_size'],
+            native_size=kwargs['img_size'],
+            frames=kwargs['num_frames'],
+        )
     return EncoderSpec('vjepa2', width, patch, **shape, tubelet=kwargs['tubelet_size'])

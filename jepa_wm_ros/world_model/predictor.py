@@ -34,21 +34,31 @@ class Predictor(nn.Module):
         self.proprio_encoder = None
         if spec.proprio != 'none':
             self.proprio_encoder = nn.Linear(
-                model.proprio_dim, spec.proprio_features or token_width)
+                model.proprio_dim, spec.proprio_features or token_width
+            )
         self.pos_embedding = None
         if spec.position == 'learned':
-            tokens = spec.max_frames * self.grid ** 2
+            tokens = spec.max_frames * self.grid**2
             self.pos_embedding = nn.Parameter(torch.zeros(1, tokens, token_width))
         self.predictor_blocks = nn.ModuleList(
-            Block(token_width, spec.heads, spec.attention_head_dim, spec.mlp_width,
-                  eps=spec.norm_eps, bias=spec.qkv_bias, dropout=spec.dropout,
-                  modulated=spec.conditioning == 'adaln')
-            for _ in range(spec.depth))
+            Block(
+                token_width,
+                spec.heads,
+                spec.attention_head_dim,
+                spec.mlp_width,
+                eps=spec.norm_eps,
+                bias=spec.qkv_bias,
+                dropout=spec.dropout,
+                modulated=spec.conditioning == 'adaln',
+            )
+            for _ in range(spec.depth)
+        )
         self.predictor_norm = nn.LayerNorm(token_width, eps=spec.norm_eps)
         self.predictor_proj = nn.Linear(width, model.encoder.width) if spec.project else None
 
-    def forward(self, visual: Tensor, actions: Tensor,
-                proprio: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, visual: Tensor, actions: Tensor, proprio: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Teacher-forced predictions: entry t is frame t + 1 seen from frames and actions <= t.
 
         visual (B, T, g*g, D); actions (B, T, A) normalised; proprio features (B, T, g*g, p),
@@ -90,12 +100,12 @@ class Predictor(nn.Module):
         no place.
         """
         frames, _, width = x.shape[1:]
-        tokens, end = self.grid ** 2, first + frames
+        tokens, end = self.grid**2, first + frames
         if self.spec.position == 'learned':
-            table = self.pos_embedding[0, first * tokens:end * tokens]
+            table = self.pos_embedding[0, first * tokens : end * tokens]
         elif self.spec.position == 'sincos':
             shape = (end, self.grid, self.grid)
-            table = sincos_table(shape, width, x.device, x.dtype)[first * tokens:]
+            table = sincos_table(shape, width, x.device, x.dtype)[first * tokens :]
         else:
             return x
         table = table.unflatten(0, (frames, tokens))
@@ -105,9 +115,16 @@ class Predictor(nn.Module):
         """Rotary tables of the window's frames `first` to `first` + `frames` - 1, or None."""
         if self.spec.position != 'rope':
             return None
-        tables = rope_tables(first + frames, self.grid, self.grid, self.spec.condition_tokens,
-                             self.spec.attention_head_dim, like.device, like.dtype)
-        skipped = first * (self.spec.condition_tokens + self.grid ** 2)
+        tables = rope_tables(
+            first + frames,
+            self.grid,
+            self.grid,
+            self.spec.condition_tokens,
+            self.spec.attention_head_dim,
+            like.device,
+            like.dtype,
+        )
+        skipped = first * (self.spec.condition_tokens + self.grid**2)
         return tables[0][skipped:], tables[1][skipped:]
 
     def read(self, x: Tensor, visual: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -116,10 +133,12 @@ class Predictor(nn.Module):
         x = self.predictor_norm(x)
         proprio = None
         if spec.proprio == 'token':
-            proprio = x[..., spec.condition_tokens - 1:spec.condition_tokens, :]
+            proprio = x[..., spec.condition_tokens - 1 : spec.condition_tokens, :]
         elif spec.proprio == 'feature':
-            proprio = x[..., spec.condition_tokens:, spec.width:spec.width + spec.proprio_features]
-        x = x[..., spec.condition_tokens:, :spec.width]
+            proprio = x[
+                ..., spec.condition_tokens :, spec.width : spec.width + spec.proprio_features
+            ]
+        x = x[..., spec.condition_tokens :, : spec.width]
         y = x if self.predictor_proj is None else through(self.predictor_proj, x)
         return (visual + y if spec.predict_change else y), proprio
 

@@ -30,8 +30,15 @@ def token_positions(frames: int, rows: int, cols: int, condition_tokens: int = 0
 
 
 @lru_cache(maxsize=64)
-def rope_tables(frames: int, rows: int, cols: int, condition_tokens: int, head_dim: int,
-                device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rope_tables(
+    frames: int,
+    rows: int,
+    cols: int,
+    condition_tokens: int,
+    head_dim: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
     """Cosine and signed sine tables (tokens, head_dim) for `rotate`.
 
     A third of the head rotates with the frame, a third with the row, a third with the column;
@@ -47,7 +54,7 @@ def rope_tables(frames: int, rows: int, cols: int, condition_tokens: int, head_d
             omega = ROPE_BASE ** (-torch.arange(third // 2, dtype=torch.float64) / (third // 2))
             for axis in range(3):
                 turns = torch.outer(positions[axis], omega)
-                angles[:, axis * third:(axis + 1) * third] = torch.cat([turns, turns], dim=-1)
+                angles[:, axis * third : (axis + 1) * third] = torch.cat([turns, turns], dim=-1)
         sines = angles.sin()
         sines[:, 0::2] *= -1  # (a, b) -> (a cos - b sin, b cos + a sin)
         return angles.cos().to(device, dtype), sines.to(device, dtype)
@@ -64,8 +71,9 @@ def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def sincos_table(shape: tuple[int, ...], width: int, device: torch.device,
-                 dtype: torch.dtype) -> Tensor:
+def sincos_table(
+    shape: tuple[int, ...], width: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
     """Fixed positions (tokens of a grid of `shape`, width) to add, the last axis fastest.
 
     Every axis has an equal share [sin, cos] over frequencies 10000^(-k/n); what an indivisible

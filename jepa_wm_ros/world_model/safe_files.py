@@ -35,18 +35,33 @@ def read_torch_file(path: Path | str) -> dict:
     """The dictionary in a torch.save file: tensors, numbers, strings and containers only."""
     path = existing_file(path)
     if tuple(int(part) for part in torch.__version__.split('.')[:2]) < OLDEST_TORCH:
-        raise CheckpointError(f'torch {torch.__version__} cannot read {path} safely; '
-                              f'install torch >= {OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}')
+        raise CheckpointError(
+            f'torch {torch.__version__} cannot read {path} safely; '
+            f'install torch >= {OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}'
+        )
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True,
-                             mmap=zipfile.is_zipfile(path))
+        content = torch.load(
+            path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f'{path} asks for more than weights and was not loaded '
-                              f'({_first_line(error)}); get the file from its publisher') from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, zipfile.BadZipFile,
-            AttributeError, IndexError, TypeError) as error:
-        raise CheckpointError(f'{path} is damaged or not a torch file ({_first_line(error)}); '
-                              'download it again') from error
+        raise CheckpointError(
+            f'{path} asks for more than weights and was not loaded '
+            f'({_first_line(error)}); get the file from its publisher'
+        ) from error
+    except (
+        RuntimeError,
+        EOFError,
+        ValueError,
+        OSError,
+        KeyError,
+        zipfile.BadZipFile,
+        AttributeError,
+        IndexError,
+        TypeError,
+    ) as error:
+        raise CheckpointError(
+            f'{path} is damaged or not a torch file ({_first_line(error)}); download it again'
+        ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not named weights')
     return dict(content)
@@ -54,8 +69,10 @@ def read_torch_file(path: Path | str) -> dict:
 
 def read_safetensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file."""
-    return _open_safetensors(path, lambda file: (
-        {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}))
+    return _open_safetensors(
+        path,
+        lambda file: ({key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}),
+    )
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
@@ -69,29 +86,36 @@ def _open_safetensors(path: Path | str, read: Callable):
         with safe_open(path, framework='pt', device='cpu') as file:
             return read(file)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f'{path} is damaged or not a safetensors file '
-                              f'({_first_line(error)})') from error
+        raise CheckpointError(
+            f'{path} is damaged or not a safetensors file ({_first_line(error)})'
+        ) from error
 
 
-def write_safetensors(tensors: Mapping[str, Tensor], path: Path | str,
-                      metadata: Mapping[str, str]) -> None:
+def write_safetensors(
+    tensors: Mapping[str, Tensor], path: Path | str, metadata: Mapping[str, str]
+) -> None:
     """Write and replace in one step: a crash never leaves half a file under `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + '.partial')
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
-              partial, metadata=dict(metadata))
+    save_file(
+        {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()},
+        partial,
+        metadata=dict(metadata),
+    )
     partial.replace(path)
 
 
 def existing_file(path: Path | str) -> Path:
     path = Path(path).expanduser()
     if not path.is_file():
-        raise CheckpointError(f'no file {path}: give a name of `model list`, or a file that '
-                              'is there')
+        raise CheckpointError(
+            f'no file {path}: give a name of `model list`, or a file that is there'
+        )
     if path.stat().st_size > SIZE_CAP:
-        raise CheckpointError(f'{path} is larger than {SIZE_CAP >> 30} GiB, which no model of '
-                              'this project is')
+        raise CheckpointError(
+            f'{path} is larger than {SIZE_CAP >> 30} GiB, which no model of this project is'
+        )
     return path
 
 
@@ -114,25 +138,41 @@ def check_sha256(path: Path | str, expected: str = '') -> None:
     if not expected and sidecar(path).is_file():
         expected = (sidecar(path).read_text().split() or [''])[0]
     if expected and (found := sha256(path)) != expected.lower():
-        raise CheckpointError(f'{path} has SHA-256 {found}, recorded is {expected}; '
-                              'download it again, or remove the record if the change is meant')
+        raise CheckpointError(
+            f'{path} has SHA-256 {found}, recorded is {expected}; '
+            'download it again, or remove the record if the change is meant'
+        )
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Give `module` the tensors of `state`; a missing, unexpected or misshapen one raises."""
-    compare_keys({key: value.shape for key, value in module.state_dict().items()},
-                 {key: value.shape for key, value in state.items()}, source)
+    compare_keys(
+        {key: value.shape for key, value in module.state_dict().items()},
+        {key: value.shape for key, value in state.items()},
+        source,
+    )
     module.load_state_dict(dict(state))
 
 
-def compare_keys(expected: Mapping[str, torch.Size], found: Mapping[str, torch.Size],
-                 source: str) -> None:
+def compare_keys(
+    expected: Mapping[str, torch.Size], found: Mapping[str, torch.Size], source: str
+) -> None:
     """Raise one line that counts and names every missing, unexpected and misshapen key."""
     missing, unexpected = sorted(expected.keys() - found), sorted(found.keys() - expected)
-    misshapen = [f'{key} is {tuple(found[key])}, wanted {tuple(expected[key])}'
-                 for key in sorted(expected.keys() & found) if expected[key] != found[key]]
-    faults = [f'{len(keys)} {what}: {_shortened(keys)}' for what, keys in
-              (('missing', missing), ('unexpected', unexpected), ('misshapen', misshapen)) if keys]
+    misshapen = [
+        f'{key} is {tuple(found[key])}, wanted {tuple(expected[key])}'
+        for key in sorted(expected.keys() & found)
+        if expected[key] != found[key]
+    ]
+    faults = [
+        f'{len(keys)} {what}: {_shortened(keys)}'
+        for what, keys in (
+            ('missing', missing),
+            ('unexpected', unexpected),
+            ('misshapen', misshapen),
+        )
+        if keys
+    ]
     if faults:
         raise CheckpointError(f'{source} is not of this architecture; ' + '; '.join(faults))
 
@@ -141,8 +181,11 @@ def tensors_only(state: object, source: str) -> dict[str, Tensor]:
     """A state dict, refused when anything in it is not a tensor."""
     if not isinstance(state, Mapping):
         raise CheckpointError(f'{source} holds no state dict')
-    odd = [str(key) for key, value in state.items()
-           if not isinstance(key, str) or not isinstance(value, Tensor)]
+    odd = [
+        str(key)
+        for key, value in state.items()
+        if not isinstance(key, str) or not isinstance(value, Tensor)
+    ]
     if odd:
         raise CheckpointError(f'{source} holds entries that are not tensors: {_shortened(odd)}')
     return dict(state)

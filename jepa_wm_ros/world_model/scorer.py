@@ -35,9 +35,15 @@ class LatentCost:
     block of every step (in plain mode, every micro-batch): when it says yes, Interrupted is raised.
     """
 
-    def __init__(self, model: WorldModel, context: Latents, goal: Latents, objective: Objective,
-                 micro_batch: int | None = None,
-                 interrupted: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        context: Latents,
+        goal: Latents,
+        objective: Objective,
+        micro_batch: int | None = None,
+        interrupted: Callable[[], bool] | None = None,
+    ) -> None:
         self.model = model
         self.objective = objective
         self.interrupted = interrupted
@@ -85,8 +91,9 @@ class LatentCost:
     def _in_chunks(self, actions: Tensor, score, share: int) -> tuple[Tensor, ...]:
         """`score` of all actions, a `share`-th of the micro-batch at a time."""
         if actions.ndim != 3 or actions.shape[-1] != self.action_dim or 0 in actions.shape:
-            raise ScoreError(f'actions must be (N, H, {self.action_dim}), '
-                             f'got {tuple(actions.shape)}')
+            raise ScoreError(
+                f'actions must be (N, H, {self.action_dim}), got {tuple(actions.shape)}'
+            )
         fast_gpu = self.model.mode in ('fast', 'compiled') and self.model.device.type == 'cuda'
         done, start = [], 0
         with tensor_cores() if fast_gpu else contextlib.nullcontext():
@@ -94,7 +101,7 @@ class LatentCost:
                 self._pause()
                 size = max(1, self.micro_batch // share)
                 try:
-                    done.append(score(actions[start:start + size]))
+                    done.append(score(actions[start : start + size]))
                     start += size
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
@@ -104,8 +111,9 @@ class LatentCost:
 
     def _halve(self, error: RuntimeError) -> None:
         if self.micro_batch == 1:
-            raise ScoreError('out of memory for even a single candidate: use a smaller model or '
-                             'horizon') from error
+            raise ScoreError(
+                'out of memory for even a single candidate: use a smaller model or horizon'
+            ) from error
         self.micro_batch //= 2
         if self.model.device.type == 'cuda':
             torch.cuda.empty_cache()
@@ -114,8 +122,11 @@ class LatentCost:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """CUDA raises its own class; the CPU allocator a RuntimeError known by its words."""
     words = str(error)
-    return (isinstance(error, torch.OutOfMemoryError) or 'out of memory' in words
-            or "can't allocate memory" in words)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or 'out of memory' in words
+        or "can't allocate memory" in words
+    )
 
 
 def default_micro_batch(model: WorldModel) -> int:
@@ -124,8 +135,14 @@ def default_micro_batch(model: WorldModel) -> int:
     if model.device.type == 'cuda':
         budget = torch.cuda.mem_get_info(model.device)[0] // 4
     spec, predictor = model.spec, model.spec.predictor
-    frame = spec.grid ** 2 + predictor.condition_tokens
+    frame = spec.grid**2 + predictor.condition_tokens
     alive = spec.context_window * frame * predictor.token_width * LIVE_ACTIVATIONS
-    kept = (predictor.depth * (spec.context_window - 1) * frame
-            * 2 * predictor.heads * predictor.attention_head_dim)
+    kept = (
+        predictor.depth
+        * (spec.context_window - 1)
+        * frame
+        * 2
+        * predictor.heads
+        * predictor.attention_head_dim
+    )
     return max(1, budget // ((alive + kept) * model.dtype.itemsize))

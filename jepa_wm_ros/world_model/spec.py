@@ -119,8 +119,10 @@ class PredictorSpec:
         if (self.proprio == 'feature') != (self.proprio_features > 0):
             raise SpecError("proprio_features belongs to proprio 'feature' and to no other")
         if self.head_dim == 0 and self.token_width % self.heads:
-            raise SpecError(f'token width {self.token_width} is not a multiple of '
-                            f'{self.heads} heads; set head_dim')
+            raise SpecError(
+                f'token width {self.token_width} is not a multiple of '
+                f'{self.heads} heads; set head_dim'
+            )
 
     @property
     def token_width(self) -> int:
@@ -184,15 +186,18 @@ class ModelSpec:
         _one_of('the family', self.family, FAMILIES)
         _one_of('proprio_rollout', self.proprio_rollout, ('predict', 'integrate'))
         if len(self.action_mean) != len(self.action_std) or self.action_dim % len(self.action_mean):
-            raise SpecError(f'{self.name}: action statistics of {len(self.action_mean)} and '
-                            f'{len(self.action_std)} dims do not fit action_dim {self.action_dim}')
+            raise SpecError(
+                f'{self.name}: action statistics of {len(self.action_mean)} and '
+                f'{len(self.action_std)} dims do not fit action_dim {self.action_dim}'
+            )
         if not len(self.proprio_mean) == len(self.proprio_std) == self.proprio_dim:
             raise SpecError(f'{self.name}: proprio statistics do not have {self.proprio_dim} dims')
         if self.predictor.proprio != 'none' and not self.proprio_dim:
             raise SpecError(f'{self.name}: the predictor hears proprioception; set proprio_dim')
         if not self.predictor.project and self.predictor.width != self.encoder.width:
-            raise SpecError(f'{self.name}: without projection the predictor width must be '
-                            f'{self.encoder.width}')
+            raise SpecError(
+                f'{self.name}: without projection the predictor width must be {self.encoder.width}'
+            )
         if self.context_window < 1 or any(s <= 0 or not math.isfinite(s) for s in self.action_std):
             raise SpecError(f'{self.name}: context_window and action_std must be positive')
 
@@ -225,8 +230,9 @@ class ModelSpec:
             values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
             parts = {}
             for key, kind in (('encoder', EncoderSpec), ('predictor', PredictorSpec)):
-                parts[key] = kind(**{k: tuple(v) if isinstance(v, list) else v
-                                     for k, v in values[key].items()})
+                parts[key] = kind(
+                    **{k: tuple(v) if isinstance(v, list) else v for k, v in values[key].items()}
+                )
             return cls(**{**values, **parts})
         except (TypeError, KeyError, AttributeError) as error:
             raise SpecError(f'the model description is not usable: {error}') from error

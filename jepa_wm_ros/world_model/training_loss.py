@@ -46,8 +46,9 @@ class TrainingLoss:
     rollout: tuple[Tensor, ...]
 
 
-def training_loss(model: WorldModel, latents: Latents, actions: Tensor, settings: LossSettings,
-                  prefix: int = 0) -> TrainingLoss:
+def training_loss(
+    model: WorldModel, latents: Latents, actions: Tensor, settings: LossSettings, prefix: int = 0
+) -> TrainingLoss:
     """Loss of encoded clips (B, T, ...) and normalised actions (B, T, A); T >= prefix + 3 if k > 1.
 
     prefix: t, frames before the rollout starts from the prediction of frame t + 1.
@@ -63,27 +64,36 @@ def training_loss(model: WorldModel, latents: Latents, actions: Tensor, settings
 def frame_loss(predicted: Latents, target: Latents, settings: LossSettings) -> Tensor:
     """Mean over batch, frames and tokens of the token errors, proprio features included."""
     loss = _error(predicted.visual, target.visual, settings).mean()
-    features = predicted.proprio is not None and target.proprio is not None and \
-        predicted.proprio.shape == target.proprio.shape
+    features = (
+        predicted.proprio is not None
+        and target.proprio is not None
+        and predicted.proprio.shape == target.proprio.shape
+    )
     if settings.proprio and features:
         loss = loss + _error(predicted.proprio, target.proprio, settings).mean()
     return loss
 
 
-def _rollout_losses(model: WorldModel, latents: Latents, actions: Tensor, predicted: Latents,
-                    settings: LossSettings, prefix: int) -> list[Tensor]:
+def _rollout_losses(
+    model: WorldModel,
+    latents: Latents,
+    actions: Tensor,
+    predicted: Latents,
+    settings: LossSettings,
+    prefix: int,
+) -> list[Tensor]:
     """Losses of frames t + 2 ... t + k, each imagined from the one before."""
-    losses, newest = [], predicted[:, prefix:prefix + 1]
-    known = [latents[:, i:i + 1] for i in range(prefix + 1)]
+    losses, newest = [], predicted[:, prefix : prefix + 1]
+    known = [latents[:, i : i + 1] for i in range(prefix + 1)]
     for h in range(1, settings.rollout_steps):
-        known.append(_as_context(model, newest, latents[:, prefix + h:prefix + h + 1]))
-        seen = cat_time(known[-settings.window:])
+        known.append(_as_context(model, newest, latents[:, prefix + h : prefix + h + 1]))
+        seen = cat_time(known[-settings.window :])
         if settings.stop_gradient:
             seen = seen.detach()
         end = prefix + h + 1
-        taken = actions[:, max(0, end - settings.window):end]
+        taken = actions[:, max(0, end - settings.window) : end]
         newest = model.predict(seen, taken)[:, -1:]
-        losses.append(frame_loss(newest, latents[:, end:end + 1].detach(), settings))
+        losses.append(frame_loss(newest, latents[:, end : end + 1].detach(), settings))
     return losses
 
 
@@ -100,7 +110,10 @@ def _error(predicted: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
         (settings.l1, lambda: (predicted - target).abs().mean(dim=-1)),
         (settings.l2, lambda: (predicted - target).square().mean(dim=-1)),
         (settings.cosine, lambda: -F.cosine_similarity(predicted, target, dim=-1)),
-        (settings.smooth_l1,
-         lambda: F.smooth_l1_loss(predicted, target, reduction='none').mean(dim=-1)))
+        (
+            settings.smooth_l1,
+            lambda: F.smooth_l1_loss(predicted, target, reduction='none').mean(dim=-1),
+        ),
+    )
     zero = torch.zeros((), dtype=predicted.dtype, device=predicted.device)
     return sum((weight * term() for weight, term in terms if weight), zero)

@@ -27,8 +27,21 @@ from jepa_wm_ros.evaluation.bags.sqlite_mend import TruncatedSqlite, decompresse
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 
 # What rosbags and the libraries below it (apsw, zstd, lz4) raise on damaged bytes.
-_DAMAGE = (AnyReaderError, ReaderError, SerdeError, apsw.Error, zstd.ZstdError, OSError, ValueError,
-           RuntimeError, TypeError, IndexError, KeyError, AssertionError, struct.error)
+_DAMAGE = (
+    AnyReaderError,
+    ReaderError,
+    SerdeError,
+    apsw.Error,
+    zstd.ZstdError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AssertionError,
+    struct.error,
+)
 
 
 class _Source(Protocol):
@@ -39,8 +52,9 @@ class _Source(Protocol):
     @property
     def topics(self) -> dict[str, tuple[str, int]]: ...
 
-    def messages(self, topics: Collection[str], start: int | None,
-                 stop: int | None) -> Iterator[tuple[str, int, bytes]]: ...
+    def messages(
+        self, topics: Collection[str], start: int | None, stop: int | None
+    ) -> Iterator[tuple[str, int, bytes]]: ...
 
     def deserialize(self, raw: bytes, kind: str) -> object: ...
 
@@ -79,8 +93,10 @@ class Bag:
         self.topics = totals
         if not any(topic.count for topic in totals.values()):
             self.close()
-            raise BagError(f'{self.path}: holds no messages; record with '
-                           '`ros2 bag record <topics>` and stop it with Ctrl-C')
+            raise BagError(
+                f'{self.path}: holds no messages; record with '
+                '`ros2 bag record <topics>` and stop it with Ctrl-C'
+            )
 
     def __enter__(self) -> Bag:
         return self
@@ -99,8 +115,9 @@ class Bag:
         """Whether a short stretch of time can be read without reading all before it."""
         return all(source.random_access for source in self._sources)
 
-    def messages(self, topics: Collection[str], start: int | None = None,
-                 stop: int | None = None) -> Iterator[Message]:
+    def messages(
+        self, topics: Collection[str], start: int | None = None, stop: int | None = None
+    ) -> Iterator[Message]:
         """Messages of `topics` recorded at start <= time < stop [ns], in record order."""
         for source in self._sources:
             kinds = {name: kind for name, (kind, _) in source.topics.items()}
@@ -114,16 +131,21 @@ class Bag:
                         yield Message(name, time, content)
             except _DAMAGE as error:
                 self.findings.fault(
-                    'damaged', f'{self.path}: reading stops at a damaged record ({error}); '
-                    'what follows in that file is lost', where=str(self.path))
+                    'damaged',
+                    f'{self.path}: reading stops at a damaged record ({error}); '
+                    'what follows in that file is lost',
+                    where=str(self.path),
+                )
 
     def _decode(self, source: _Source, raw: bytes, name: str, kind: str) -> object | None:
         try:
             return source.deserialize(raw, kind)
         except _DAMAGE as error:
-            self.findings.fault('undecodable message',
-                                f'{self.path}: {name}: a {kind} cannot be decoded ({error})',
-                                where=f'{self.path}{name}')
+            self.findings.fault(
+                'undecodable message',
+                f'{self.path}: {name}: a {kind} cannot be decoded ({error})',
+                where=f'{self.path}{name}',
+            )
             return None
 
 
@@ -137,8 +159,10 @@ class _RosbagsSource:
 
     @property
     def topics(self) -> dict[str, tuple[str, int]]:
-        return {name: (info.msgtype or 'several types', info.msgcount)
-                for name, info in self._reader.topics.items()}
+        return {
+            name: (info.msgtype or 'several types', info.msgcount)
+            for name, info in self._reader.topics.items()
+        }
 
     def messages(self, topics, start, stop):
         connections = [c for c in self._reader.connections if c.topic in topics]
@@ -173,11 +197,16 @@ def _open_sources(path: Path, findings: Findings) -> list[_Source]:
         try:
             return [_RosbagsSource(path, _chunked(_storage_files(path)))]
         except (*_DAMAGE, BagError) as error:
-            findings.fault('damaged', f'{path}: does not open as a whole ({error}); its files are '
-                           'read one by one')
+            findings.fault(
+                'damaged',
+                f'{path}: does not open as a whole ({error}); its files are read one by one',
+            )
     else:
-        findings.fault('missing metadata', f'{path}: metadata.yaml is missing (the recorder was '
-                       'killed?); its files are read directly, `ros2 bag reindex` writes a new one')
+        findings.fault(
+            'missing metadata',
+            f'{path}: metadata.yaml is missing (the recorder was '
+            'killed?); its files are read directly, `ros2 bag reindex` writes a new one',
+        )
     return _open_files(_storage_files(path), path, findings)
 
 
@@ -195,11 +224,11 @@ def _chunked(files: list[Path]) -> bool:
 def _open_files(files: list[Path], path: Path, findings: Findings) -> list[_Source]:
     if not files:
         compressed = sorted(file.name for file in path.glob('*.zstd'))
-        hint = (f'; decompress {compressed[0]} first (zstd -d)' if compressed else '')
+        hint = f'; decompress {compressed[0]} first (zstd -d)' if compressed else ''
         raise BagError(f'{path}: holds no .mcap or .db3 file{hint}')
     sources = [source for file in files if (source := _open_file(file, findings))]
     if not sources:
-        reasons = '; '.join(finding.message for finding in findings.faults[-len(files):])
+        reasons = '; '.join(finding.message for finding in findings.faults[-len(files) :])
         raise BagError(f'nothing can be read: {reasons}')
     return sources
 
@@ -219,10 +248,13 @@ def _open_file(file: Path, findings: Findings) -> _Source | None:
         else:
             source = _CutSqliteSource(file, get_typestore(Stores.ROS2_JAZZY))
     except (*_DAMAGE, BagError) as error:
-        findings.fault('unreadable file', str(error) if isinstance(error, BagError)
-                       else f'{file}: {error}')
+        findings.fault(
+            'unreadable file', str(error) if isinstance(error, BagError) else f'{file}: {error}'
+        )
         return None
-    tool = ('mcap recover' if file.suffix == '.mcap' else 'sqlite3 <file> .recover')
-    findings.fault('truncated', f'{file}: truncated ({reason}); what lies before the cut is read, '
-                   f'`{tool}` may find more')
+    tool = 'mcap recover' if file.suffix == '.mcap' else 'sqlite3 <file> .recover'
+    findings.fault(
+        'truncated',
+        f'{file}: truncated ({reason}); what lies before the cut is read, `{tool}` may find more',
+    )
     return source

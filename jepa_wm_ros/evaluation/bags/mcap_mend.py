@@ -95,8 +95,11 @@ def scan(path: Path) -> Layout:
             elif opcode == _MESSAGE:
                 loose += 1
     last = chunks[-1] if chunks else None
-    if last and end == last.offset + last.length + last.index_length and (
-            broken in (None, _MESSAGE_INDEX)):
+    if (
+        last
+        and end == last.offset + last.length + last.index_length
+        and (broken in (None, _MESSAGE_INDEX))
+    ):
         # The cut may have taken some of the last chunk's index records, and rosbags trusts them
         # to say which channels the chunk holds: leave that chunk out.
         end = chunks.pop().offset
@@ -123,11 +126,19 @@ def _closing(layout: Layout) -> bytes:
     index = b''
     for chunk in layout.chunks:
         offsets = b''.join(struct.pack('<HQ', *item) for item in chunk.indexes.items())
-        index += _record(_CHUNK_INDEX, b''.join((
-            struct.pack('<QQQQ', chunk.start, chunk.end, chunk.offset, chunk.length),
-            struct.pack('<I', len(offsets)), offsets,
-            struct.pack('<QI', chunk.index_length, len(chunk.compression)), chunk.compression,
-            struct.pack('<QQ', chunk.compressed, chunk.uncompressed))))
+        index += _record(
+            _CHUNK_INDEX,
+            b''.join(
+                (
+                    struct.pack('<QQQQ', chunk.start, chunk.end, chunk.offset, chunk.length),
+                    struct.pack('<I', len(offsets)),
+                    offsets,
+                    struct.pack('<QI', chunk.index_length, len(chunk.compression)),
+                    chunk.compression,
+                    struct.pack('<QQ', chunk.compressed, chunk.uncompressed),
+                )
+            ),
+        )
     if index:
         index += _record(_STATISTICS, struct.pack('<QHIIIIQQI', *[0] * 9))
     summary_start = layout.end + len(data_end) if index else 0
@@ -150,8 +161,11 @@ class _Spliced(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position,
-                io.SEEK_END: self._end + len(self._tail)}[whence]
+        base = {
+            io.SEEK_SET: 0,
+            io.SEEK_CUR: self._position,
+            io.SEEK_END: self._end + len(self._tail),
+        }[whence]
         self._position = base + offset
         return self._position
 
@@ -161,8 +175,8 @@ class _Spliced(io.RawIOBase):
             data = self._file.read(min(len(buffer), self._end - self._position))
         else:
             start = self._position - self._end
-            data = self._tail[start:start + len(buffer)]
-        buffer[:len(data)] = data
+            data = self._tail[start : start + len(buffer)]
+        buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
 
@@ -180,8 +194,10 @@ class MendedMcap:
         self._path = path
         self.layout = scan(path)
         if not self.layout.chunks and not self.layout.loose_messages:
-            raise BagError(f'{path}: truncated before the end of its first chunk of messages; '
-                           'nothing can be read as it is (`mcap recover` may find some)')
+            raise BagError(
+                f'{path}: truncated before the end of its first chunk of messages; '
+                'nothing can be read as it is (`mcap recover` may find some)'
+            )
 
     def __str__(self) -> str:
         return str(self._path)
@@ -198,4 +214,5 @@ class MendedMcap:
 
     def open(self, *_args, **_kwargs) -> BinaryIO:
         return io.BufferedReader(
-            _Spliced(self._path, self.layout.end, _closing(self.layout)), 1 << 16)
+            _Spliced(self._path, self.layout.end, _closing(self.layout)), 1 << 16
+        )

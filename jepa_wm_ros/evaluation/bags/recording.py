@@ -49,8 +49,12 @@ class Recording:
     findings: Findings
 
 
-def read_recording(path: Path | str, spec: TopicSpec, settings: ClipSettings,
-                   on_message: Callable[[], None] | None = None) -> Recording:
+def read_recording(
+    path: Path | str,
+    spec: TopicSpec,
+    settings: ClipSettings,
+    on_message: Callable[[], None] | None = None,
+) -> Recording:
     """Read the stamps and states of a bag and cut its clips. Raises BagError when none remain."""
     findings = Findings()
     period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
@@ -60,16 +64,30 @@ def read_recording(path: Path | str, spec: TopicSpec, settings: ClipSettings,
         timeline = read_timeline(bag, chosen, max(max_gap, period), on_message)
     steps = resample(timeline, period, max(max_gap, 2 * period))
     coverage = describe(
-        timeline, steps, period=period, max_gap=max(max_gap, 2 * period),
-        horizon=settings.horizon, stride=settings.stride, promised=chosen.image.count,
-        name=str(path), findings=findings)
-    clips = choose_clips(timeline, steps, horizon=settings.horizon, stride=settings.stride,
-                         limit=settings.limit, seed=settings.seed)
+        timeline,
+        steps,
+        period=period,
+        max_gap=max(max_gap, 2 * period),
+        horizon=settings.horizon,
+        stride=settings.stride,
+        promised=chosen.image.count,
+        name=str(path),
+        findings=findings,
+    )
+    clips = choose_clips(
+        timeline,
+        steps,
+        horizon=settings.horizon,
+        stride=settings.stride,
+        limit=settings.limit,
+        seed=settings.seed,
+    )
     return Recording(Path(path), chosen, timeline, clips, coverage, findings)
 
 
-def read_frames(bag: Bag, recording: Recording,
-                frames: Sequence[int]) -> dict[int, np.ndarray | str]:
+def read_frames(
+    bag: Bag, recording: Recording, frames: Sequence[int]
+) -> dict[int, np.ndarray | str]:
     """Pictures (H, W, 3) uint8 RGB of timeline rows; the reason in place of an unreadable one.
 
     Reads the stretch of the bag between the first and the last of them.

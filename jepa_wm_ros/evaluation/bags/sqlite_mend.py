@@ -39,12 +39,17 @@ class TruncatedSqlite:
         self.typestore = typestore
         try:
             with closing(self._connect()) as database:
-                self._topics = {identifier: (name, kind) for identifier, name, kind
-                                in database.execute('SELECT id, name, type FROM topics')}
+                self._topics = {
+                    identifier: (name, kind)
+                    for identifier, name, kind in database.execute(
+                        'SELECT id, name, type FROM topics'
+                    )
+                }
                 self._register(database)
         except sqlite3.Error as error:
-            raise BagError(f'{path}: the database is cut before its topic table ({error}); '
-                           'nothing can be read') from error
+            raise BagError(
+                f'{path}: the database is cut before its topic table ({error}); nothing can be read'
+            ) from error
         self._counts = dict.fromkeys(self._topics, 0)
         for identifier, _, _ in self._rows('NULL', None, None):
             self._counts[identifier] += 1
@@ -52,11 +57,14 @@ class TruncatedSqlite:
     @property
     def topics(self) -> dict[str, tuple[str, int]]:
         """Message type and readable message count of each topic."""
-        return {name: (kind, self._counts[identifier])
-                for identifier, (name, kind) in self._topics.items()}
+        return {
+            name: (kind, self._counts[identifier])
+            for identifier, (name, kind) in self._topics.items()
+        }
 
-    def messages(self, topics: Collection[str], start: int | None,
-                 stop: int | None) -> Iterator[tuple[str, int, bytes]]:
+    def messages(
+        self, topics: Collection[str], start: int | None, stop: int | None
+    ) -> Iterator[tuple[str, int, bytes]]:
         """(topic, record time [ns], raw message) of `topics` with start <= time < stop."""
         for identifier, time, data in self._rows('data', start, stop):
             name, _ = self._topics[identifier]
@@ -75,11 +83,14 @@ class TruncatedSqlite:
         database.execute('PRAGMA writable_schema=ON')
         return database
 
-    def _rows(self, payload: str, start: int | None,
-              stop: int | None) -> Iterator[tuple[int, int, bytes]]:
+    def _rows(
+        self, payload: str, start: int | None, stop: int | None
+    ) -> Iterator[tuple[int, int, bytes]]:
         # NOT INDEXED: the index of time stamps lies where the file was cut.
-        query = (f'SELECT topic_id, timestamp, {payload} FROM messages NOT INDEXED '
-                 'WHERE timestamp >= ? AND timestamp < ? ORDER BY id')
+        query = (
+            f'SELECT topic_id, timestamp, {payload} FROM messages NOT INDEXED '
+            'WHERE timestamp >= ? AND timestamp < ? ORDER BY id'
+        )
         with closing(self._connect()) as database:
             try:
                 yield from database.execute(query, (start or 0, stop or (1 << 63) - 1))
@@ -88,14 +99,23 @@ class TruncatedSqlite:
 
     def _register(self, database: sqlite3.Connection) -> None:
         """Learn the message definitions that Iron and later store in the bag."""
-        if not database.execute("SELECT 1 FROM sqlite_master "
-                                "WHERE name = 'message_definitions'").fetchone():
+        if not database.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'message_definitions'"
+        ).fetchone():
             return
         types = {}
         for kind, encoding, text in database.execute(
-                'SELECT topic_type, encoding, encoded_message_definition '
-                'FROM message_definitions'):
-            types.update(get_types_from_msg(text, kind) if encoding == 'ros2msg'
-                         else get_types_from_idl(text))
-        self.typestore.register({kind: definition for kind, definition in types.items()
-                                 if kind not in self.typestore.fielddefs})
+            'SELECT topic_type, encoding, encoded_message_definition FROM message_definitions'
+        ):
+            types.update(
+                get_types_from_msg(text, kind)
+                if encoding == 'ros2msg'
+                else get_types_from_idl(text)
+            )
+        self.typestore.register(
+            {
+                kind: definition
+                for kind, definition in types.items()
+                if kind not in self.typestore.fielddefs
+            }
+        )

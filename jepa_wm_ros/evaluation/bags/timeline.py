@@ -20,9 +20,9 @@ from jepa_wm_ros.evaluation.bags.findings import BagError, Findings
 from jepa_wm_ros.evaluation.bags.topics import POSE_READERS, ChosenTopics, closure_of
 
 NS = 1_000_000_000
-HISTORY = 5 * NS            # states kept while later frames may still ask for them
-PATIENCE = 2 * NS           # a frame waits this long for the states around it [record time]
-STATE_DISORDER = NS // 10   # states of two publishers on one topic may be this far out of order
+HISTORY = 5 * NS  # states kept while later frames may still ask for them
+PATIENCE = 2 * NS  # a frame waits this long for the states around it [record time]
+STATE_DISORDER = NS // 10  # states of two publishers on one topic may be this far out of order
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,12 @@ class _Builder:
             if pose is not None and np.isfinite(pose[0]).all() and np.linalg.norm(pose[1]) > 0.5:
                 self._poses.add(stamp, pose)
             else:
-                self._findings.fault('unusable pose', f'{self._name}: {topic}: a pose that is not '
-                                     'finite, has no orientation or lacks joints', where=topic)
+                self._findings.fault(
+                    'unusable pose',
+                    f'{self._name}: {topic}: a pose that is not '
+                    'finite, has no orientation or lacks joints',
+                    where=topic,
+                )
         if chosen.gripper and topic == chosen.gripper.name:
             closure = closure_of(message, chosen.gripper.kind, chosen.spec)
             if closure is not None:
@@ -138,8 +142,11 @@ class _Builder:
             return record
         stamp = header.stamp.sec * NS + header.stamp.nanosec
         if stamp == 0:
-            self._findings.notice('no stamps', f'{self._name}: {topic}: header stamps are zero; '
-                                  'record times are used', where=topic)
+            self._findings.notice(
+                'no stamps',
+                f'{self._name}: {topic}: header stamps are zero; record times are used',
+                where=topic,
+            )
             return record
         return stamp
 
@@ -151,16 +158,21 @@ class _Builder:
             return
         self._newest[topic] = stamp
         self._findings.fault(
-            'clock back', f'{self._name}: {topic}: the clock jumps back {(newest - stamp) / NS:.3f}'
-            f' s at record time {record / NS:.3f}; no clip spans the jump', where=topic)
+            'clock back',
+            f'{self._name}: {topic}: the clock jumps back {(newest - stamp) / NS:.3f}'
+            f' s at record time {record / NS:.3f}; no clip spans the jump',
+            where=topic,
+        )
         # The clock of all topics jumps, but each is heard to do so at its next message.
         heard_of = record - self._jump < NS
         self._jump = record
         if is_image or not heard_of:
             self._settle(None)
         self._clock += is_image
-        for track, source in ((self._poses, self._chosen.pose),
-                              (self._closures, self._chosen.gripper)):
+        for track, source in (
+            (self._poses, self._chosen.pose),
+            (self._closures, self._chosen.gripper),
+        ):
             if not heard_of or (source is not None and topic == source.name):
                 track.clear()
 
@@ -192,13 +204,17 @@ class _Builder:
 
     def finish(self) -> Timeline:
         self._settle(None)
-        return Timeline(np.array(self._stamps, np.int64), np.array(self._records, np.int64),
-                        np.array(self._rows, np.float64).reshape(-1, 7),
-                        np.array(self._clocks, np.int32))
+        return Timeline(
+            np.array(self._stamps, np.int64),
+            np.array(self._records, np.int64),
+            np.array(self._rows, np.float64).reshape(-1, 7),
+            np.array(self._clocks, np.int32),
+        )
 
 
-def read_timeline(bag: Bag, chosen: ChosenTopics, max_gap: int,
-                  on_message: Callable[[], None] | None = None) -> Timeline:
+def read_timeline(
+    bag: Bag, chosen: ChosenTopics, max_gap: int, on_message: Callable[[], None] | None = None
+) -> Timeline:
     """Read the whole bag once. States further than `max_gap` [ns] apart are not interpolated."""
     names = {chosen.image.name, chosen.pose.name}
     if chosen.gripper:
@@ -213,8 +229,11 @@ def read_timeline(bag: Bag, chosen: ChosenTopics, max_gap: int,
     timeline = builder.finish()
     promised = chosen.image.count
     if counts[chosen.image.name] < promised:
-        bag.findings.fault('missing messages', f'{bag.path}: {chosen.image.name}: '
-                           f'{counts[chosen.image.name]} of {promised} recorded frames can be read')
+        bag.findings.fault(
+            'missing messages',
+            f'{bag.path}: {chosen.image.name}: '
+            f'{counts[chosen.image.name]} of {promised} recorded frames can be read',
+        )
     if not len(timeline.stamps):
         raise BagError(f'{bag.path}: no frame of {chosen.image.name} can be read')
     return timeline

@@ -52,8 +52,9 @@ class TopicSpec:
             raise BagError(f'{path}: cannot be read as a topic file ({error})') from error
         known = {field.name for field in fields(TopicSpec)}
         if not isinstance(content, dict) or (unknown := set(content) - known):
-            detail = (f'unknown keys {sorted(unknown)}' if isinstance(content, dict)
-                      else 'not a table')
+            detail = (
+                f'unknown keys {sorted(unknown)}' if isinstance(content, dict) else 'not a table'
+            )
             raise BagError(f'{path}: {detail}; a topic file holds some of {sorted(known)}')
         joints = tuple(content.pop('gripper_joints', ()))
         return TopicSpec(**content, gripper_joints=joints)
@@ -77,10 +78,13 @@ def _from_transform(transform) -> tuple[np.ndarray, np.ndarray]:
 def _from_joints(message) -> tuple[np.ndarray, np.ndarray] | None:
     from scipy.spatial.transform import Rotation
 
-    named = {name: message.position[i] for i, name in enumerate(message.name)
-             if 'finger' not in name}
-    joints = [next((v for n, v in named.items() if n.endswith(f'joint{i + 1}')), None)
-              for i in range(JOINTS)]
+    named = {
+        name: message.position[i] for i, name in enumerate(message.name) if 'finger' not in name
+    }
+    joints = [
+        next((v for n, v in named.items() if n.endswith(f'joint{i + 1}')), None)
+        for i in range(JOINTS)
+    ]
     if any(value is None for value in joints):
         return None
     pose = hand_pose(np.array(joints))
@@ -105,8 +109,11 @@ def closure_of(message, kind: str, spec: TopicSpec) -> float | None:
     if kind == _STATUS:
         value = message.gripper
     elif kind == _JOINTS:
-        values = [message.position[i] for i, name in enumerate(message.name)
-                  if (name in spec.gripper_joints if spec.gripper_joints else 'finger' in name)]
+        values = [
+            message.position[i]
+            for i, name in enumerate(message.name)
+            if (name in spec.gripper_joints if spec.gripper_joints else 'finger' in name)
+        ]
         if not values:
             return None
         value = float(np.mean(values))
@@ -129,49 +136,66 @@ class ChosenTopics:
     spec: TopicSpec
 
 
-def choose_topics(topics: dict[str, Topic], spec: TopicSpec, findings: Findings,
-                  bag: Path | str) -> ChosenTopics:
+def choose_topics(
+    topics: dict[str, Topic], spec: TopicSpec, findings: Findings, bag: Path | str
+) -> ChosenTopics:
     """The topics `spec` names, or the only fitting ones of the bag."""
     image = _choose('image', spec.image, IMAGE_KINDS, topics, bag)
     pose = _choose('pose', spec.pose, tuple(POSE_READERS), topics, bag)
     if image is None or pose is None:
         role = 'image' if image is None else 'pose'
-        raise BagError(f'{bag}: no {role} topic; it holds {_listing(topics)}; name one with '
-                       f'--{role}')
+        raise BagError(
+            f'{bag}: no {role} topic; it holds {_listing(topics)}; name one with --{role}'
+        )
     gripper = _choose('gripper', spec.gripper, GRIPPER_KINDS, topics, bag)
     if gripper is None:
-        findings.notice('no gripper', f'{bag}: no gripper topic; closure is taken as 0 (open) and '
-                        'closure errors say nothing')
-    return ChosenTopics(image, pose, gripper, replace(spec, image=image.name, pose=pose.name,
-                                                      gripper=gripper.name if gripper else ''))
+        findings.notice(
+            'no gripper',
+            f'{bag}: no gripper topic; closure is taken as 0 (open) and closure errors say nothing',
+        )
+    return ChosenTopics(
+        image,
+        pose,
+        gripper,
+        replace(spec, image=image.name, pose=pose.name, gripper=gripper.name if gripper else ''),
+    )
 
 
-def _choose(role: str, name: str, kinds: tuple[str, ...], topics: dict[str, Topic],
-            bag: Path | str) -> Topic | None:
+def _choose(
+    role: str, name: str, kinds: tuple[str, ...], topics: dict[str, Topic], bag: Path | str
+) -> Topic | None:
     if name:
         topic = topics.get(name) or topics.get('/' + name.lstrip('/'))
         if topic is None:
             raise BagError(f'{bag}: no topic {name}; it holds {_listing(topics)}')
         if topic.kind not in kinds:
-            raise BagError(f'{bag}: {topic.name} is a {topic.kind}; the {role} topic must be one '
-                           f'of {", ".join(kinds)}')
+            raise BagError(
+                f'{bag}: {topic.name} is a {topic.kind}; the {role} topic must be one '
+                f'of {", ".join(kinds)}'
+            )
         if not topic.count:
             raise BagError(f'{bag}: {topic.name} holds no messages')
         return topic
     # An earlier kind says more exactly what is meant than a later one: joint states come last.
-    for group in ((kinds,) if role == 'image' else tuple((kind,) for kind in kinds)):
+    for group in (kinds,) if role == 'image' else tuple((kind,) for kind in kinds):
         fitting = [t for t in topics.values() if t.kind in group and t.count]
         if role == 'gripper' and group == (_JOINTS,) and len(fitting) > 1:
             fitting = [t for t in fitting if 'gripper' in t.name] or fitting
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            raise BagError(f'{bag}: several topics could be the {role}: '
-                           f'{", ".join(sorted(t.name for t in fitting))}; '
-                           f'choose one with --{role}')
+            raise BagError(
+                f'{bag}: several topics could be the {role}: '
+                f'{", ".join(sorted(t.name for t in fitting))}; '
+                f'choose one with --{role}'
+            )
     return None
 
 
 def _listing(topics: dict[str, Topic]) -> str:
-    return ', '.join(f'{t.name} ({t.kind}, {t.count})' for t in
-                     sorted(topics.values(), key=lambda t: t.name)) or 'no topics'
+    return (
+        ', '.join(
+            f'{t.name} ({t.kind}, {t.count})' for t in sorted(topics.values(), key=lambda t: t.name)
+        )
+        or 'no topics'
+    )

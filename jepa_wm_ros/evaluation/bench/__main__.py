@@ -40,12 +40,27 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument('--out', type=Path, default=Path('out/bench.json'), help='where the figures go')
     p.add_argument('--device', default='cpu', help='torch device (default cpu)')
     p.add_argument('--threads', type=int, default=1, help='CPU threads (default 1)')
-    p.add_argument('--only', type=lambda text: text.split(','), default=list(PARTS),
-                   metavar='PARTS', help=f'comma-separated parts of {", ".join(PARTS)}')
-    p.add_argument('--dims', type=lambda text: text.split(','), default=list(SIZES),
-                   metavar='MODELS', help=f'models whose sizes are timed: {", ".join(SIZES)}')
-    p.add_argument('--samples', type=int, default=0, help='candidates per timed call (default: 4 '
-                   'to 16 by model on a CPU, the paper\'s 300 on a GPU)')
+    p.add_argument(
+        '--only',
+        type=lambda text: text.split(','),
+        default=list(PARTS),
+        metavar='PARTS',
+        help=f'comma-separated parts of {", ".join(PARTS)}',
+    )
+    p.add_argument(
+        '--dims',
+        type=lambda text: text.split(','),
+        default=list(SIZES),
+        metavar='MODELS',
+        help=f'models whose sizes are timed: {", ".join(SIZES)}',
+    )
+    p.add_argument(
+        '--samples',
+        type=int,
+        default=0,
+        help='candidates per timed call (default: 4 '
+        "to 16 by model on a CPU, the paper's 300 on a GPU)",
+    )
     p.add_argument('--repeats', type=int, default=3, help='interleaved rounds of timing')
     p.add_argument('--problems', type=int, default=50, help='problems per planner and model')
     p.add_argument('--model', default='jepa_wm_cell', help='shipped model, name or file')
@@ -81,9 +96,15 @@ def run(options: argparse.Namespace) -> list[Figure]:
         for name in options.dims:
             figures += measure_modes(name, device, rates, options.samples, options.repeats)
     for part, measure, count, width, label in (
-            ('modes', plan_in_modes, min(options.problems, MODE_PROBLEMS), NARROWED_WIDTH,
-             'small random model'),
-            ('planners', compare_planners, options.problems, GOLDEN_WIDTH, 'golden size')):
+        (
+            'modes',
+            plan_in_modes,
+            min(options.problems, MODE_PROBLEMS),
+            NARROWED_WIDTH,
+            'small random model',
+        ),
+        ('planners', compare_planners, options.problems, GOLDEN_WIDTH, 'golden size'),
+    ):
         if part in options.only:
             figures += measure(label, random_problems(count, device, width), count)
             if (shipped := _shipped_problems(options, count, device)) is not None:
@@ -93,8 +114,9 @@ def run(options: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def _shipped_problems(options: argparse.Namespace, count: int,
-                      device: torch.device) -> Iterator[Problem] | None:
+def _shipped_problems(
+    options: argparse.Namespace, count: int, device: torch.device
+) -> Iterator[Problem] | None:
     problems = shipped_problems(options.model, options.weights_dir, count, device)
     if problems is None:
         note(f'problems of {options.model}: skipped, its weights are not here')
@@ -118,16 +140,20 @@ def service(model: str) -> list[Figure]:
         return []
     measured = json.loads(done.stdout.strip().splitlines()[-1])
     context = f'{model}, 300 x 3 x 7 actions, medians'
-    return [Figure(f'score service {name.removesuffix("_ms")}', value, 'ms', context)
-            for name, value in measured.items()]
+    return [
+        Figure(f'score service {name.removesuffix("_ms")}', value, 'ms', context)
+        for name, value in measured.items()
+    ]
 
 
 def table(figures: list[Figure]) -> str:
     """The figures as aligned text."""
     rows = [(f.name, f'{f.value:.4g}', f.unit, f.context) for f in figures]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    return '\n'.join(f'{name:<{widths[0]}}  {value:>{widths[1]}} {unit:<{widths[2]}}  {context}'
-                     for name, value, unit, context in rows)
+    return '\n'.join(
+        f'{name:<{widths[0]}}  {value:>{widths[1]}} {unit:<{widths[2]}}  {context}'
+        for name, value, unit, context in rows
+    )
 
 
 def note(text: str) -> None:

@@ -44,12 +44,14 @@ class Timed:
     costs: Tensor | None = None
 
 
-def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: int,
-                  repeats: int) -> list[Figure]:
+def measure_modes(
+    name: str, device: torch.device, rates: MatrixRates, samples: int, repeats: int
+) -> list[Figure]:
     """Figures of the predictor of model `name`, random weights, on `device`."""
     samples = samples or (PAPER_SAMPLES if device.type == 'cuda' else SIZES[name])
-    actions = ACTION_STD * torch.randn(samples, HORIZON, 7, device=device,
-                                       generator=torch.Generator(device).manual_seed(1))
+    actions = ACTION_STD * torch.randn(
+        samples, HORIZON, 7, device=device, generator=torch.Generator(device).manual_seed(1)
+    )
     timed = {mode: Timed(score, []) for mode, score in scorers(name, device).items()}
     rounds = [(mode, turn) for turn in range(repeats + 1) for mode in timed]
     for mode, turn in tqdm(rounds, desc=f'{name}: modes', file=sys.stderr, leave=False):
@@ -60,9 +62,11 @@ def measure_modes(name: str, device: torch.device, rates: MatrixRates, samples: 
         took = seconds(lambda one=one: setattr(one, 'costs', one.score(actions)), device)
         one.times.append(took / (samples * HORIZON))
     context = f'{name} sizes, random weights, {device}, {samples} samples x H{HORIZON}'
-    return [*_speeds(name, timed, rates, actions, context),
-            *_slopes(name, timed, actions, device),
-            *_deviations(name, timed, actions, context)]
+    return [
+        *_speeds(name, timed, rates, actions, context),
+        *_slopes(name, timed, actions, device),
+        *_deviations(name, timed, actions, context),
+    ]
 
 
 def scorers(name: str, device: torch.device) -> dict[str, LatentCost]:
@@ -90,8 +94,7 @@ def make_actions_matter(model: WorldModel, context: Latents) -> None:
     for layer in model.predictor.modules():
         if isinstance(layer, nn.Linear):
             layer.weight.mul_(layer.in_features**-0.5 / layer.weight.std())
-    actions = ACTION_STD * torch.randn(HORIZON, 2, 7,
-                                       generator=torch.Generator().manual_seed(3))
+    actions = ACTION_STD * torch.randn(HORIZON, 2, 7, generator=torch.Generator().manual_seed(3))
     for _ in range(CALIBRATIONS):
         z = imagined(model, context, actions.to(model.device))[-1].visual.flatten(1)
         response = float((z[0] - z[1]).std() / z.std()) / math.sqrt(2)
@@ -123,42 +126,67 @@ def in_mode(model: WorldModel, mode: str) -> WorldModel:
     return other.freeze()
 
 
-def _speeds(name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Tensor,
-            context: str) -> list[Figure]:
+def _speeds(
+    name: str, timed: dict[str, Timed], rates: MatrixRates, actions: Tensor, context: str
+) -> list[Figure]:
     figures = []
     for mode, one in timed.items():
         middle = statistics.median(one.times)
         paper = middle * PAPER_SAMPLES * PAPER_ITERATIONS * HORIZON
         figures += [
             Figure(f'{name} {mode} per sample-step', middle * 1e3, 'ms', context),
-            Figure(f'{name} {mode} per paper plan', paper, 's',
-                   f'{context}; 15 x 300 x H3, extrapolated from sample-steps')]
+            Figure(
+                f'{name} {mode} per paper plan',
+                paper,
+                's',
+                f'{context}; 15 x 300 x H3, extrapolated from sample-steps',
+            ),
+        ]
     for mode in list(timed)[1:]:
         ratios = [a / b for a, b in zip(timed['plain'].times, timed[mode].times, strict=True)]
-        figures.append(Figure(f'{name} {mode} against plain', statistics.median(ratios), 'x',
-                              f'{context}; median of rounds'))
-    done = {mode: operations(weightless(one.score), actions.to('meta'))
-            for mode, one in timed.items()}
+        figures.append(
+            Figure(
+                f'{name} {mode} against plain',
+                statistics.median(ratios),
+                'x',
+                f'{context}; median of rounds',
+            )
+        )
+    done = {
+        mode: operations(weightless(one.score), actions.to('meta')) for mode, one in timed.items()
+    }
     for mode in timed:
         kind = 'float32' if mode in ('plain', 'exact') else 'bfloat16'
         share = done[mode] / statistics.median(timed[mode].times) / getattr(rates, kind)
-        figures.append(Figure(
-            f'{name} {mode} fraction of matrix rate', share, '',
-            f'{done[mode] / 1e9:.1f} GFLOP done per sample-step of {done["plain"] / 1e9:.1f} in '
-            f'plain mode, over the measured {kind} rate'))
+        figures.append(
+            Figure(
+                f'{name} {mode} fraction of matrix rate',
+                share,
+                '',
+                f'{done[mode] / 1e9:.1f} GFLOP done per sample-step of {done["plain"] / 1e9:.1f} in '
+                f'plain mode, over the measured {kind} rate',
+            )
+        )
     return figures
 
 
-def _slopes(name: str, timed: dict[str, Timed], actions: Tensor,
-            device: torch.device) -> list[Figure]:
+def _slopes(
+    name: str, timed: dict[str, Timed], actions: Tensor, device: torch.device
+) -> list[Figure]:
     """What a gradient costs in evaluations (see planners.GRADIENT_WORTH)."""
     figures, one = [], actions[:1]
     for mode in list(timed)[1:]:
         score = timed[mode].score
         alone = seconds(lambda score=score: score(one), device)
         slope = seconds(lambda score=score: score.gradient(one), device)
-        figures.append(Figure(f'{name} {mode} gradient over score', slope / alone, 'x',
-                              f'{name} sizes, {device}, one candidate'))
+        figures.append(
+            Figure(
+                f'{name} {mode} gradient over score',
+                slope / alone,
+                'x',
+                f'{name} sizes, {device}, one candidate',
+            )
+        )
     return figures
 
 
@@ -179,21 +207,35 @@ def operations(score: Callable[[Tensor], Tensor], actions: Tensor) -> float:
     return counter.get_total_flops() / (actions.shape[0] * actions.shape[1])
 
 
-def _deviations(name: str, timed: dict[str, Timed], actions: Tensor,
-                context: str) -> list[Figure]:
+def _deviations(name: str, timed: dict[str, Timed], actions: Tensor, context: str) -> list[Figure]:
     exact = timed['exact'].costs.double()
     spread = float(exact.std())
     elites = max(2, len(exact) // 30)  # the paper's share, 10 of 300
     figures = []
     for mode in (mode for mode in timed if mode != 'exact'):
         off = (timed[mode].costs.double() - exact).abs()
-        right, chosen = (actions[c.topk(elites, largest=False).indices].mean(dim=0)
-                         for c in (exact, timed[mode].costs))
+        right, chosen = (
+            actions[c.topk(elites, largest=False).indices].mean(dim=0)
+            for c in (exact, timed[mode].costs)
+        )
         figures += [
-            Figure(f'{name} {mode} elite mean off exact', float((chosen - right).abs().max()),
-                   'm or rad', f'{context}; largest entry, {elites} elites'),
-            Figure(f'{name} {mode} cost off exact', float((off / exact.abs()).max()), 'relative',
-                   f'{context}; largest'),
-            Figure(f'{name} {mode} cost off exact by spread', float(off.max()) / spread, '',
-                   f'{context}; over the standard deviation of the candidates\' costs')]
+            Figure(
+                f'{name} {mode} elite mean off exact',
+                float((chosen - right).abs().max()),
+                'm or rad',
+                f'{context}; largest entry, {elites} elites',
+            ),
+            Figure(
+                f'{name} {mode} cost off exact',
+                float((off / exact.abs()).max()),
+                'relative',
+                f'{context}; largest',
+            ),
+            Figure(
+                f'{name} {mode} cost off exact by spread',
+                float(off.max()) / spread,
+                '',
+                f"{context}; over the standard deviation of the candidates' costs",
+            ),
+        ]
     return figures

@@ -45,29 +45,57 @@ def plan_in_modes(label: str, problems: Iterator[Problem], count: int) -> list[F
     paper = load_profile('paper').make_planner()
     took: dict[str, list[float]] = {'exact': [], 'fast': []}
     costs, moves = [], []
-    for index, problem in enumerate(tqdm(problems, desc=f'{label}: plans per mode',
-                                         file=sys.stderr, leave=False, unit='problem',
-                                         total=count)):
+    for index, problem in enumerate(
+        tqdm(
+            problems,
+            desc=f'{label}: plans per mode',
+            file=sys.stderr,
+            leave=False,
+            unit='problem',
+            total=count,
+        )
+    ):
         exact, plans = problem.cost, {}
         device = torch.device(exact.device)
         for mode, times in took.items():
             cost = in_mode(exact.model, mode).scorer(exact.context, exact.goal, exact.objective)
-            times.append(seconds(lambda c=cost, m=mode, p=plans, i=index: p.update(
-                {m: paper.plan(c, index=i)}), device))
+            times.append(
+                seconds(
+                    lambda c=cost, m=mode, p=plans, i=index: p.update({m: paper.plan(c, index=i)}),
+                    device,
+                )
+            )
         costs.append(float(exact(plans['fast'].actions[None])) / plans['exact'].cost - 1)
         moves.append(float((plans['fast'].actions[0] - plans['exact'].actions[0])[:3].norm()))
     context = f'{label}, {len(costs)} problems, CEM 15 x 300, same noise'
     return [
-        *(Figure(f'{label}: paper plan in {mode} mode', statistics.median(times), 's',
-                 f'{context}; median') for mode, times in took.items()),
-        Figure(f'{label}: fast plan costs more', statistics.median(costs), 'relative',
-               f'{context}; exact cost of the fast plan over the exact plan\'s, median; '
-               f'worst {max(costs):.2g}'),
-        Figure(f'{label}: fast first action off', statistics.median(moves) * 1e3, 'mm',
-               f'{context}; median, worst {max(moves) * 1e3:.2g}')]
+        *(
+            Figure(
+                f'{label}: paper plan in {mode} mode',
+                statistics.median(times),
+                's',
+                f'{context}; median',
+            )
+            for mode, times in took.items()
+        ),
+        Figure(
+            f'{label}: fast plan costs more',
+            statistics.median(costs),
+            'relative',
+            f"{context}; exact cost of the fast plan over the exact plan's, median; "
+            f'worst {max(costs):.2g}',
+        ),
+        Figure(
+            f'{label}: fast first action off',
+            statistics.median(moves) * 1e3,
+            'mm',
+            f'{context}; median, worst {max(moves) * 1e3:.2g}',
+        ),
+    ]
 
 
 # -- the comparison --------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Reached:
@@ -92,31 +120,54 @@ def compare_planners(model: str, problems: Iterator[Problem], count: int) -> lis
     runs: dict[str, list[Run]] = {name: [] for name in RUNS}
     finals: dict[str, list[float]] = {name: [] for name in RUNS}
     took, ratios = [], []
-    for index, problem in enumerate(tqdm(problems, desc=f'{model}: planners', file=sys.stderr,
-                                         leave=False, unit='problem', total=count)):
+    for index, problem in enumerate(
+        tqdm(
+            problems,
+            desc=f'{model}: planners',
+            file=sys.stderr,
+            leave=False,
+            unit='problem',
+            total=count,
+        )
+    ):
         cost, plans = problem.cost, []
-        took.append(seconds(lambda c=cost, p=plans, i=index: p.append(paper.plan(c, index=i)),
-                            torch.device(cost.device)))
+        took.append(
+            seconds(
+                lambda c=cost, p=plans, i=index: p.append(paper.plan(c, index=i)),
+                torch.device(cost.device),
+            )
+        )
         still = float(cost(torch.zeros(1, 3, cost.action_dim, device=cost.device)))
         final = plans[0].cost
         ratios.append(final / still)
         for name in RUNS:
             if 'cem' in name or index % OTHERS_EVERY == 0:
-                runs[name].append(run(name, problem, (still + NEARLY * (final - still), final),
-                                      index))
+                runs[name].append(
+                    run(name, problem, (still + NEARLY * (final - still), final), index)
+                )
                 finals[name].append(runs[name][-1].cost / final)
     context = f'{model}, {len(took)} problems, CEM 15 x 300'
     figures = [
         Figure(f'{model}: cem paper seconds', statistics.median(took), 's', context),
-        Figure(f'{model}: cem paper final cost over standing still', statistics.median(ratios), '',
-               context)]
+        Figure(
+            f'{model}: cem paper final cost over standing still',
+            statistics.median(ratios),
+            '',
+            context,
+        ),
+    ]
     for name, ran in runs.items():
         for mark, label in enumerate((f'{NEARLY:.0%} of the way', 'same cost')):
             figures += _figures(f'{model}: {name}, {label},', [r.marks[mark] for r in ran])
-        figures.append(Figure(
-            f'{model}: {name}, final cost over cem\'s', statistics.median(finals[name]), '',
-            f'{len(ran)} problems, median, worst {max(finals[name]):.3f}, after '
-            f'{statistics.median(r.evaluations for r in ran):.0f} evaluations'))
+        figures.append(
+            Figure(
+                f"{model}: {name}, final cost over cem's",
+                statistics.median(finals[name]),
+                '',
+                f'{len(ran)} problems, median, worst {max(finals[name]):.3f}, after '
+                f'{statistics.median(r.evaluations for r in ran):.0f} evaluations',
+            )
+        )
     return figures
 
 
@@ -133,9 +184,12 @@ def run(name: str, problem: Problem, marks: tuple[float, ...], index: int) -> Ru
             reached.append(Reached(_evaluations(said), said.seconds))
 
     plan = planner.plan(
-        problem.cost, warm_start=problem.warm_start if 'warm' in name else None, index=index,
+        problem.cost,
+        warm_start=problem.warm_start if 'warm' in name else None,
+        index=index,
         on_iteration=lambda said: look(said, said.best_cost),
-        budget=Budget(clock=clock(torch.device(problem.cost.device))))
+        budget=Budget(clock=clock(torch.device(problem.cost.device))),
+    )
     look(plan, plan.cost)  # the final mean, scored after the search
     reached += [Reached()] * (len(marks) - len(reached))
     return Run(tuple(reached), plan.cost, _evaluations(plan))
@@ -154,15 +208,27 @@ def _figures(title: str, reached: list[Reached]) -> list[Figure]:
         return figures
     for part, label in ((3, 'a third'), (10, 'a tenth')):
         within = sum(e <= PAPER_EVALUATIONS / part for e in evaluations) / count
-        figures.append(Figure(f'{title} with {label}', within, 'of problems', f'{count} problems, '
-                              f'at most {PAPER_EVALUATIONS // part} evaluations'))
+        figures.append(
+            Figure(
+                f'{title} with {label}',
+                within,
+                'of problems',
+                f'{count} problems, at most {PAPER_EVALUATIONS // part} evaluations',
+            )
+        )
     middle = statistics.median_high(evaluations)
     if math.isfinite(middle):
         context = f'{count} problems, median, worst {max(evaluations)}'
         figures += [
             Figure(f'{title} evaluations', middle, '', context),
-            Figure(f'{title} share of {PAPER_EVALUATIONS}', middle / PAPER_EVALUATIONS, '',
-                   context),
-            Figure(f'{title} seconds', statistics.median_high([r.seconds for r in reached]), 's',
-                   f'{count} problems, median')]
+            Figure(
+                f'{title} share of {PAPER_EVALUATIONS}', middle / PAPER_EVALUATIONS, '', context
+            ),
+            Figure(
+                f'{title} seconds',
+                statistics.median_high([r.seconds for r in reached]),
+                's',
+                f'{count} problems, median',
+            ),
+        ]
     return figures

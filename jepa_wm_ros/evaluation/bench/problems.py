@@ -50,24 +50,28 @@ def random_problems(count: int, device: torch.device, width: int) -> Iterator[Pr
     """
     spec = find('jepa_wm_droid').spec
     spec = spec.replace(
-        img_size=32, encoder=EncoderSpec('patch', 48, patch_size=8),
-        predictor=replace(spec.predictor, width=width, depth=2, heads=4))
+        img_size=32,
+        encoder=EncoderSpec('patch', 48, patch_size=8),
+        predictor=replace(spec.predictor, width=width, depth=2, heads=4),
+    )
     model = build(spec, device=device, seed=0).freeze()
     generator = torch.Generator(device).manual_seed(FIRST_SEED)
-    make_actions_matter(model, Latents(torch.randn(
-        1, 1, 1, spec.grid, spec.grid, 48, device=device, generator=generator)))
+    make_actions_matter(
+        model,
+        Latents(torch.randn(1, 1, 1, spec.grid, spec.grid, 48, device=device, generator=generator)),
+    )
     for seed in range(FIRST_SEED, FIRST_SEED + count):
         generator = torch.Generator(device).manual_seed(seed)
-        context = Latents(torch.randn(1, 1, 1, spec.grid, spec.grid, 48, device=device,
-                                      generator=generator))
+        context = Latents(
+            torch.randn(1, 1, 1, spec.grid, spec.grid, 48, device=device, generator=generator)
+        )
         truth = 0.07 * torch.randn(4, 1, 7, device=device, generator=generator)
         with torch.no_grad():
             goal = model.unroll(context, model.normalize_actions(truth.clamp(-0.1, 0.1)))[-1:]
         yield _imagined_second_step(model, context, goal, seed)
 
 
-def _imagined_second_step(model: WorldModel, context: Latents, goal: Latents,
-                          seed: int) -> Problem:
+def _imagined_second_step(model: WorldModel, context: Latents, goal: Latents, seed: int) -> Problem:
     planner = make_planner('icem', {**BOUNDS, 'horizon': 4, 'seed': seed})
     plan = planner.plan(model.scorer(context, goal, Objective()))
     error = torch.tensor(ARM_ERROR) * torch.randn(7, generator=torch.Generator().manual_seed(seed))
@@ -77,8 +81,9 @@ def _imagined_second_step(model: WorldModel, context: Latents, goal: Latents,
     return Problem(model.scorer(now, goal, Objective()), candidates(plan)[:, 1:])
 
 
-def shipped_problems(name: str, weights_dir: str | None, count: int,
-                     device: torch.device) -> Iterator[Problem] | None:
+def shipped_problems(
+    name: str, weights_dir: str | None, count: int, device: torch.device
+) -> Iterator[Problem] | None:
     """Problems of a model in the simulated cell, tasks as in the demo; None without weights."""
     try:
         model = load_world_model(name, weights_dir=weights_dir, device=device)
@@ -93,8 +98,9 @@ def _second_steps_in_the_cell(model: WorldModel, count: int) -> Iterator[Problem
 
     def encode(frame: np.ndarray, pose: np.ndarray) -> Latents:
         with torch.no_grad():
-            return model.encode(model.prepare_images(frame[None]),
-                                torch.as_tensor(pose[None], dtype=torch.float32))
+            return model.encode(
+                model.prepare_images(frame[None]), torch.as_tensor(pose[None], dtype=torch.float32)
+            )
 
     with DirectCell() as cell:
         for seed in range(FIRST_SEED, FIRST_SEED + count):

@@ -61,8 +61,10 @@ class MatrixRates:
     context: str
 
     def figures(self) -> list[Figure]:
-        return [Figure('matrix rate float32', self.float32 / 1e9, 'GFLOP/s', self.context),
-                Figure('matrix rate bfloat16', self.bfloat16 / 1e9, 'GFLOP/s', self.context)]
+        return [
+            Figure('matrix rate float32', self.float32 / 1e9, 'GFLOP/s', self.context),
+            Figure('matrix rate bfloat16', self.bfloat16 / 1e9, 'GFLOP/s', self.context),
+        ]
 
 
 def matrix_rates(device: torch.device) -> MatrixRates:
@@ -74,6 +76,9 @@ def matrix_rates(device: torch.device) -> MatrixRates:
         a @ b
         best = min(seconds(lambda a=a, b=b: a @ b, device) for _ in range(ROUNDS))
         rates.append(2 * side**3 / best)
-    where = (torch.cuda.get_device_name(device) if device.type == 'cuda'
-             else f'CPU, {torch.get_num_threads()} thread(s)')
+    where = (
+        torch.cuda.get_device_name(device)
+        if device.type == 'cuda'
+        else f'CPU, {torch.get_num_threads()} thread(s)'
+    )
     return MatrixRates(*rates, f'{where}, {side} x {side} matrices')

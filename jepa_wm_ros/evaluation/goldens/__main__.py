@@ -57,9 +57,11 @@ def main(argv: list[str] | None = None) -> int:
     except JepaWmError as error:
         fault = str(error)
     failed = [row for row in rows if not row.passed]
-    print(f'{len(rows)} arrays, {len(failed)} out of tolerance (relative to each array\'s maximum: '
-          f'float32 {TOLERANCE["float32"]:g}; float64 {TOLERANCE["float64"]:g} where the golden '
-          'array is float64)')
+    print(
+        f"{len(rows)} arrays, {len(failed)} out of tolerance (relative to each array's maximum: "
+        f'float32 {TOLERANCE["float32"]:g}; float64 {TOLERANCE["float64"]:g} where the golden '
+        'array is float64)'
+    )
     if fault or not rows:
         print(f'error: {fault or f"nothing to compare in {directory}"}', file=sys.stderr)
     return 1 if fault or failed or not rows else 0

@@ -31,8 +31,12 @@ def checker(folder: Path) -> Checker | None:
     """What to do with a folder, judged by what is in it; None when it is not golden data."""
     if (folder / 'checkpoint.pth.tar').is_file():
         return model_rows
-    for found, rows in (('*_vit.npz', encoder_rows), ('image_head.npz', head_rows),
-                        ('preprocess.npz', image_rows), ('droid_actions.npz', action_rows)):
+    for found, rows in (
+        ('*_vit.npz', encoder_rows),
+        ('image_head.npz', head_rows),
+        ('preprocess.npz', image_rows),
+        ('droid_actions.npz', action_rows),
+    ):
         if any(folder.glob(found)):
             return rows
     return None
@@ -56,8 +60,9 @@ def encoder_rows(folder: Path) -> Iterator[Row]:
             for dtype in PRECISIONS:
                 encoder.to(dtype)
                 pixels = torch.from_numpy(image).to(dtype)
-                results.append(encoder.position_table(pixels) if name.startswith('pos_')
-                               else encoder(pixels))
+                results.append(
+                    encoder.position_table(pixels) if name.startswith('pos_') else encoder(pixels)
+                )
             yield _row(folder, f'{path.stem}/{name}', golden[name], results)
 
 
@@ -65,8 +70,9 @@ def encoder_rows(folder: Path) -> Iterator[Row]:
 def head_rows(folder: Path) -> Iterator[Row]:
     """Patches and pictures of the image decoder."""
     golden = np.load(folder / 'image_head.npz')
-    head = load_image_head(folder / 'head_image_head.pth.tar',
-                           image_head_spec(read_json(folder / 'config.json')))
+    head = load_image_head(
+        folder / 'head_image_head.pth.tar', image_head_spec(read_json(folder / 'config.json'))
+    )
     results = []
     for dtype in PRECISIONS:
         results.append(head.to(dtype).patches(torch.from_numpy(golden['z']).to(dtype)))
@@ -79,8 +85,13 @@ def _picture_row(folder: Path, name: str, picture: np.ndarray, want: np.ndarray)
     """Equal, or a few values cut off on the other side of a whole number (one grey level)."""
     gap = np.abs(picture.astype(int) - want.astype(int))
     rare = gap.max() <= 1 and np.mean(gap > 0) <= 1e-3
-    return Row(folder.name, name, 0.0 if rare else float(gap.max()), None,
-               note=f'{int((gap > 0).sum())} of {gap.size} values one grey level off')
+    return Row(
+        folder.name,
+        name,
+        0.0 if rare else float(gap.max()),
+        None,
+        note=f'{int((gap > 0).sum())} of {gap.size} values one grey level off',
+    )
 
 
 def image_rows(folder: Path) -> Iterator[Row]:
@@ -92,16 +103,28 @@ def image_rows(folder: Path) -> Iterator[Row]:
             _, shape, kind = name.split('_')
             frames = torch.from_numpy(golden[f'raw_{shape}']).permute(0, 2, 3, 1)
             size = golden[name].shape[-1]
-            yield _row(folder, name, golden[name], [
-                images.normalize(images.crop_and_resize(frames, size, antialias=False, dtype=dtype),
-                                 *statistics[kind]) for dtype in PRECISIONS])
+            yield _row(
+                folder,
+                name,
+                golden[name],
+                [
+                    images.normalize(
+                        images.crop_and_resize(frames, size, antialias=False, dtype=dtype),
+                        *statistics[kind],
+                    )
+                    for dtype in PRECISIONS
+                ],
+            )
     for name in (n for n in golden if n.startswith('inverse_') and not n.endswith('uint8')):
         source = golden[f'out_{name.removeprefix("inverse_")}_imagenet']
-        inverse = [images.denormalize(torch.from_numpy(source).to(dtype), *statistics['imagenet'])
-                   for dtype in PRECISIONS]
+        inverse = [
+            images.denormalize(torch.from_numpy(source).to(dtype), *statistics['imagenet'])
+            for dtype in PRECISIONS
+        ]
         yield _row(folder, name, golden[name], inverse)
-        yield _picture_row(folder, f'{name}_uint8', images.to_uint8(inverse[0]).numpy(),
-                           golden[f'{name}_uint8'])
+        yield _picture_row(
+            folder, f'{name}_uint8', images.to_uint8(inverse[0]).numpy(), golden[f'{name}_uint8']
+        )
     yield from _statistics_rows(folder)
 
 
@@ -112,8 +135,9 @@ def _statistics_rows(folder: Path) -> Iterator[Row]:
         if not inverse:
             continue
         s = STATISTICS[env]
-        mean, std = ((s.action_mean, s.action_std) if what == 'a'
-                     else (s.proprio_mean, s.proprio_std))
+        mean, std = (
+            (s.action_mean, s.action_std) if what == 'a' else (s.proprio_mean, s.proprio_std)
+        )
         results = []
         for dtype in PRECISIONS:
             value = torch.from_numpy(golden[f'{env}_{what}']).to(dtype)
@@ -126,27 +150,51 @@ def action_rows(folder: Path) -> Iterator[Row]:
     """Actions between poses, poses after actions, and the paper's end distances and score."""
     golden = np.load(folder / 'droid_actions.npz')
     poses = golden['poses']
-    yield _row(folder, 'diffs', golden['diffs'],
-               [actions.actions_between(torch.from_numpy(poses).to(d)) for d in PRECISIONS])
-    yield _row(folder, 'new_pose', golden['new_pose'],
-               [actions.integrate(torch.from_numpy(golden['pose_in']).to(d),
-                                  torch.from_numpy(golden['action_in']).to(d))
-                for d in PRECISIONS])
+    yield _row(
+        folder,
+        'diffs',
+        golden['diffs'],
+        [actions.actions_between(torch.from_numpy(poses).to(d)) for d in PRECISIONS],
+    )
+    yield _row(
+        folder,
+        'new_pose',
+        golden['new_pose'],
+        [
+            actions.integrate(
+                torch.from_numpy(golden['pose_in']).to(d),
+                torch.from_numpy(golden['action_in']).to(d),
+            )
+            for d in PRECISIONS
+        ],
+    )
     errors = [action_errors(p, e) for p, e in zip(golden['planned'], golden['expert'], strict=True)]
     for part in ('xyz', 'orientation', 'closure'):
         value = np.array([getattr(error, part) for error in errors])
         want = golden[f'end_distance_{part}']
         yield Row(folder.name, f'end_distance_{part}', relative_error(value, want), None)
     score = action_score(np.array([error.xyz for error in errors]))
-    yield Row(folder.name, 'action_score_of_mean',
-              relative_error(score, golden['action_score_of_mean']), None)
+    yield Row(
+        folder.name,
+        'action_score_of_mean',
+        relative_error(score, golden['action_score_of_mean']),
+        None,
+    )
     curve = np.array([action_score(np.array([x])) for x in golden['action_score_curve_x']])
-    yield Row(folder.name, 'action_score_curve_y',
-              relative_error(curve, golden['action_score_curve_y']), None)
+    yield Row(
+        folder.name,
+        'action_score_curve_y',
+        relative_error(curve, golden['action_score_curve_y']),
+        None,
+    )
 
 
 def _row(folder: Path, name: str, want: np.ndarray, results: list[Tensor]) -> Row:
     if not results:
         raise GoldenError(f'{folder}: nothing computed for {name}')
-    return Row(folder.name, name, *(relative_error(r.numpy(), want) for r in results),
-               exact=want.dtype == np.float64)
+    return Row(
+        folder.name,
+        name,
+        *(relative_error(r.numpy(), want) for r in results),
+        exact=want.dtype == np.float64,
+    )

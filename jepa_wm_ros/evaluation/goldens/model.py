@@ -33,8 +33,9 @@ COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
 class Golden:
     """The recorded inputs in one precision, and what the model makes of them."""
 
-    def __init__(self, model: WorldModel, inputs: Mapping, cost_rollout: tuple[int, int],
-                 mode: str = 'plain') -> None:
+    def __init__(
+        self, model: WorldModel, inputs: Mapping, cost_rollout: tuple[int, int], mode: str = 'plain'
+    ) -> None:
         self.model, self.inputs, self.cost_rollout = model, inputs, cost_rollout
         self.mode = mode
 
@@ -74,8 +75,9 @@ class Golden:
         """The array `name` of outputs.npz."""
         if match := FORWARD.match(name):
             steps, part = int(match[1]), match[2]
-            predicted = self.model.predict(self.frames[:, :steps],
-                                           self.tensor('fwd_actions')[:, :steps])
+            predicted = self.model.predict(
+                self.frames[:, :steps], self.tensor('fwd_actions')[:, :steps]
+            )
             return getattr(predicted, part)
         if match := UNROLL.match(name):
             return getattr(self.unroll(int(match[1]), int(match[2])), match[3])
@@ -99,8 +101,11 @@ class Golden:
             return getattr(self.model.encode(self.pixels(shape), proprio), part)
         if name == 'fwd_action_features':
             return self._action_features()
-        proprio = {'fwd_proprio_features': 'frames', 'unroll_z0_proprio': 'context',
-                   'goal_proprio': 'goal'}
+        proprio = {
+            'fwd_proprio_features': 'frames',
+            'unroll_z0_proprio': 'context',
+            'goal_proprio': 'goal',
+        }
         if name in proprio:
             return getattr(self, proprio[name]).proprio
         raise GoldenError(f'array {name} is not one this project knows')
@@ -110,7 +115,7 @@ class Golden:
         if self.model.spec.predictor.conditioning != 'feature':
             return actions
         features = self.model.predictor.action_encoder(actions)
-        return features.unsqueeze(-2).expand(-1, -1, self.model.spec.grid ** 2, -1)
+        return features.unsqueeze(-2).expand(-1, -1, self.model.spec.grid**2, -1)
 
 
 def model_rows(folder: Path) -> Iterator[Row]:
@@ -159,21 +164,31 @@ def _loss_rows(folder: Path, config: Mapping, model: WorldModel, inputs: Mapping
     weights = train['loss']
     settings = LossSettings(
         **{name: weights[f'{key}_loss_weight'] for name, key in LOSS_TERMS.items()},
-        rollout_steps=train['rollout_steps'], window=train['ctxt_window_train_rollout'],
+        rollout_steps=train['rollout_steps'],
+        window=train['ctxt_window_train_rollout'],
         stop_gradient=train['rollout_stop_gradient'],
-        proprio=weights.get('proprio_loss', True))
+        proprio=weights.get('proprio_loss', True),
+    )
     runs = []
     for dtype in (torch.float32, torch.float64):
         runs.append(_losses(Golden(model.to(dtype), inputs, (0, 0)), settings))
     model.to(torch.float32)
     for name in golden:
         if name in runs[0]:
-            yield Row(folder.name, f'train_loss/{name}',
-                      *(relative_error(run[name].reshape(golden[name].shape), golden[name])
-                        for run in runs))
+            yield Row(
+                folder.name,
+                f'train_loss/{name}',
+                *(
+                    relative_error(run[name].reshape(golden[name].shape), golden[name])
+                    for run in runs
+                ),
+            )
     norms = [np.array([run['norms'][str(n)] for n in golden['grad_param_names']]) for run in runs]
-    yield Row(folder.name, 'train_loss/grad_param_norms',
-              *(relative_error(n, golden['grad_param_norms']) for n in norms))
+    yield Row(
+        folder.name,
+        'train_loss/grad_param_norms',
+        *(relative_error(n, golden['grad_param_norms']) for n in norms),
+    )
 
 
 def _losses(golden: Golden, settings: LossSettings) -> dict[str, Any]:

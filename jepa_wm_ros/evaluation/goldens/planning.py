@@ -23,12 +23,14 @@ from jepa_wm_ros.world_model.scorer import LatentCost
 OBJECTIVE = {'L2': 'L2', 'L1': 'L1', 'repr_sim': 'cosine'}
 
 
-def planning_rows(folder: Path, config: Mapping[str, Any], model: WorldModel,
-                  inputs: Mapping) -> Iterator[Row]:
+def planning_rows(
+    folder: Path, config: Mapping[str, Any], model: WorldModel, inputs: Mapping
+) -> Iterator[Row]:
     """Rows of cem*.npz and gd.npz; `model` is in float32 before and after."""
     spec = model.spec
-    plain = spec.replace(action_mean=(0.0,) * len(spec.action_mean),
-                         action_std=(1.0,) * len(spec.action_std))
+    plain = spec.replace(
+        action_mean=(0.0,) * len(spec.action_mean), action_std=(1.0,) * len(spec.action_std)
+    )
     model.spec = plain  # the recorded planners searched normalised actions
     try:
         for path in sorted(folder.glob('cem*.npz')):
@@ -39,12 +41,23 @@ def planning_rows(folder: Path, config: Mapping[str, Any], model: WorldModel,
         model.spec = spec
 
 
-def _cem_rows(family: str, path: Path, planner: Mapping, model: WorldModel,
-              inputs: Mapping) -> Iterator[Row]:
+def _cem_rows(
+    family: str, path: Path, planner: Mapping, model: WorldModel, inputs: Mapping
+) -> Iterator[Row]:
     golden = dict(np.load(path))
-    settings = {key: planner[key] for key in
-                ('horizon', 'num_samples', 'num_elites', 'var_scale', 'max_norms', 'max_norm_dims',
-                 'momentum_mean', 'momentum_std')}
+    settings = {
+        key: planner[key]
+        for key in (
+            'horizon',
+            'num_samples',
+            'num_elites',
+            'var_scale',
+            'max_norms',
+            'max_norm_dims',
+            'momentum_mean',
+            'momentum_std',
+        )
+    }
     settings['iterations'] = len(golden['noise'])
     for key in ('momentum_mean', 'momentum_std'):
         if key in golden:
@@ -62,17 +75,26 @@ def _cem_rows(family: str, path: Path, planner: Mapping, model: WorldModel,
             pair = golden[name], golden[name] if want64 is None else want64
             # A spread of nearly equal costs is as uncertain as the costs it is computed from.
             scale = np.abs(golden['losses']).max() if name == 'elite_std' else None
-            yield Row(family, f'{path.stem}/{name}', relative_error(single[name], pair[0], scale),
-                      relative_error(double[name], pair[1], scale), exact=want64 is not None,
-                      note='relative to the largest cost' if scale else '')
+            yield Row(
+                family,
+                f'{path.stem}/{name}',
+                relative_error(single[name], pair[0], scale),
+                relative_error(double[name], pair[1], scale),
+                exact=want64 is not None,
+                note='relative to the largest cost' if scale else '',
+            )
     yield _elites_row(family, path.stem, golden, single, double)
 
 
 def _elites_row(family: str, stem: str, golden: Mapping, single: Mapping, double: Mapping) -> Row:
     """0 when both precisions pick the recorded elites at every iteration, else infinite."""
     want = np.sort(golden['elite_idx'])
-    errors = [0.0 if np.array_equal(np.sort(elite_indices(run['costs'], want.shape[1])), want)
-              else float('inf') for run in (single, double)]
+    errors = [
+        0.0
+        if np.array_equal(np.sort(elite_indices(run['costs'], want.shape[1])), want)
+        else float('inf')
+        for run in (single, double)
+    ]
     return Row(family, f'{stem}/elite_idx', *errors, note=f'sets of {len(want)} iterations')
 
 
@@ -80,12 +102,14 @@ def elite_indices(costs: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(costs, axis=1, kind='stable')[:, :count]
 
 
-def _gd_rows(folder: Path, planner: Mapping, model: WorldModel,
-             inputs: Mapping) -> Iterator[Row]:
+def _gd_rows(folder: Path, planner: Mapping, model: WorldModel, inputs: Mapping) -> Iterator[Row]:
     golden = np.load(folder / 'gd.npz')
     settings = {key: planner[key] for key in ('horizon', 'var_scale', 'max_norms', 'max_norm_dims')}
-    settings |= {'iterations': int(golden['iterations']), 'lr': float(golden['lr']),
-                 'action_noise': float(golden['action_noise'])}
+    settings |= {
+        'iterations': int(golden['iterations']),
+        'lr': float(golden['lr']),
+        'action_noise': float(golden['action_noise']),
+    }
     noise = [golden['init_noise'], *golden['step_noise']]
     runs = []
     for dtype in (torch.float32, torch.float64):
@@ -95,23 +119,33 @@ def _gd_rows(folder: Path, planner: Mapping, model: WorldModel,
     for name, key in (('actions', 'result_actions'), ('losses', 'losses')):
         for method in ('gd', 'adam'):
             want = golden[f'{method}_{name}']
-            yield Row(folder.name, f'gd/{method}_{name}',
-                      *(relative_error(run[key], want) for run in runs))
+            yield Row(
+                folder.name,
+                f'gd/{method}_{name}',
+                *(relative_error(run[key], want) for run in runs),
+            )
 
 
 @torch.no_grad()
 def _cost(arrays: Mapping, planner: Mapping, model: WorldModel) -> LatentCost:
     """The recorded planner's cost; proprio is encoded anew in the model's own precision."""
+
     def latents(visual: str, proprio: str) -> Latents:
         return Latents(_tensor(arrays[visual], model), _features(arrays, proprio, model))
 
     wanted = planner['planning_objective']
-    objective = Objective(OBJECTIVE[wanted['objective_type']],
-                          bool(arrays.get('sum_all_diffs', wanted['sum_all_diffs'])),
-                          wanted['alpha'])
+    objective = Objective(
+        OBJECTIVE[wanted['objective_type']],
+        bool(arrays.get('sum_all_diffs', wanted['sum_all_diffs'])),
+        wanted['alpha'],
+    )
     start = 'z0_visual' if 'z0_visual' in arrays else 'unroll_z0_visual'
-    return LatentCost(model, latents(start, 'unroll_p0_normalised'),
-                      latents('goal_visual', 'goal_p_normalised'), objective)
+    return LatentCost(
+        model,
+        latents(start, 'unroll_p0_normalised'),
+        latents('goal_visual', 'goal_p_normalised'),
+        objective,
+    )
 
 
 def _features(arrays: Mapping, name: str, model: WorldModel) -> Tensor | None:
@@ -124,8 +158,9 @@ def _tensor(array: np.ndarray, model: WorldModel) -> Tensor:
     return torch.from_numpy(array).to(model.dtype)
 
 
-def _replay(method: str, settings: Mapping, cost: LatentCost, noise: list[np.ndarray],
-            stepped: int) -> dict[str, np.ndarray]:
+def _replay(
+    method: str, settings: Mapping, cost: LatentCost, noise: list[np.ndarray], stepped: int
+) -> dict[str, np.ndarray]:
     """The arrays of a planner run whose random numbers are `noise`, in order."""
     draws, log = iter(noise), []
 
@@ -137,13 +172,18 @@ def _replay(method: str, settings: Mapping, cost: LatentCost, noise: list[np.nda
 
     plan = make_planner(method, dict(settings)).plan(cost, on_iteration=keep, draw=draw)
     costs = torch.stack([report.costs for report in log])
-    arrays = {'costs': costs, 'result_actions': plan.actions[:stepped],
-              'losses': costs.amin(dim=1, keepdim=True)}
+    arrays = {
+        'costs': costs,
+        'result_actions': plan.actions[:stepped],
+        'losses': costs.amin(dim=1, keepdim=True),
+    }
     if method == 'cem':
         elites = costs.topk(settings['num_elites'], dim=1, largest=False).values
-        arrays |= {'actions': torch.stack([report.actions.transpose(0, 1) for report in log]),
-                   'means': torch.stack([report.mean for report in log]),
-                   'stds': torch.stack([report.std for report in log]),
-                   'elite_mean': elites.mean(dim=1, keepdim=True),
-                   'elite_std': elites.std(dim=1, keepdim=True)}
+        arrays |= {
+            'actions': torch.stack([report.actions.transpose(0, 1) for report in log]),
+            'means': torch.stack([report.mean for report in log]),
+            'stds': torch.stack([report.std for report in log]),
+            'elite_mean': elites.mean(dim=1, keepdim=True),
+            'elite_std': elites.std(dim=1, keepdim=True),
+        }
     return {name: value.numpy() for name, value in arrays.items()}

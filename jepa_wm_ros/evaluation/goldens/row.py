@@ -33,13 +33,17 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        limits = ((self.float32, TOLERANCE['float32']),
-                  (self.float64, TOLERANCE['float64' if self.exact else 'float32']))
+        limits = (
+            (self.float32, TOLERANCE['float32']),
+            (self.float64, TOLERANCE['float64' if self.exact else 'float32']),
+        )
         return all(error is None or error <= limit for error, limit in limits)
 
     def __str__(self) -> str:
-        errors = ' '.join('-'.rjust(9) if error is None else f'{error:9.2e}'
-                          for error in (self.float32, self.float64))
+        errors = ' '.join(
+            '-'.rjust(9) if error is None else f'{error:9.2e}'
+            for error in (self.float32, self.float64)
+        )
         verdict = 'ok' if self.passed else 'FAIL'
         return f'{self.family:26} {self.array:38} {errors} {verdict:4} {self.note}'.rstrip()
 

@@ -17,12 +17,26 @@ from jepa_wm_ros.world_model.spec import EncoderSpec
 GROUP_SIZE = 8
 
 
-def conv_spec(width: int = 128, grid: int = 1, norm: str = 'batch', hidden: int = 256,
-              patch_size: int = 4, channels: tuple[int, ...] = (32, 64, 64, 128, 128),
-              strides: tuple[int, ...] = (1, 2, 1, 2, 1)) -> EncoderSpec:
+def conv_spec(
+    width: int = 128,
+    grid: int = 1,
+    norm: str = 'batch',
+    hidden: int = 256,
+    patch_size: int = 4,
+    channels: tuple[int, ...] = (32, 64, 64, 128, 128),
+    strides: tuple[int, ...] = (1, 2, 1, 2, 1),
+) -> EncoderSpec:
     """Default: 96 px pictures to 24x24 patches, a 6x6 map, and from it one token (or 6x6)."""
-    return EncoderSpec('conv', width, patch_size=patch_size, channels=channels, strides=strides,
-                       grid=grid, hidden=hidden, norm=norm)
+    return EncoderSpec(
+        'conv',
+        width,
+        patch_size=patch_size,
+        channels=channels,
+        strides=strides,
+        grid=grid,
+        hidden=hidden,
+        norm=norm,
+    )
 
 
 class ConvEncoder(nn.Module):
@@ -33,22 +47,31 @@ class ConvEncoder(nn.Module):
         if len(spec.channels) != len(spec.strides) or not spec.channels:
             raise JepaWmError('a conv encoder needs one stride per entry of channels')
         layers: list[nn.Module] = [nn.PixelUnshuffle(spec.patch_size)]
-        before, side = 3 * spec.patch_size ** 2, img_size // spec.patch_size
+        before, side = 3 * spec.patch_size**2, img_size // spec.patch_size
         for channels, stride in zip(spec.channels, spec.strides, strict=True):
-            layers += [nn.Conv2d(before, channels, 3, stride=stride, padding=1),
-                       nn.GroupNorm(max(1, channels // GROUP_SIZE), channels), nn.GELU()]
+            layers += [
+                nn.Conv2d(before, channels, 3, stride=stride, padding=1),
+                nn.GroupNorm(max(1, channels // GROUP_SIZE), channels),
+                nn.GELU(),
+            ]
             before, side = channels, (side - 1) // stride + 1
         self.stem = nn.Sequential(*layers)
         if spec.grid == 1:
             self.head = nn.Sequential(
-                nn.Flatten(), nn.Linear(before * side * side, spec.hidden),
-                nn.BatchNorm1d(spec.hidden), nn.GELU(),
-                nn.Linear(spec.hidden, spec.width), nn.Unflatten(1, (1, spec.width)))
+                nn.Flatten(),
+                nn.Linear(before * side * side, spec.hidden),
+                nn.BatchNorm1d(spec.hidden),
+                nn.GELU(),
+                nn.Linear(spec.hidden, spec.width),
+                nn.Unflatten(1, (1, spec.width)),
+            )
         elif spec.grid == side:
             self.head = nn.Sequential(nn.Conv2d(before, spec.width, 1), _Tokens())
         else:
-            raise JepaWmError(f'the conv encoder ends in a {side}x{side} map at {img_size} px, '
-                              f'not {spec.grid}x{spec.grid}; change its strides')
+            raise JepaWmError(
+                f'the conv encoder ends in a {side}x{side} map at {img_size} px, '
+                f'not {spec.grid}x{spec.grid}; change its strides'
+            )
         self.norm = _norm(spec)
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -37,8 +37,9 @@ class _Dinov2(VisionTransformer):
             return self.pos_embed
         head, table = self.pos_embed[:, :1], self.pos_embed[:, 1:].float()
         scale = [(rows + POSITION_OFFSET) / side, (cols + POSITION_OFFSET) / side]
-        table = F.interpolate(table.unflatten(1, (side, side)).movedim(-1, 1),
-                              scale_factor=scale, mode='bicubic')
+        table = F.interpolate(
+            table.unflatten(1, (side, side)).movedim(-1, 1), scale_factor=scale, mode='bicubic'
+        )
         return torch.cat([head, table.flatten(2).mT.to(head.dtype)], dim=1)
 
 
@@ -48,10 +49,18 @@ class Dinov2Encoder(nn.Module):
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         self.vit = _Dinov2(
-            img_size=spec.native_size, patch_size=spec.patch_size, embed_dim=spec.width,
-            depth=spec.depth, num_heads=spec.heads, mlp_ratio=spec.mlp_ratio, init_values=1.0,
-            num_classes=0, global_pool='', dynamic_img_size=True,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6))
+            img_size=spec.native_size,
+            patch_size=spec.patch_size,
+            embed_dim=spec.width,
+            depth=spec.depth,
+            num_heads=spec.heads,
+            mlp_ratio=spec.mlp_ratio,
+            init_values=1.0,
+            num_classes=0,
+            global_pool='',
+            dynamic_img_size=True,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        )
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.vit.forward_features(pixels)[:, 1:]
@@ -73,19 +82,32 @@ class Dinov3Encoder(nn.Module):
         super().__init__()
         self.prefix = spec.prefix
         self.vit = Eva(
-            img_size=spec.native_size, patch_size=spec.patch_size, embed_dim=spec.width,
-            depth=spec.depth, num_heads=spec.heads, mlp_ratio=spec.mlp_ratio, init_values=1e-5,
-            num_classes=0, global_pool='', dynamic_img_size=True, qkv_bias=True,
-            use_abs_pos_emb=False, use_rot_pos_emb=True, rope_type='dinov3',
-            rope_temperature=ROPE_TEMPERATURE, rope_rotate_half=True,
-            num_reg_tokens=spec.prefix - 1, use_fc_norm=False,
-            norm_layer=partial(nn.LayerNorm, eps=1e-5))
+            img_size=spec.native_size,
+            patch_size=spec.patch_size,
+            embed_dim=spec.width,
+            depth=spec.depth,
+            num_heads=spec.heads,
+            mlp_ratio=spec.mlp_ratio,
+            init_values=1e-5,
+            num_classes=0,
+            global_pool='',
+            dynamic_img_size=True,
+            qkv_bias=True,
+            use_abs_pos_emb=False,
+            use_rot_pos_emb=True,
+            rope_type='dinov3',
+            rope_temperature=ROPE_TEMPERATURE,
+            rope_rotate_half=True,
+            num_reg_tokens=spec.prefix - 1,
+            use_fc_norm=False,
+            norm_layer=partial(nn.LayerNorm, eps=1e-5),
+        )
         periods = self.vit.rope.periods
         del self.vit.rope.periods
         self.vit.rope.register_buffer('periods', periods)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.vit.forward_features(pixels)[:, self.prefix:]
+        return self.vit.forward_features(pixels)[:, self.prefix :]
 
     def convert(self, content: Mapping) -> dict[str, Tensor]:
         """Our parameters from the content of a published file; the key third has no bias."""
@@ -95,8 +117,11 @@ class Dinov3Encoder(nn.Module):
                 at = f'vit.{key.removesuffix("qkv.bias")}'
                 state[f'{at}q_bias'], _, state[f'{at}v_bias'] = value.chunk(3)
             elif not key.endswith(('mask_token', 'qkv.bias_mask')):
-                state[f'vit.{_DINOV3_NAMES.get(key, key).replace(".ls1.gamma", ".gamma_1")}'
-                      .replace('.ls2.gamma', '.gamma_2')] = value
+                state[
+                    f'vit.{_DINOV3_NAMES.get(key, key).replace(".ls1.gamma", ".gamma_1")}'.replace(
+                        '.ls2.gamma', '.gamma_2'
+                    )
+                ] = value
         return state
 
 

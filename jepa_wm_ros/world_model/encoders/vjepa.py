@@ -32,13 +32,18 @@ class VJepaEncoder(nn.Module):
         self.patch_embed.proj = nn.Conv3d(3, spec.width, cube, stride=cube)
         self.pos_embed = None
         if spec.kind == 'vjepa':
-            table = sincos_table(self._native_grid(), spec.width, torch.device('cpu'),
-                                 torch.float32)
-            self.pos_embed = nn.Parameter(table[None].to(torch.get_default_device()),
-                                          requires_grad=False)
+            table = sincos_table(
+                self._native_grid(), spec.width, torch.device('cpu'), torch.float32
+            )
+            self.pos_embed = nn.Parameter(
+                table[None].to(torch.get_default_device()), requires_grad=False
+            )
         self.blocks = nn.ModuleList(
-            Block(spec.width, spec.heads, spec.width // spec.heads,
-                  int(spec.width * spec.mlp_ratio)) for _ in range(spec.depth))
+            Block(
+                spec.width, spec.heads, spec.width // spec.heads, int(spec.width * spec.mlp_ratio)
+            )
+            for _ in range(spec.depth)
+        )
         self.norm = nn.LayerNorm(spec.width, eps=1e-6)
 
     def forward(self, pixels: Tensor) -> Tensor:
