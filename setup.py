@@ -51,13 +51,13 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            'world_model = jepa_wm_ros.nodes.world_model:main',
-            'planner = jepa_wm_ros.nodes.planner:main',
-            'franka_controller = jepa_wm_ros.nodes.franka_controller:main',
-            'sim_cell = jepa_wm_ros.nodes.sim_cell:main',
-            'demo = jepa_wm_ros.nodes.demo:main',
-            'model = jepa_wm_ros.world_model.command:main',
-            'evaluate_bag = jepa_wm_ros.evaluation.command:main',
+            'world_model = jepa_wm_ros.ros.nodes.world_model:main',
+            'planner = jepa_wm_ros.ros.nodes.planner:main',
+            'franka_controller = jepa_wm_ros.ros.nodes.franka_controller:main',
+            'sim_cell = jepa_wm_ros.ros.nodes.sim_cell:main',
+            'demo = jepa_wm_ros.ros.demo.command:main',
+            'model = jepa_wm_ros.world_model.files.command:main',
+            'evaluate_bag = jepa_wm_ros.evaluation.offline.command:main',
             'record = jepa_wm_ros.sim.record:main',
             'train = jepa_wm_ros.learning.train:main',
         ]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 
 # encoding: (bytes of one channel as a NumPy type, channels); sensor_msgs/image_encodings.hpp
 ENCODINGS = {
@@ -40,9 +40,13 @@ COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')  # those with a meaning as 
 class ImageError(JepaWmError):
     """An image message whose contents do not fit its own description."""
 
+    code = FaultCode.BAD_IMAGE
+
 
 class UnsupportedEncodingError(ImageError):
     """An image in an encoding that is not, or cannot be, used here."""
+
+    code = FaultCode.UNSUPPORTED_ENCODING
 
 
 def to_rgb8(message) -> np.ndarray:

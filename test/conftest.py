@@ -124,7 +124,7 @@ def compiler(monkeypatch):
     """Chooses what compiled mode compiles with, forgetting all that was compiled before."""
     import torch
 
-    from jepa_wm_ros.world_model import fast_rollout
+    from jepa_wm_ros.world_model.scoring import fast_rollout
 
     def choose(backend):
         torch._dynamo.reset()

@@ -23,24 +23,31 @@ ROOMS = {
     'world_model': (ARITHMETIC | PICTURES | FILES | {'torch', 'torchvision', 'timm'}, {'actions'}),
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
-    # its recorder writes the episodes of learning through the one image pipeline of world_model
+    'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'ros_image'}),
+    'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning'}),
+    # its recorder writes episodes through the one image pipeline of world_model
     'sim': (
         ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
-        {'actions', 'robot', 'learning', 'world_model'},
+        {'actions', 'robot', 'recordings', 'world_model'},
     ),
-    'learning': (ARITHMETIC | FILES | REPORTS | {'torch'}, {'actions', 'world_model', 'planning'}),
+    'learning': (
+        ARITHMETIC | FILES | REPORTS | {'torch'},
+        {'actions', 'world_model', 'planning', 'recordings'},
+    ),
     # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (
         ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
-        {'actions', 'world_model', 'planning', 'sim', 'ros_image'},
+        {'actions', 'world_model', 'planning', 'recordings', 'control', 'sim', 'ros_image'},
     ),
-    'nodes': (
-        ARITHMETIC | {'torch'},
+    'ros': (
+        ARITHMETIC | PICTURES | REPORTS | {'torch'},
         {
             'actions',
             'world_model',
             'planning',
+            'recordings',
             'robot',
+            'control',
             'sim',
             'evaluation',
             'ros_image',
@@ -93,7 +100,7 @@ def offences(path: Path) -> list[str]:
             if other in ROOMS and other not in {room} | rooms | EVERYWHERE:
                 found.append(f'room {other} ({name})')
         elif top in ROS or top.endswith(('_msgs', '_interfaces')):
-            if room != 'nodes':
+            if room != 'ros':
                 found.append(f'ROS ({name})')
         elif top not in sys.stdlib_module_names and top not in outside:
             found.append(name)
@@ -128,7 +135,7 @@ def test_no_two_rooms_may_import_each_other():
         ('from jepa_wm_ros.planning import protocol', 'world_model/x.py', 'room planning'),
         ('from jepa_wm_ros import planning', 'world_model/x.py', 'room planning'),
         ('from ..world_model import spec', 'planning/x.py', 'room world_model'),
-        ('from ...nodes import common', 'world_model/encoders/x.py', 'room nodes'),
+        ('from ...ros import base', 'world_model/encoders/x.py', 'room ros'),
         ('def f():\n    import timm', 'planning/x.py', 'timm'),
         ('import importlib\nimportlib.import_module("mujoco")', 'robot/x.py', 'mujoco'),
     ],
@@ -146,7 +153,7 @@ def test_a_forbidden_import_is_found_however_written(tmp_path, monkeypatch, line
     [
         ('from . import protocol\nfrom .protocol import Plan\nimport torch, json', 'planning/x.py'),
         ('from ..errors import JepaWmError\nfrom jepa_wm_ros import errors', 'world_model/x.py'),
-        ('import rclpy\nfrom sensor_msgs.msg import Image\nfrom ..sim import x', 'nodes/x.py'),
+        ('import rclpy\nfrom sensor_msgs.msg import Image\nfrom ..sim import x', 'ros/x.py'),
     ],
 )
 def test_permitted_imports_pass(tmp_path, monkeypatch, line, place):

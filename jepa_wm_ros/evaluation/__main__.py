@@ -3,6 +3,6 @@
 
 import sys
 
-from jepa_wm_ros.evaluation.command import main
+from jepa_wm_ros.evaluation.offline.command import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.learning.data import Recording
+from jepa_wm_ros.learning.windows import Recording
 
 _RIDGE = 1e-6
 _STILL = 0.005  # m, a cube that moved less than this did not move

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jepa_wm_ros.learning.data import (
+from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
+from jepa_wm_ros.learning.optimise import LossTerms
+from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
+from jepa_wm_ros.learning.windows import (
     Recording,
     Statistics,
     Windows,
@@ -24,9 +27,6 @@ from jepa_wm_ros.learning.data import (
     statistics,
     vary_light,
 )
-from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
-from jepa_wm_ros.learning.optimise import LossTerms
-from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
 from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.training_loss import LossSettings, training_loss

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.learning.data import Recording, load_recording
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
@@ -33,6 +32,7 @@ from jepa_wm_ros.learning.stages import (
     prepare_predictor,
     validation,
 )
+from jepa_wm_ros.learning.windows import Recording, load_recording
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
 
 

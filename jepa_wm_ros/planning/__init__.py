@@ -8,8 +8,7 @@ plan = mpc.plan(cost)
 mpc.executed()
 """
 
-from jepa_wm_ros.planning.goals import GoalSequence
-from jepa_wm_ros.planning.gripper import GripperPolicy, GripperSampling
+from jepa_wm_ros.planning.gripper import GripperSampling
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.planning.profiles import Profile, load_profile
 from jepa_wm_ros.planning.protocol import (
@@ -27,8 +26,6 @@ __all__ = [
     'PLANNERS',
     'Budget',
     'CostFunction',
-    'GoalSequence',
-    'GripperPolicy',
     'GripperSampling',
     'IterationReport',
     'Mpc',

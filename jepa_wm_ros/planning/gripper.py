@@ -3,7 +3,7 @@
 
 A gripper action is a change of closure in [-1, 1] (positive closes). CEM with standard deviation
 0.1 hardly ever proposes a whole closing move, so `GripperSampling` mixes in candidates that open,
-keep or close outright; `GripperPolicy` keeps a wavering plan from chattering the hand.
+keep or close outright.
 """
 
 from __future__ import annotations
@@ -53,42 +53,3 @@ class GripperSampling:
         step = torch.randint(actions.shape[1], (count, 1), **kwargs)
         column = torch.zeros_like(actions[-count:, :, self.dim])
         actions[-count:, :, self.dim] = column.scatter(1, step, move.to(column.dtype))
-
-
-class GripperPolicy:
-    """Two-threshold switch with a minimum hold: planned closure in, open (0) or closed (1) out.
-
-    close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
-    what it has. min_hold_steps: steps a command lasts at least.
-    """
-
-    def __init__(
-        self,
-        open_below: float = 0.35,
-        close_above: float = 0.65,
-        min_hold_steps: int = 2,
-        closed: bool = False,
-    ):
-        require(
-            is_number(open_below) and is_number(close_above) and 0 <= open_below < close_above <= 1,
-            'gripper open_below, close_above',
-            (open_below, close_above),
-            'two numbers 0 <= open_below < close_above <= 1',
-        )
-        require(is_count(min_hold_steps, 0), 'min_hold_steps', min_hold_steps, 'an integer >= 0')
-        self.open_below, self.close_above = open_below, close_above
-        self.min_hold_steps = min_hold_steps
-        self.closed = closed
-        self._held = min_hold_steps
-
-    def update(self, planned_closure: float) -> float:
-        """Commanded closure, 0.0 or 1.0, for the closure the plan asks for. Call once per step."""
-        wanted = self.closed
-        if planned_closure >= self.close_above:
-            wanted = True
-        elif planned_closure <= self.open_below:
-            wanted = False
-        if wanted != self.closed and self._held >= self.min_hold_steps:
-            self.closed, self._held = wanted, 0
-        self._held += 1
-        return float(self.closed)

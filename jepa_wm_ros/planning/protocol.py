@@ -10,22 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from jepa_wm_ros.errors import JepaWmError
 
-FaultKind = Literal['MODEL_OUTPUT_INVALID', 'PLANNING_TIMEOUT', 'BAD_INPUT']
 Draw = Callable[[tuple[int, ...]], Tensor]
 
 
 class PlanningError(JepaWmError):
-    """A plan that cannot be made. `kind` is the name of the ReachGoal error code it becomes."""
-
-    def __init__(self, message: str, kind: FaultKind):
-        super().__init__(message)
-        self.kind = kind
+    """A plan that cannot be made; INTERNAL where the caller asked for what no plan can be."""
 
 
 class SettingsError(JepaWmError):

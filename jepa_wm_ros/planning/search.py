@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepa_wm_ros.errors import Interrupted
+from jepa_wm_ros.errors import FaultCode, Interrupted
 from jepa_wm_ros.planning.protocol import (
     Budget,
     CostFunction,
@@ -166,7 +166,7 @@ class Search:
             raise PlanningError(
                 f'cost function returned a gradient of shape {tuple(gradient.shape)} for actions '
                 f'{tuple(actions.shape)}; the shapes must be equal',
-                'MODEL_OUTPUT_INVALID',
+                FaultCode.MODEL_OUTPUT_INVALID,
             )
         usable = gradient.isfinite().flatten(1).all(1)
         costs = self._account(actions, torch.where(usable, costs, math.inf), need)
@@ -226,7 +226,7 @@ class Search:
             raise PlanningError(
                 f'cost function returned shape {tuple(costs.shape)} for {len(actions)} '
                 'candidates; one cost per candidate is needed',
-                'MODEL_OUTPUT_INVALID',
+                FaultCode.MODEL_OUTPUT_INVALID,
             )
         finite = costs.isfinite()
         costs = torch.where(finite, costs, math.inf)
@@ -242,7 +242,7 @@ class Search:
             raise PlanningError(
                 f'none of {len(actions)} candidates has a finite cost in iteration '
                 f'{self.iterations}: check the model and its input',
-                'MODEL_OUTPUT_INVALID',
+                FaultCode.MODEL_OUTPUT_INVALID,
             )
         if lowest < self.best_cost:
             self.best_cost = lowest
@@ -254,7 +254,7 @@ class Search:
             raise PlanningError(
                 f'the planning budget of {self.budget.seconds:g} s ended before the first '
                 'iteration: allow more time',
-                'PLANNING_TIMEOUT',
+                FaultCode.PLANNING_TIMEOUT,
             )
         return self._plan(self.start(), math.inf, None)
 
@@ -284,8 +284,7 @@ class Search:
         ):
             raise PlanningError(
                 f'warm start of shape {tuple(warm_start.shape)} is refused: it must be finite and '
-                f'(H, {self.action_dim}) or (M, H, {self.action_dim})',
-                'BAD_INPUT',
+                f'(H, {self.action_dim}) or (M, H, {self.action_dim})'
             )
         missing = max(self.horizon - warm.shape[1], 0)  # standing still where it ends early
         warm = F.pad(warm[:, : self.horizon], (0, 0, 0, missing))
@@ -296,5 +295,5 @@ def _plan_length(horizon: int, steps_left: int | None) -> int:
     if steps_left is None:
         return horizon
     if steps_left < 1:
-        raise PlanningError(f'steps_left={steps_left} leaves nothing to plan', 'BAD_INPUT')
+        raise PlanningError(f'steps_left={steps_left} leaves nothing to plan')
     return min(horizon, steps_left)

@@ -54,11 +54,9 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
     if isinstance(error, franky.IncompatibleVersionException):
         return ArmError(
             ErrorKind.VERSION,
-            (
-                f'{arm}: {text}; Franka Research 3 system >= 5.9.0 needs libfranka >= 0.18, >= 5.7.2 '
-                '0.15, >= 5.7.0 0.14, >= 5.5.0 0.13: update the robot or install the franky-control '
-                f'wheel built with the libfranka of its row in {COMPATIBILITY}'
-            ),
+            f'{arm}: {text}; Franka Research 3 system >= 5.9.0 needs libfranka >= 0.18, >= 5.7.2 '
+            '0.15, >= 5.7.0 0.14, >= 5.5.0 0.13: update the robot or install the franky-control '
+            f'wheel built with the libfranka of its row in {COMPATIBILITY}',
         )
     if isinstance(error, franky.RealtimeException):
         return ArmError(
@@ -69,17 +67,13 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
         if 'refused' in text:
             return ArmError(
                 ErrorKind.NETWORK,
-                (
-                    f'{arm} refuses the connection: check the address, start the simulated cell or, '
-                    'on a real arm, unlock the joints and activate FCI in Desk'
-                ),
+                f'{arm} refuses the connection: check the address, start the simulated cell or, '
+                'on a real arm, unlock the joints and activate FCI in Desk',
             )
         return ArmError(
             ErrorKind.NETWORK,
-            (
-                f'{arm} lost the connection ({text}): check that it is powered and reachable, '
-                'then call ~/recover'
-            ),
+            f'{arm} lost the connection ({text}): check that it is powered and reachable, '
+            'then call ~/recover',
         )
     if isinstance(error, franky.ControlException):
         raised = f' [{", ".join(flags)}]' if flags else ''
@@ -94,10 +88,8 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
         )
     return ArmError(
         ErrorKind.PLANNER,
-        (
-            f'{arm} found no motion to the target ({text}): ask for a target nearer to it; if every '
-            'target fails, its joints are outside their limits: guide it back by hand'
-        ),
+        f'{arm} found no motion to the target ({text}): ask for a target nearer to it; if every '
+        'target fails, its joints are outside their limits: guide it back by hand',
     )
 
 
@@ -130,10 +122,8 @@ def connect(factory: Callable[[], T], what: str, address: str, timeout: float) -
         given_up.set()
         raise ArmError(
             ErrorKind.NETWORK,
-            (
-                f'{what} at {address} did not answer within {timeout:g} s: check the address and the '
-                'cable, and that no other program is connected to it'
-            ),
+            f'{what} at {address} did not answer within {timeout:g} s: check the address and the '
+            'cable, and that no other program is connected to it',
         ) from None
     except Exception as error:
         raise translate(error, address) from error

@@ -12,7 +12,6 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode, ArmState, Rest, interpret, to_pose
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line, translate
 from jepa_wm_ros.robot.pose import Pose
+from jepa_wm_ros.robot.realtime import kernel_is_realtime
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
 
 HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
@@ -162,10 +162,8 @@ class FrankaArm:
     def _stuck(self, why: object) -> ArmError:
         return ArmError(
             ErrorKind.REFLEX,
-            (
-                f'arm at {self.address} cannot recover by itself ({one_line(why)}): release the user '
-                'stop, check Desk and call ~/recover again'
-            ),
+            f'arm at {self.address} cannot recover by itself ({one_line(why)}): release the user '
+            'stop, check Desk and call ~/recover again',
         )
 
     def _reads_healthy(self) -> bool:
@@ -217,10 +215,8 @@ class FrankaArm:
         if state.mode is ArmMode.FAULT and self._fault is None:
             self._fault = ArmError(
                 ErrorKind.REFLEX,
-                (
-                    f'arm at {self.address} is stopped [{", ".join(state.errors)}]: clear the cause, '
-                    'then call ~/recover'
-                ),
+                f'arm at {self.address} is stopped [{", ".join(state.errors)}]: clear the cause, '
+                'then call ~/recover',
             )
         self._state = state
         self._fresh.notify_all()
@@ -237,10 +233,8 @@ class FrankaArm:
             if not self._lost:
                 self._fault = ArmError(
                     ErrorKind.NETWORK,
-                    (
-                        f'arm at {self.address} lost the connection ({one_line(error)}): check that '
-                        'it is powered and reachable, then call ~/recover'
-                    ),
+                    f'arm at {self.address} lost the connection ({one_line(error)}): check that '
+                    'it is powered and reachable, then call ~/recover',
                 )
             self._fresh.notify_all()
 
@@ -382,10 +376,8 @@ class FrankaArm:
         if late:
             raise ArmError(
                 ErrorKind.TIMEOUT,
-                (
-                    f'arm at {self.address} needed more than {MOTION_SECONDS:g} s for one motion and '
-                    'was stopped: check that nothing holds it'
-                ),
+                f'arm at {self.address} needed more than {MOTION_SECONDS:g} s for one motion and '
+                'was stopped: check that nothing holds it',
             )
         return stopped
 
@@ -403,9 +395,3 @@ class FrankaArm:
         ):
             state = self._next_state()
         return state
-
-
-def kernel_is_realtime() -> bool:
-    """Whether this machine runs a PREEMPT_RT kernel."""
-    flag = Path('/sys/kernel/realtime')
-    return flag.exists() and flag.read_text().strip() == '1'

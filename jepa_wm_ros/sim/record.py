@@ -30,7 +30,7 @@ _progress = None  # in a worker process: the shared count of episodes done
 def record_episode(cell, seed: int, steps: int):
     """One `learning.episodes.Episode` of `steps` actions in the DirectCell `cell`."""
     from jepa_wm_ros.actions import actions_between
-    from jepa_wm_ros.learning.episodes import Episode
+    from jepa_wm_ros.recordings.formats.hdf5 import Episode
     from jepa_wm_ros.sim.exploration import Explorer
     from jepa_wm_ros.sim.variation import sample_cell
 
@@ -82,7 +82,7 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm
 
-    from jepa_wm_ros.learning.episodes import recorded_indices
+    from jepa_wm_ros.recordings.formats.hdf5 import recorded_indices
 
     _claim(out, settings(seed, steps))
     missing = sorted(set(range(episodes)) - recorded_indices(out))
@@ -141,7 +141,7 @@ def die_with_parent() -> None:
 
 
 def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
-    from jepa_wm_ros.learning.episodes import EpisodeWriter
+    from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
     from jepa_wm_ros.sim.direct import DirectCell
 
     with DirectCell() as cell, EpisodeWriter(out, name) as writer:

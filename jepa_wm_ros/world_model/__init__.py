@@ -11,16 +11,16 @@ from typing import Any
 
 _HOME = {
     'Latents': 'latents',
-    'LatentCost': 'scorer',
+    'LatentCost': 'scoring.scorer',
     'ModelSpec': 'spec',
     'EncoderSpec': 'spec',
     'PredictorSpec': 'spec',
     'Objective': 'objective',
     'WorldModel': 'model',
     'build': 'model',
-    'CheckpointError': 'checkpoints',
-    'load_world_model': 'checkpoints',
-    'save_world_model': 'checkpoints',
+    'CheckpointError': 'files.checkpoints',
+    'load_world_model': 'files.checkpoints',
+    'save_world_model': 'files.checkpoints',
 }
 
 __all__ = sorted(_HOME)

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.blocks import Block
-from jepa_wm_ros.world_model.rope import sincos_table
-from jepa_wm_ros.world_model.safe_files import (
+from jepa_wm_ros.world_model.files.safe_files import (
     CheckpointError,
     load_strict,
     read_torch_file,
     tensors_only,
 )
+from jepa_wm_ros.world_model.rope import sincos_table
 from jepa_wm_ros.world_model.spec import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, SpecError
 
 

@@ -19,14 +19,14 @@ from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
-from jepa_wm_ros.world_model.fast_rollout import narrowed
 from jepa_wm_ros.world_model.latents import Latents, cat_time
 from jepa_wm_ros.world_model.objective import Objective, distance
 from jepa_wm_ros.world_model.predictor import Predictor
+from jepa_wm_ros.world_model.scoring.fast_rollout import narrowed
 from jepa_wm_ros.world_model.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from jepa_wm_ros.world_model.scorer import LatentCost
+    from jepa_wm_ros.world_model.scoring.scorer import LatentCost
 
 MODES = ('plain', 'exact', 'fast', 'compiled')
 LATENT_EPS = 1e-5
@@ -239,7 +239,7 @@ class WorldModel(nn.Module):
         interrupted: Callable[[], bool] | None = None,
     ) -> LatentCost:
         """A planner's cost function over physical actions, with context and goal frozen."""
-        from jepa_wm_ros.world_model.scorer import LatentCost
+        from jepa_wm_ros.world_model.scoring.scorer import LatentCost
 
         return LatentCost(self, context, goal, objective or Objective(), micro_batch, interrupted)
 

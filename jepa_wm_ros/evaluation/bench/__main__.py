@@ -124,11 +124,11 @@ def _shipped_problems(
 
 
 def service(model: str) -> list[Figure]:
-    """Cost of the score service over the in-process call, measured by nodes/bench_score.py."""
+    """Cost of the score service over the in-process call, measured by ros/bench_score.py."""
     if importlib.util.find_spec('rclpy') is None:
         note('score service: skipped, rclpy is not installed')
         return []
-    command = [sys.executable, '-m', 'jepa_wm_ros.nodes.bench_score', '--model', model]
+    command = [sys.executable, '-m', 'jepa_wm_ros.ros.bench_score', '--model', model]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SERVICE_SECONDS)
     except subprocess.TimeoutExpired:

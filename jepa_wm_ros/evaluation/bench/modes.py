@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, seconds
 from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
-from jepa_wm_ros.world_model.fast_rollout import unroll
-from jepa_wm_ros.world_model.registry import find
-from jepa_wm_ros.world_model.scorer import LatentCost
+from jepa_wm_ros.world_model.files.registry import find
+from jepa_wm_ros.world_model.scoring.fast_rollout import unroll
+from jepa_wm_ros.world_model.scoring.scorer import LatentCost
 
 MODES = ('plain', 'exact', 'fast', 'compiled')  # on a CPU without the last, which gains nothing
 HORIZON, PAPER_SAMPLES, PAPER_ITERATIONS = 3, 300, 15
@@ -163,7 +163,7 @@ def _speeds(
                 f'{name} {mode} fraction of matrix rate',
                 share,
                 '',
-                f'{done[mode] / 1e9:.1f} GFLOP done per sample-step of {done["plain"] / 1e9:.1f} in '
+                f'{done[mode] / 1e9:.1f} GFLOP per sample-step of {done["plain"] / 1e9:.1f} in '
                 f'plain mode, over the measured {kind} rate',
             )
         )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.evaluation.bench.modes import make_actions_matter
-from jepa_wm_ros.evaluation.closed_loop import limited
+from jepa_wm_ros.evaluation.closed_loop.trials import limited
 from jepa_wm_ros.planning import make_planner
 from jepa_wm_ros.planning.mpc import candidates, shifted
 from jepa_wm_ros.world_model import (
@@ -29,7 +29,7 @@ from jepa_wm_ros.world_model import (
     build,
     load_world_model,
 )
-from jepa_wm_ros.world_model.registry import find
+from jepa_wm_ros.world_model.files.registry import find
 
 BOUNDS = {'max_norms': [0.1, 0.75], 'max_norm_dims': [[0, 1, 2, 3, 4, 5], [6]]}
 ARM_ERROR = (0.005,) * 3 + (0.01,) * 3 + (0.0,)  # m, rad, closure; standard deviations

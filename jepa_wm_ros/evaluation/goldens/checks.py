@@ -16,12 +16,12 @@ from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, relative_error
 from jepa_wm_ros.evaluation.metrics import action_errors, action_score
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
+from jepa_wm_ros.world_model.files.official import load_encoder
+from jepa_wm_ros.world_model.files.official_config import encoder_from_kwargs
+from jepa_wm_ros.world_model.files.safe_files import read_json
+from jepa_wm_ros.world_model.files.statistics import STATISTICS
 from jepa_wm_ros.world_model.heads import image_head_spec, load_image_head
-from jepa_wm_ros.world_model.official import load_encoder
-from jepa_wm_ros.world_model.official_config import encoder_from_kwargs
-from jepa_wm_ros.world_model.safe_files import read_json
 from jepa_wm_ros.world_model.spec import HALF, IMAGENET_MEAN, IMAGENET_STD
-from jepa_wm_ros.world_model.statistics import STATISTICS
 
 PRECISIONS = (torch.float32, torch.float64)
 Checker = Callable[[Path], Iterator[Row]]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the hand really opens or closes: a wavering plan must not chatter the gripper."""
+
+from __future__ import annotations
+
+from jepa_wm_ros.planning.settings import is_count, is_number, require
+
+
+class GripperPolicy:
+    """Two-threshold switch with a minimum hold: planned closure in, open (0) or closed (1) out.
+
+    close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
+    what it has. min_hold_steps: steps a command lasts at least.
+    """
+
+    def __init__(
+        self,
+        open_below: float = 0.35,
+        close_above: float = 0.65,
+        min_hold_steps: int = 2,
+        closed: bool = False,
+    ):
+        require(
+            is_number(open_below) and is_number(close_above) and 0 <= open_below < close_above <= 1,
+            'gripper open_below, close_above',
+            (open_below, close_above),
+            'two numbers 0 <= open_below < close_above <= 1',
+        )
+        require(is_count(min_hold_steps, 0), 'min_hold_steps', min_hold_steps, 'an integer >= 0')
+        self.open_below, self.close_above = open_below, close_above
+        self.min_hold_steps = min_hold_steps
+        self.closed = closed
+        self._held = min_hold_steps
+
+    def update(self, planned_closure: float) -> float:
+        """Commanded closure, 0.0 or 1.0, for the closure the plan asks for. Call once per step."""
+        wanted = self.closed
+        if planned_closure >= self.close_above:
+            wanted = True
+        elif planned_closure <= self.open_below:
+            wanted = False
+        if wanted != self.closed and self._held >= self.min_hold_steps:
+            self.closed, self._held = wanted, 0
+        self._held += 1
+        return float(self.closed)

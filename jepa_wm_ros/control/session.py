@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the world-model node's worker thread owns: the model, its goals and its frozen contexts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+import torch
+
+from jepa_wm_ros import actions as convention
+from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.planning import load_profile
+from jepa_wm_ros.world_model import Latents, Objective, WorldModel, load_world_model
+
+MAX_GOALS = 64
+MAX_CONTEXTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A frozen observation: its number and its latent distance to the goal."""
+
+    id: int
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Costs of N candidates, their gradient when asked for, the decoded rollout when asked for."""
+
+    costs: np.ndarray
+    gradient: np.ndarray
+    seconds: float
+    imagined: np.ndarray | None
+
+
+@dataclass
+class ModelSession:
+    """Encodes goals, freezes contexts and scores candidates; used by one thread, but `interrupt`
+    by any.
+    """
+
+    model: WorldModel
+    objective: Objective
+    goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
+    contexts: OrderedDict = field(default_factory=OrderedDict)
+    ids: count = field(default_factory=lambda: count(1))
+    interrupted: set[int] = field(default_factory=set)
+
+    @classmethod
+    def load(
+        cls, *, model: str, weights_dir: str, profile: str, device: str, threads: int
+    ) -> ModelSession:
+        """Load a model by name or path for a planning profile."""
+        if threads:
+            torch.set_num_threads(threads)
+        settings = load_profile(profile)
+        session = cls(
+            load_world_model(
+                model, weights_dir=weights_dir or None, device=device, mode=settings.mode
+            ),
+            Objective(**settings.objective),
+        )
+        if settings.mode == 'compiled':
+            session.warm_up(settings.settings.horizon)
+        return session
+
+    def warm_up(self, horizon: int) -> None:
+        """Let the model compile now, which takes a minute, what the first plan would wait for."""
+        side = self.model.spec.img_size
+        black = np.zeros((side, side, 3), np.uint8)
+        (goal,), _ = self.prepare_goals([black], None)
+        context = self.freeze(black, np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), 0.0, goal)
+        scorer = self.contexts.pop(context.id)
+        del self.goals[goal]
+        for candidates in (1, 2):
+            actions = torch.zeros(candidates, horizon, scorer.action_dim)
+            scorer(actions)
+            scorer.gradient(actions)
+
+    @property
+    def reached_distance(self) -> float:
+        """Latent distance calibrated as `reached`, NaN when the model does not know one."""
+        reached = self.model.spec.reached_distance
+        return math.nan if reached is None else reached
+
+    def summary(self) -> str:
+        """One line about the loaded model."""
+        spec = self.model.spec
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return (
+            f'{spec.name}: {spec.family}, {parameters / 1e6:.1f} M parameters, '
+            f'{spec.img_size} px, {spec.fps} steps/s'
+        )
+
+    @torch.inference_mode()
+    def prepare_goals(
+        self, pictures: list[np.ndarray], live: np.ndarray | None
+    ) -> tuple[list[int], list[float]]:
+        """Encode goal pictures (H, W, 3) uint8; distance of the live picture to each, or NaN."""
+        latents = [self.model.encode_goal(self._pixels(picture)) for picture in pictures]
+        here = None if live is None else self.model.encode_goal(self._pixels(live))
+        ids = [next(self.ids) for _ in latents]
+        self.goals.update(zip(ids, latents, strict=True))
+        while len(self.goals) > MAX_GOALS:
+            self.goals.popitem(last=False)
+        return ids, [math.nan if here is None else self._distance(here, goal) for goal in latents]
+
+    @torch.inference_mode()
+    def freeze(
+        self,
+        picture: np.ndarray,
+        position: np.ndarray,
+        quaternion: np.ndarray,
+        gripper: float,
+        goal_id: int,
+    ) -> Context:
+        """Freeze a picture (H, W, 3) and arm state as the context of one plan to a goal."""
+        if goal_id not in self.goals:
+            raise Fault(
+                FaultCode.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first'
+            )
+        goal = self.goals[goal_id]
+        pose = [*position, *convention.quaternion_to_euler(quaternion), gripper]
+        proprio = torch.tensor([pose], dtype=torch.float32)
+        context = self.model.encode(self._pixels(picture), proprio)
+        number, distance = next(self.ids), self._distance(context, goal)
+        self.contexts[number] = self.model.scorer(
+            context, goal, self.objective, interrupted=lambda: number in self.interrupted
+        )
+        while len(self.contexts) > MAX_CONTEXTS:
+            self.interrupted.discard(self.contexts.popitem(last=False)[0])
+        return Context(number, distance)
+
+    def interrupt(self, context_id: int) -> bool:
+        """Give up scoring from a context, now and later; False when it is not known."""
+        known = context_id in self.contexts
+        if known:
+            self.interrupted.add(context_id)
+        return known
+
+    def score(
+        self, context_id: int, actions: np.ndarray, want_gradient: bool, imagine: bool
+    ) -> Score:
+        """Costs of actions (N, H, A) in physical units from a frozen context."""
+        scorer = self.contexts.get(context_id)
+        if scorer is None:
+            raise Fault(
+                FaultCode.UNKNOWN_ID, f'context {context_id} is not known: freeze one first'
+            )
+        if actions.shape[-1] != scorer.action_dim:
+            raise Fault(
+                FaultCode.MODEL_OUTPUT_INVALID,
+                f'actions have {actions.shape[-1]} numbers, '
+                f'model {self.model.spec.name} takes {scorer.action_dim}',
+            )
+        begun = time.perf_counter()
+        candidates = torch.from_numpy(actions.copy())
+        gradient = np.empty(0, np.float32)
+        if want_gradient:
+            costs, slope = scorer.gradient(candidates)
+            gradient = slope.float().cpu().numpy().ravel()
+        else:
+            costs = scorer(candidates)
+        costs = costs.float().cpu().numpy()
+        imagined = self._imagine(scorer, candidates[:1]) if imagine else None
+        return Score(costs, gradient, time.perf_counter() - begun, imagined)
+
+    def _pixels(self, picture: np.ndarray) -> torch.Tensor:
+        return self.model.prepare_images(picture[None])
+
+    def _distance(self, here: Latents, goal: Latents) -> float:
+        return float(self.model.distance(here, goal, self.objective).reshape(-1)[-1])
+
+    def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
+        """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""
+        if self.model.decoder is None:
+            return None
+        frames = self.model.decode(scorer.unroll(candidates))
+        return np.concatenate(list(frames.cpu().numpy()), axis=1)

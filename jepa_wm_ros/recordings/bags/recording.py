@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag as the evaluator sees it: clips with their poses, and the frames they need, on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.recordings.bags.bag import Bag
+from jepa_wm_ros.recordings.bags.findings import Findings
+from jepa_wm_ros.recordings.bags.topics import ChosenTopics, TopicSpec, choose_topics
+from jepa_wm_ros.recordings.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
+from jepa_wm_ros.recordings.timeline import NS, Timeline, read_timeline
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSettings:
+    """How clips are cut: model rate [Hz], steps to the goal, steps between starts, how many."""
+
+    rate: float
+    horizon: int
+    stride: int
+    limit: int | None = None
+    seed: int = 1
+    max_gap: float = MAX_GAP
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One bag, read once: everything but its pictures. Small enough to send to a worker."""
+
+    path: Path
+    topics: ChosenTopics
+    timeline: Timeline
+    clips: list[Clip]
+    coverage: Coverage
+    findings: Findings
+
+
+def read_recording(
+    path: Path | str,
+    spec: TopicSpec,
+    settings: ClipSettings,
+    on_message: Callable[[], None] | None = None,
+) -> Recording:
+    """Read the stamps and states of a bag and cut its clips. Raises BagError when none remain."""
+    findings = Findings()
+    period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
+    with Bag(path, findings) as bag:
+        chosen = choose_topics(bag.topics, spec, findings, bag.path)
+        # A model slower than the gap limit still needs its states bridged across one step.
+        timeline = read_timeline(bag, chosen, max(max_gap, period), on_message)
+    steps = resample(timeline, period, max(max_gap, 2 * period))
+    coverage = describe(
+        timeline,
+        steps,
+        period=period,
+        max_gap=max(max_gap, 2 * period),
+        horizon=settings.horizon,
+        stride=settings.stride,
+        promised=chosen.image.count,
+        name=str(path),
+        findings=findings,
+    )
+    clips = choose_clips(
+        timeline,
+        steps,
+        horizon=settings.horizon,
+        stride=settings.stride,
+        limit=settings.limit,
+        seed=settings.seed,
+    )
+    return Recording(Path(path), chosen, timeline, clips, coverage, findings)
+
+
+def read_frames(
+    bag: Bag, recording: Recording, frames: Sequence[int]
+) -> dict[int, np.ndarray | str]:
+    """Pictures (H, W, 3) uint8 RGB of timeline rows; the reason in place of an unreadable one.
+
+    Reads the stretch of the bag between the first and the last of them.
+    """
+    records = recording.timeline.records
+    wanted: dict[int, list[int]] = {}
+    for frame in sorted(set(frames)):
+        wanted.setdefault(int(records[frame]), []).append(frame)
+    found: dict[int, np.ndarray | str] = {}
+    image = recording.topics.image
+    for message in bag.messages([image.name], min(wanted), max(wanted) + 1):
+        if waiting := wanted.get(message.time):
+            found[waiting.pop(0)] = _picture(message.content, recording.path)
+    return {frame: found.get(frame, f'{recording.path}: frame {frame} is gone') for frame in frames}
+
+
+def _picture(message, path: Path) -> np.ndarray | str:
+    try:
+        return ros_image.to_rgb8(message)
+    except JepaWmError as error:
+        return f'{path}: {error}'

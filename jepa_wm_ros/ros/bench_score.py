@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the `score` service costs on top of the in-process call, for 300 x 3 x 7 actions.
+
+    python -m jepa_wm_ros.ros.bench_score [--model NAME] [--calls 40]
+
+Starts the world-model node as its own process, feeds it a picture and an arm state, and calls it
+in turns with the same model in this process. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+import numpy as np
+import rclpy
+import torch
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from sensor_msgs.msg import Image
+
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.bringup import plan_processes
+from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.processes import ProcessGroup
+from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.ports import RosPorts
+
+CANDIDATES, HORIZON = 300, 3
+
+
+class Bench(NodeBase):
+    """A camera, an arm and a planner's ports in one node."""
+
+    def __init__(self) -> None:
+        super().__init__('bench_score')
+        self.declare('model_timeout', 120.0, 'Longest wait for the world model [s].')
+        self.declare('observation_timeout', 60.0, 'Longest wait for an observation [s].')
+        self.picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        self.ports = RosPorts(self)
+        self._image = self.create_publisher(Image, 'image', 5)
+        self._pose = self.create_publisher(PoseStamped, 'ee_pose', 1)
+        self.create_timer(0.1, self._tick)
+
+    def _tick(self) -> None:
+        pose = PoseStamped()
+        pose.header.frame_id, pose.header.stamp = 'fr3_link0', self.get_clock().now().to_msg()
+        pose.pose.position.x, pose.pose.orientation.x, pose.pose.orientation.w = 0.5, 1.0, 0.0
+        self._pose.publish(pose)
+        image = ros_image.fill_image(Image(), self.picture, 'rgb8')
+        image.header.stamp = pose.header.stamp
+        self._image.publish(image)
+
+
+def measure(model: str, calls: int) -> dict[str, float]:
+    """Milliseconds per call: over the service, in process, and the difference of the medians."""
+    local = ModelSession.load(model=model, weights_dir='', profile='cell', device='cpu', threads=1)
+    actions = torch.randn(CANDIDATES, HORIZON, 7) * 0.03
+    rclpy.init()
+    bench, executor = Bench(), SingleThreadedExecutor()
+    executor.add_node(bench)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    spec = next(p for p in plan_processes(model=model) if p.name == 'world_model')
+    spec.parameters['threads'] = 1
+    with ProcessGroup([spec]):
+        bench.ports.action_dim = bench.ports.describe().action_dim
+        goal = type(
+            'Goal',
+            (),
+            {
+                'goals': [ros_image.fill_image(Image(), bench.picture, 'rgb8')],
+                'compressed_goals': [],
+            },
+        )
+        seen = bench.ports.observe(bench.ports.prepare(goal)[0], 0)
+        remote = bench.ports.score(seen.context_id)
+        number = local.prepare_goals([bench.picture], None)[0][0]
+        context = local.freeze(
+            bench.picture, np.array([0.5, 0, 0]), np.array([1.0, 0, 0, 0]), 0.0, number
+        )
+        scorer = local.contexts[context.id]
+        took = {'service': [], 'in_process': []}
+        for _ in range(calls):
+            for name, score in (('service', remote), ('in_process', scorer)):
+                begun = time.perf_counter()
+                score(actions)
+                took[name].append((time.perf_counter() - begun) * 1e3)
+    executor.shutdown()
+    thread.join(2.0)
+    bench.destroy_node()
+    rclpy.try_shutdown()
+    medians = {f'{name}_ms': float(np.median(times[2:])) for name, times in took.items()}
+    return medians | {'overhead_ms': medians['service_ms'] - medians['in_process_ms']}
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def main(args: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog='bench_score', description=__doc__.splitlines()[0])
+    parser.add_argument('--model', default='jepa_wm_cell')
+    parser.add_argument('--calls', type=int, default=40)
+    options = parser.parse_args(args)
+    os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    try:
+        print(json.dumps(measure(options.model, options.calls)))
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`JepaCommander`: drive the whole graph from a script, without writing a node.
+
+    with JepaCommander() as arm:
+        goal = arm.picture()             # the arm stands where it should come back to
+        arm.move_to(start)               # pose7
+        result = arm.reach([goal])
+
+Calls block until they are done or raise a JepaWmError in one line.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import rclpy
+from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.action import ReachGoal
+from jepa_wm_msgs.msg import ArmStatus
+from jepa_wm_msgs.srv import MoveTo, SetGripper
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
+from jepa_wm_ros.ros.base.node import to_ns
+
+CLOSE_SECONDS = 2.0
+
+
+class CommanderError(JepaWmError):
+    """Something the graph was asked for did not happen."""
+
+
+class JepaCommander:
+    """A client of camera, controller and planner in one namespace.
+
+    Needs `rclpy.init()` first. `timeout` [s] bounds every wait but that for a goal to end.
+    """
+
+    def __init__(self, namespace: str = '', timeout: float = 30.0) -> None:
+        self.timeout = timeout
+        self.node = rclpy.create_node('jepa_commander', namespace=namespace or None)
+        self._news = threading.Condition()
+        self._image: Image | None = None
+        self._status: ArmStatus | None = None
+        self.on_frame: Callable[[Image], None] | None = None
+        self.node.create_subscription(Image, 'image', self._on_image, qos_profile_sensor_data)
+        self.node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
+        self._reach = ActionClient(self.node, ReachGoal, 'reach_goal')
+        self._clients: dict[str, object] = {}
+        self._goal = None
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, name='commander', daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> JepaCommander:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel a running goal and leave the graph."""
+        goal, self._goal = self._goal, None
+        if goal is not None and rclpy.ok():
+            try:
+                self._act(goal.cancel_goal_async, 'cancel', CLOSE_SECONDS)
+            except CommanderError:
+                pass  # a planner that is gone cannot answer
+        self._executor.shutdown(timeout_sec=1.0)
+        self._thread.join(timeout=2.0)
+        self.node.destroy_node()
+
+    # The cell
+
+    def picture(self) -> np.ndarray:
+        """A camera picture (H, W, 3) uint8 RGB taken after this call."""
+        asked = self.node.get_clock().now().nanoseconds
+        with self._news:
+            fresh = self._news.wait_for(
+                lambda: self._image is not None and to_ns(self._image.header.stamp) > asked,
+                self.timeout,
+            )
+        if not fresh:
+            raise CommanderError(
+                f'no camera picture within {self.timeout} s: is a camera '
+                f'publishing on {self.node.resolve_topic_name("image")}?'
+            )
+        return ros_image.to_rgb8(self._image)
+
+    def pose(self) -> np.ndarray:
+        """The measured pose7 of the hand, heard after this call."""
+        with self._news:
+            self._status = None
+            if not self._news.wait_for(lambda: self._status is not None, self.timeout):
+                raise CommanderError(
+                    f'no arm_status within {self.timeout} s: is franka_controller running?'
+                )
+            return to_pose7(self._status.pose, self._status.gripper)
+
+    # Set-up motions
+
+    def move_to(self, pose7: np.ndarray) -> None:
+        """Drive the hand to a pose7 in small straight steps inside the safety envelope."""
+        request = MoveTo.Request(target=PoseStamped(pose=from_pose7(np.asarray(pose7, float))))
+        self.call(MoveTo, 'franka_controller/move_to', request)
+
+    def set_gripper(self, closure: float) -> None:
+        """Open (0) or close (1) the gripper and wait."""
+        self.call(SetGripper, 'franka_controller/set_gripper', SetGripper.Request(closure=closure))
+
+    def home(self) -> None:
+        """Drive to the home posture."""
+        self.call(Trigger, 'franka_controller/home', Trigger.Request())
+
+    # Goals
+
+    def reach(
+        self,
+        pictures: list[np.ndarray],
+        on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
+        max_steps: int = 0,
+        tolerance: float = 0.0,
+        max_seconds: float = 0.0,
+    ) -> ReachGoal.Result:
+        """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result."""
+        goal = ReachGoal.Goal(
+            goals=[ros_image.fill_image(Image(), picture, 'rgb8') for picture in pictures],
+            max_steps=max_steps,
+            tolerance=tolerance,
+            max_duration=Duration(sec=int(max_seconds), nanosec=int(max_seconds % 1 * 1e9)),
+        )
+        if not self._reach.wait_for_server(self.timeout):
+            raise CommanderError('action reach_goal is not there: is the planner node running?')
+        handle = self._act(
+            lambda: self._reach.send_goal_async(
+                goal, lambda message: on_feedback and on_feedback(message.feedback)
+            ),
+            'reach_goal',
+            self.timeout,
+        )
+        if not handle.accepted:
+            raise CommanderError('goal rejected: another goal is running')
+        self._goal = handle
+        answer = self._act(handle.get_result_async, 'the result of reach_goal', None)
+        self._goal = None
+        if answer.status == GoalStatus.STATUS_UNKNOWN:
+            raise CommanderError('the planner lost the goal')
+        return answer.result
+
+    def cancel(self) -> None:
+        """Cancel the running goal, if any, and wait until the planner has taken it."""
+        goal, self._goal = self._goal, None
+        if goal is not None:
+            self._act(goal.cancel_goal_async, 'cancel', self.timeout)
+
+    # Plumbing
+
+    def call(self, kind: type, name: str, request):
+        """Call a service and wait; raises when it is missing or answers without success."""
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(kind, name)
+        if not client.wait_for_service(self.timeout):
+            raise CommanderError(f'service {client.srv_name} is not there within {self.timeout} s')
+        answer = self._wait(client.call_async(request), name, self.timeout)
+        if not getattr(answer, 'success', True):
+            raise CommanderError(f'{name}: {answer.message}')
+        return answer
+
+    def _act(self, ask: Callable, what: str, timeout: float | None):
+        """Ask the action server, in the thread that takes its answers.
+
+        rclpy's action client, unlike its service client, holds no lock: an answer that comes
+        before the question is on its list is dropped, and the caller would wait for ever.
+        """
+        asked = self._wait(self._executor.create_task(ask), what, timeout)
+        return self._wait(asked, what, timeout)
+
+    def _wait(self, future, what: str, timeout: float | None):
+        """The result of a future; `timeout` [s], or None to wait as long as it takes."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not done.wait(0.2):  # short waits let an interrupt through
+            if not self._thread.is_alive():
+                raise CommanderError(f'{what}: the connection to ROS has ended')
+            if deadline is not None and time.monotonic() > deadline:
+                raise CommanderError(f'{what} did not answer within {timeout} s')
+        return future.result()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def _on_image(self, message: Image) -> None:
+        with self._news:
+            self._image = message
+            self._news.notify_all()
+        if self.on_frame is not None:
+            self.on_frame(message)
+
+    def _on_status(self, message: ArmStatus) -> None:
+        with self._news:
+            self._status = message
+            self._news.notify_all()

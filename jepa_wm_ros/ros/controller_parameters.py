@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of `franka_controller`, and the arm driver they describe."""
+
+from __future__ import annotations
+
+import math
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.robot.driver import ArmDriver
+from jepa_wm_ros.robot.franka import HOME_Q, FrankaArm
+from jepa_wm_ros.robot.gripper import FrankaGripper
+from jepa_wm_ros.robot.safety import SafetyEnvelope
+from jepa_wm_ros.ros.base.node import NodeBase
+
+BOX = SafetyEnvelope()
+
+# name, default, description, bounds
+FIXED = (
+    ('arm_address', '127.0.0.1', 'Address of the arm, real or simulated.', None),
+    ('realtime', 'auto', 'Real-time kernel: auto, enforce or ignore.', None),
+    ('connect_timeout', 5.0, 'Longest wait for the arm to answer [s].', (0.1, 60.0)),
+    (
+        'relative_dynamics_factor',
+        0.1,
+        "Part of the arm's limits of speed, acceleration and jerk "
+        'that motions use; 0.1 stays below 0.17 m/s.',
+        (0.01, 0.5),
+    ),
+    ('collision_torque', 20.0, 'Joint torque at which the arm stops itself [Nm].', (1.0, 100.0)),
+    ('collision_force', 30.0, 'Force at which the arm stops itself [N].', (1.0, 150.0)),
+    ('use_gripper', True, 'Whether the arm carries the Franka hand.', None),
+    ('gripper_timeout', 3.0, 'Longest a gripper command may take [s].', (0.1, 30.0)),
+    ('base_frame', 'fr3_link0', 'Frame of every pose heard and said.', None),
+    ('rate', 30.0, 'Rate of joint_states, ee_pose and arm_status [Hz].', (1.0, 60.0)),
+    ('home_q', list(HOME_Q), 'Joint angles of ~/home [rad].', None),
+    (
+        'workspace_low',
+        list(BOX.low),
+        'Low corner of the box the hand TCP stays in [m]; its z is '
+        'the height kept above the table.',
+        None,
+    ),
+    ('workspace_high', list(BOX.high), 'High corner of that box [m].', None),
+    ('max_step', BOX.max_step, 'Longest translation of one command [m].', (0.001, 0.2)),
+    ('max_turn', BOX.max_turn, 'Largest rotation of one command [rad].', (0.001, 0.5)),
+    ('max_reach', BOX.max_reach, 'Largest distance of the TCP from the shoulder [m].', (0.1, 0.9)),
+    ('max_tilt', BOX.max_tilt, 'Largest angle of the hand from straight down [rad].', (0.01, 3.1)),
+)
+ADJUSTABLE = (
+    ('max_command_age', 0.5, 'Commands older than this are refused [s].', (0.05, 5.0)),
+    ('max_state_age', 0.2, 'Nothing moves on an arm state older than this [s].', (0.05, 2.0)),
+    (
+        'max_moved_distance',
+        0.005,
+        'How far the arm may have moved since a command was planned [m].',
+        (0.001, 0.1),
+    ),
+    (
+        'max_moved_angle',
+        math.radians(1.0),
+        'How far it may have turned since then [rad].',
+        (0.001, 0.5),
+    ),
+)
+
+
+def declare(node: NodeBase) -> None:
+    """Declare every parameter of the controller."""
+    for name, default, description, bounds in FIXED:
+        node.declare(name, default, description, bounds=bounds, read_only=True)
+    for name, default, description, bounds in ADJUSTABLE:
+        node.declare(name, default, description, bounds=bounds)
+
+
+def build_driver(node: NodeBase) -> ArmDriver:
+    """The driver, not yet connected. Raises JepaWmError for values that make no sense."""
+    address, timeout = node.value('arm_address'), node.value('connect_timeout')
+    numbers(node, 'home_q', 7)
+    limits = {name: node.value(name) for name in ('max_step', 'max_turn', 'max_reach', 'max_tilt')}
+    envelope = SafetyEnvelope(
+        numbers(node, 'workspace_low', 3), numbers(node, 'workspace_high', 3), **limits
+    )
+    arm = FrankaArm(
+        address,
+        dynamics_factor=node.value('relative_dynamics_factor'),
+        realtime=node.value('realtime'),
+        connect_timeout=timeout,
+        collision_torque=node.value('collision_torque'),
+        collision_force=node.value('collision_force'),
+    )
+    gripper = (
+        FrankaGripper(address, timeout=node.value('gripper_timeout'), connect_timeout=timeout)
+        if node.value('use_gripper')
+        else None
+    )
+    return ArmDriver(arm, gripper, envelope)
+
+
+def numbers(node: NodeBase, name: str, count: int) -> tuple[float, ...]:
+    """A parameter of `count` finite numbers. Raises JepaWmError."""
+    values = tuple(node.value(name))
+    if len(values) != count or not all(math.isfinite(value) for value in values):
+        raise JepaWmError(f'parameter {name} is {list(values)}: give {count} finite numbers')
+    return values

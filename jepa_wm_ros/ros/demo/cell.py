@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo asks of the simulated cell over ROS: tasks, pictures, the true hand position."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.action import ReachGoal
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.srv import DescribeModel, ResetScene
+from rclpy.signals import SignalHandlerOptions
+
+from jepa_wm_ros import actions as convention
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.bringup import ProcessGroup
+from jepa_wm_ros.errors import FaultCode
+from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
+from jepa_wm_ros.ros.base.node import to_ns, to_stamp
+from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
+from jepa_wm_ros.sim.variation import sample_reach_task
+
+READY_SECONDS = 90.0
+RANDOM_STEP = 0.05  # m, standard deviation of a random step's components
+RANDOM_STEP_MAX = 0.075  # m
+
+
+class DemoCell(JepaCommander):
+    """The commander of a simulated cell that also knows the simulator's ground truth."""
+
+    def __init__(self, group: ProcessGroup) -> None:
+        # Ctrl-C must reach Python as KeyboardInterrupt, or nobody stops the processes.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        super().__init__(timeout=60.0)
+        self._group = group
+        self._hand: tuple[int, np.ndarray] | None = None
+        self.latencies: list[float] = []
+        self._session, self._sequence = random.getrandbits(63), 0
+        self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
+        self._command = self.node.create_publisher(ArmCommand, 'command', 1)
+
+    def close(self) -> None:
+        super().close()
+        rclpy.try_shutdown()
+
+    def wait_until_ready(self) -> None:
+        """Wait for camera, arm, model and planner; a process that dies first is named."""
+        deadline = time.monotonic() + READY_SECONDS
+        describe = self.node.create_client(DescribeModel, 'world_model/describe')
+        waits = {
+            'the world model': lambda: describe.wait_for_service(0.2),
+            'the planner': lambda: self._reach.wait_for_server(0.2),
+            'the camera': lambda: self._heard(lambda: self._image is not None),
+            'the arm': lambda: self._heard(
+                lambda: self._status and self._status.mode == ArmStatus.MODE_IDLE
+            ),
+            'the simulator': lambda: self._heard(lambda: self._hand is not None),
+        }
+        for what, ready in waits.items():
+            while not ready():
+                self._group.check()
+                if time.monotonic() > deadline:
+                    raise CommanderError(f'{what} was not ready within {READY_SECONDS:.0f} s')
+
+    def check(self) -> None:
+        """Raise when one of the processes has ended."""
+        self._group.check()
+
+    def prepare(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Set the task of `seed`: returns the goal picture and the true hand position in it [m].
+
+        The arm then stands at the start, and the cube where it stood in the picture.
+        """
+        task = sample_reach_task(seed)
+        self._reset(seed)
+        self.move_to(task.goal)
+        self._reset(seed)  # the hand may have touched the cube on its way
+        picture, position = self.picture(), self.hand_position()
+        self.move_to(task.start)
+        self._reset(seed)
+        return picture, position
+
+    def hand_position(self) -> np.ndarray:
+        """The simulator's own hand position (3,) [m], taken after this call."""
+        asked = self.node.get_clock().now().nanoseconds
+        with self._news:
+            if not self._news.wait_for(lambda: self._hand and self._hand[0] > asked, self.timeout):
+                raise CommanderError('the simulator does not publish sim_cell/hand_pose')
+            return self._hand[1]
+
+    def reach(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
+        """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
+        told the first cost seen at the start (step 0) and after the motions of each plan.
+        """
+        moved = [ReachGoal.Feedback()]  # the newest motion, as long as no cost has followed
+
+        def on_feedback(said: ReachGoal.Feedback) -> None:
+            if said.phase == ReachGoal.Feedback.MOVING:
+                self.latencies.append(said.latency_seconds)
+                moved[:] = [said]
+            elif (
+                moved
+                and said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION
+                and self._hand is not None
+            ):
+                motion = moved.pop()
+                on_step(said.step, said.cost, motion.planning_seconds, self._hand[1])
+
+        self.on_frame = lambda message: frames.append(ros_image.to_rgb8(message)[::2, ::2])
+        try:
+            return super().reach([picture], on_feedback, max_steps=max_steps)
+        finally:
+            self.on_frame = None
+
+    @staticmethod
+    def is_fault(result: ReachGoal.Result) -> bool:
+        """Whether a goal ended by an error, not by reaching it or by one of its limits."""
+        return result.error_code not in (
+            FaultCode.SUCCEEDED,
+            FaultCode.MAX_STEPS,
+            FaultCode.MAX_DURATION,
+            FaultCode.NO_PROGRESS,
+        )
+
+    def random_step(self, generator: np.random.Generator) -> None:
+        """Command one random step, as the planner would, and wait for its end."""
+        pose = self.pose()
+        step = generator.normal(0.0, RANDOM_STEP, 3)
+        step *= min(1.0, RANDOM_STEP_MAX / np.linalg.norm(step))
+        target = convention.integrate(pose, np.array([*step, 0, 0, 0, 0]))
+        commanded = to_pose7(self._status.commanded, 0.0)
+        target[convention.ROTATION] = commanded[convention.ROTATION]
+        self._sequence += 1
+        command = ArmCommand(
+            session=self._session,
+            sequence=self._sequence,
+            gripper=float('nan'),
+            target=from_pose7(target),
+            planned_from=from_pose7(pose),
+        )
+        command.header.stamp = to_stamp(self.node.get_clock().now().nanoseconds)
+        command.header.frame_id = self._status.header.frame_id
+        self._command.publish(command)
+        ended = (ArmStatus.OUTCOME_DONE, ArmStatus.OUTCOME_WORKSPACE, ArmStatus.OUTCOME_REFUSED)
+        with self._news:
+            if not self._news.wait_for(
+                lambda: (
+                    self._status
+                    and self._status.session == self._session
+                    and self._status.sequence == self._sequence
+                    and self._status.outcome in ended
+                ),
+                self.timeout,
+            ):
+                raise CommanderError('the controller did not end a random step')
+
+    def _reset(self, seed: int) -> None:
+        self.call(ResetScene, 'sim_cell/reset_scene', ResetScene.Request(seed=seed))
+
+    def _heard(self, condition) -> bool:
+        with self._news:
+            return bool(self._news.wait_for(condition, 0.2))
+
+    def _on_hand(self, message: PoseStamped) -> None:
+        p = message.pose.position
+        with self._news:
+            self._hand = (to_ns(message.header.stamp), np.array([p.x, p.y, p.z]))
+            self._news.notify_all()

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo: the simulated arm reaches goal pictures, through every real part.
+
+Starts the nodes of launch/plan.launch.py as processes, drives the arm to a goal and takes its
+picture, drives it away, and sends the picture to the `reach_goal` action. The simulator's own hand
+position says how near the arm came; the planner never hears it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.bringup import ProcessGroup, dds_environment, plan_processes
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.ros.commander import CommanderError
+from jepa_wm_ros.ros.demo.cell import DemoCell
+from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
+
+TOLERANCE = 0.04  # m, hand to goal
+FINE = 0.025  # m
+MAX_STEPS = 12
+
+
+def parse(args: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
+    parser.add_argument('--seed', type=int, default=0, help='seed of the first episode')
+    parser.add_argument('--episodes', type=int, default=1)
+    parser.add_argument('--out', type=Path, default=Path('out'), help='where pictures go')
+    parser.add_argument('--model', default='jepa_wm_cell', help='model name or file')
+    parser.add_argument('--planner', default='', help="cem, icem, mppi, ...; empty: the profile's")
+    parser.add_argument('--profile', default='cell', help='planning profile')
+    parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
+    parser.add_argument(
+        '--no-baselines',
+        action='store_true',
+        help='leave out the rows for random actions and no motion',
+    )
+    options = parser.parse_args(args)
+    if options.episodes < 1 or options.seed < 0:
+        parser.error('--episodes must be at least 1 and --seed at least 0')
+    return options
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the demo; exits 0 only if every goal (one episode) or 19 of 20 were reached."""
+    options = parse(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The demo's own graph must not hear another one's on the same machine.
+    os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.update(dds_environment())
+    try:
+        sys.exit(run(options))
+    except KeyboardInterrupt:
+        print('\ninterrupted: every process is stopped', file=sys.stderr)
+        sys.exit(130)
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start the graph, run the episodes, report; returns the exit status."""
+    begun = time.monotonic()
+    processes = plan_processes(
+        robot='sim',
+        arm_address=options.arm_address,
+        model=options.model,
+        planner=options.planner,
+        profile=options.profile,
+    )
+    with ProcessGroup(processes) as group, DemoCell(group) as cell:
+        cell.wait_until_ready()
+        print(
+            f'cell ready in {time.monotonic() - begun:.1f} s: '
+            f'{", ".join(p.name for p in processes)}',
+            flush=True,
+        )
+        records, random_rows = [], []
+        for seed in range(options.seed, options.seed + options.episodes):
+            records.append(attempt(cell, seed) if options.episodes > 1 else episode(cell, seed))
+        if options.episodes > 1 and not options.no_baselines:
+            print('random actions, the same tasks:', flush=True)
+            random_rows = [random_episode(cell, r) for r in records if r.end is not None]
+        latency = cell.latencies
+    shown = next((r for r in records if r.frames), None)
+    if shown is None:
+        raise CommanderError('no episode could be run: see the exceptions above')
+    write_gif(options.out / 'demo.gif', shown)
+    write_png(options.out / 'demo.png', shown)
+    print(f'pictures: {options.out / "demo.gif"}, {options.out / "demo.png"}')
+    if options.episodes > 1:
+        print_table(records, random_rows, TOLERANCE, FINE, latency)
+    return verdict(records)
+
+
+def attempt(cell, seed: int) -> EpisodeRecord:
+    """One of many episodes: an error ends it, not the others, and counts as an exception."""
+    try:
+        return episode(cell, seed)
+    except CommanderError as error:
+        cell.check()
+        print(f'exception: {error}', flush=True)
+        return EpisodeRecord.failed(seed, str(error))
+
+
+def episode(cell, seed: int) -> EpisodeRecord:
+    """One task: take the goal's picture, go to the start, reach the picture."""
+    goal_picture, goal_position = cell.prepare(seed)
+    record = EpisodeRecord(seed, goal_picture, goal_position, start=cell.hand_position())
+    print(f'seed {seed}: the hand is {record.start_error * 100:.1f} cm from the goal', flush=True)
+
+    def on_step(step: int, cost: float, planning_seconds: float, position: np.ndarray) -> None:
+        record.add_step(step, cost, planning_seconds, position)
+        if not step:
+            return
+        away = np.linalg.norm(position - goal_position) * 100
+        print(
+            f'  step {step:2d}   cost {cost:7.4f}   planning {planning_seconds * 1e3:4.0f} ms   '
+            f'hand {away:5.1f} cm from the goal',
+            flush=True,
+        )
+
+    result = cell.reach(goal_picture, on_step, record.frames, MAX_STEPS)
+    record.finish(
+        cell.hand_position(),
+        result.cost,
+        result.steps,
+        result.error_msg,
+        fault=cell.is_fault(result),
+    )
+    reached = record.final_error <= TOLERANCE
+    reason = '' if reached or not result.error_msg else f' ({result.error_msg})'
+    print(
+        f'{"reached" if reached else "missed"}: {record.final_error * 100:.1f} cm from the goal '
+        f'(tolerance {TOLERANCE * 100:.1f} cm) in {result.steps} steps{reason}',
+        flush=True,
+    )
+    return record
+
+
+def random_episode(cell, record: EpisodeRecord) -> EpisodeRecord:
+    """The same task with random steps through the same controller, as many as the planner took."""
+    cell.prepare(record.seed)
+    row = EpisodeRecord(
+        record.seed, record.goal_picture, record.goal_position, start=cell.hand_position()
+    )
+    generator = np.random.default_rng(record.seed)
+    for _ in range(max(record.steps, 1)):
+        cell.random_step(generator)
+    row.finish(cell.hand_position(), float('nan'), max(record.steps, 1), '')
+    print(f'  seed {record.seed}: {row.final_error * 100:.1f} cm from the goal', flush=True)
+    return row
+
+
+def verdict(records: list[EpisodeRecord]) -> int:
+    """0 when at least 95 % of the episodes ended within the tolerance, as the simulator saw."""
+    reached = sum(r.final_error <= TOLERANCE for r in records)
+    if reached < 0.95 * len(records):
+        print(f'not reached: {len(records) - reached} of {len(records)} goals missed', flush=True)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    main()

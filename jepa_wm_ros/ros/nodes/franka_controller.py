@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `franka_controller`: drives one Franka arm, real or simulated, one small step at a time.
+
+Hears   command (ArmCommand)
+Says    joint_states (JointState), ee_pose (PoseStamped, measured hand TCP), arm_status (ArmStatus),
+        /diagnostics
+Serves  ~/recover, ~/stop, ~/home (Trigger), ~/move_to (MoveTo), ~/set_gripper (SetGripper)
+
+A command is refused unless it is fresh, new, in the base frame, finite, made from the pose the arm
+still has, and the arm is idle and without error; what is left of it inside the safety envelope is
+executed. If whoever commands dies, the arm ends that one step and stands still.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, replace
+
+from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.srv import MoveTo, SetGripper
+from rclpy.callback_groups import ReentrantCallbackGroup
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.robot.arm_state import ArmMode, ArmState
+from jepa_wm_ros.robot.driver import BUSY, ArmDriver, Outcome
+from jepa_wm_ros.robot.gate import CommandGate
+from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
+from jepa_wm_ros.robot.safety import LimitedStep, WorkspaceError, limit, moved
+from jepa_wm_ros.ros import controller_parameters
+from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
+from jepa_wm_ros.ros.base.node import (
+    SHUTDOWN_SECONDS,
+    Diagnostics,
+    NodeBase,
+    Worker,
+    run,
+    to_ns,
+    to_stamp,
+)
+
+JOINTS = [f'fr3_joint{i}' for i in range(1, 8)]
+FINGERS = ['fr3_finger_joint1', 'fr3_finger_joint2']
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The last command and what became of it, as `arm_status` tells it."""
+
+    session: int = 0
+    sequence: int = 0
+    outcome: Outcome = Outcome.NONE
+    clipped: bool = False
+    message: str = ''
+
+
+class FrankaController(NodeBase):
+    """Callbacks check and hand over; the arm moves in one worker thread, one job at a time."""
+
+    def __init__(self) -> None:
+        super().__init__('franka_controller')
+        controller_parameters.declare(self)
+        self.driver: ArmDriver | None = None
+
+    # What it allocates
+
+    def setup(self) -> None:
+        self.driver = controller_parameters.build_driver(self)
+        self.driver.connect()
+        self.worker = Worker(self, 'arm')
+        self._gate, self._told = CommandGate(), None
+        self._last = self._running = Record()
+        self._idle, self._job = threading.Event(), None
+        self._idle.set()
+        self._counts = dict.fromkeys(('accepted', 'clipped', 'refused', 'failed'), 0)
+
+    def start(self) -> None:
+        self._publishing = threading.Lock()
+        self._said = {
+            'joints': self.create_publisher(JointState, 'joint_states', 1),
+            'pose': self.create_publisher(PoseStamped, 'ee_pose', 1),
+            'status': self.create_publisher(ArmStatus, 'arm_status', 1),
+        }
+        self._heard = self.create_subscription(ArmCommand, 'command', self._on_command, 1)
+        # Reentrant: a service that waits for the arm must not hold up ~/stop.
+        group = ReentrantCallbackGroup()
+        self._served = [
+            self.create_service(kind, f'~/{name}', callback, callback_group=group)
+            for kind, name, callback in (
+                (Trigger, 'recover', self._on_recover),
+                (Trigger, 'stop', self._on_stop),
+                (Trigger, 'home', self._on_home),
+                (MoveTo, 'move_to', self._on_move_to),
+                (SetGripper, 'set_gripper', self._on_set_gripper),
+            )
+        ]
+        self._timer = self.create_timer(1.0 / self.value('rate'), self._publish)
+        self.diagnostics = Diagnostics(self, f'FR3 at {self.driver.arm.address}')
+        self.diagnostics.parts.update(
+            {'arm': self._arm_part, 'commands': self._command_part, 'gripper': self._gripper_part}
+        )
+
+    def halt(self) -> None:
+        self.destroy_subscription(self._heard)
+        self.driver.stopping.set()
+        if not self._idle.wait(SHUTDOWN_SECONDS):
+            self.get_logger().error(f'the arm did not stop within {SHUTDOWN_SECONDS:g} s')
+        self.destroy_timer(self._timer)
+        self.diagnostics.close()
+        for service in self._served:
+            self.destroy_service(service)
+        with self._publishing:
+            for publisher in self._said.values():
+                self.destroy_publisher(publisher)
+            self._said = {}
+
+    def teardown(self) -> None:
+        if worker := self.__dict__.pop('worker', None):
+            worker.stop()
+        if self.driver is not None:
+            self.driver.close()
+            self.driver = None
+
+    # What it hears
+
+    def _on_command(self, command: ArmCommand) -> None:
+        record = Record(command.session, command.sequence)
+        try:
+            step = self._judge(command)
+        except WorkspaceError as error:
+            return self._refuse(replace(record, outcome=Outcome.WORKSPACE, message=str(error)))
+        except UnsafeCommandError as error:
+            return self._refuse(replace(record, outcome=Outcome.REFUSED, message=str(error)))
+        self._counts['accepted'] += 1
+        self._counts['clipped'] += step.clipped
+        self._last = self._running = replace(
+            record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason
+        )
+        closure = None if math.isnan(command.gripper) else command.gripper
+        self._launch(self._execute, self._running, step.target, closure)
+
+    def _judge(self, command: ArmCommand) -> LimitedStep:
+        """What the envelope leaves of a command.
+
+        Raises UnsafeCommandError when it must be refused, WorkspaceError when nothing is left.
+        """
+        age = (self.now_ns() - to_ns(command.header.stamp)) / 1e9
+        if refusal := self._gate.refusal(
+            command.session, command.sequence, age, self.value('max_command_age')
+        ):
+            raise UnsafeCommandError(refusal)
+        frame, sent = self.value('base_frame'), command.header.frame_id
+        if sent != frame:
+            raise UnsafeCommandError(f'command is in frame {sent!r}: send it in {frame!r}')
+        if not (math.isnan(command.gripper) or 0.0 <= command.gripper <= 1.0):
+            raise UnsafeCommandError(f'gripper closure {command.gripper} is not within 0 .. 1')
+        target = Pose.of(*position_and_quaternion(command.target), 'target')
+        planned_from = Pose.of(*position_and_quaternion(command.planned_from), 'planned_from')
+        present = self.driver.arm.state().pose
+        refusal = self._unfit() or moved(
+            planned_from, present, self.value('max_moved_distance'), self.value('max_moved_angle')
+        )
+        if refusal:
+            raise UnsafeCommandError(refusal)
+        return limit(self.driver.envelope, present, target)
+
+    def _unfit(self) -> str:
+        """Why nothing may move now; empty when the arm is ready."""
+        busy = '' if self._idle.is_set() else BUSY
+        return busy or self.driver.unfit(self.value('max_state_age'))
+
+    def _refuse(self, record: Record) -> None:
+        self._counts['refused'] += 1
+        self.get_logger().warning(f'command {record.sequence}: {record.message}')
+        running = (self._running.session, self._running.sequence)
+        # A duplicate of the running command must not hide how that one ends.
+        if self._idle.is_set() or (record.session, record.sequence) != running:
+            self._last = record
+            self._publish()
+
+    # What runs in the worker
+
+    def _launch(self, function, *args):
+        """Hand one job to the worker; the returned future holds its result."""
+        self._idle.clear()
+        self.driver.stopping.clear()
+        self._job = self.worker.submit(self._sole_job, function, *args)
+        return self._job
+
+    def _sole_job(self, function, *args):
+        try:
+            return function(*args)
+        finally:
+            self._idle.set()
+            self._publish()  # at once: the next command may wait for nothing but this
+
+    def _execute(self, record: Record, target: Pose, closure: float | None) -> None:
+        outcome, message = Outcome.FAILED, 'unexpected error: see the log of franka_controller'
+        try:
+            outcome, message = self.driver.execute(target, closure)
+        except Exception:  # a bug, logged whole: the sender must still hear that its command failed
+            self.get_logger().error(traceback.format_exc())
+        self._counts['failed'] += outcome is Outcome.FAILED
+        self._last = replace(record, outcome=outcome, message=message or record.message)
+
+    # What it serves
+
+    async def _on_stop(self, _request, response):
+        self.driver.stopping.set()
+        if self._job is not None:
+            try:
+                await self._job
+            except JepaWmError:
+                pass  # whoever asked for that motion hears of it
+        response.success, response.message = True, 'the arm stands still'
+        return response
+
+    async def _on_home(self, _request, response):
+        return await self._answer(
+            response, self._unfit(), self.driver.drive_home, self.value('home_q')
+        )
+
+    async def _on_move_to(self, request, response):
+        frame, target, refusal = request.target.header.frame_id, None, self._unfit()
+        try:
+            target = Pose.of(*position_and_quaternion(request.target.pose), 'target')
+        except UnsafeCommandError as error:
+            refusal = str(error)
+        if frame not in ('', self.value('base_frame')):
+            refusal = f'target is in frame {frame!r}: send it in {self.value("base_frame")!r}'
+        elif target is not None and not self.driver.envelope.contains(target):
+            refusal = (
+                f'target {target.position.round(3).tolist()} m is outside the safety '
+                'envelope: see workspace_low, workspace_high, max_reach and max_tilt'
+            )
+        return await self._answer(response, refusal, self.driver.drive_to, target)
+
+    async def _on_set_gripper(self, request, response):
+        refusal = '' if self._idle.is_set() else BUSY
+        return await self._answer(response, refusal, self.driver.drive_gripper, request.closure)
+
+    async def _on_recover(self, _request, response):
+        refusal = '' if self._idle.is_set() else BUSY
+        return await self._answer(response, refusal, self.driver.recover)
+
+    async def _answer(self, response, refusal: str, function, *args):
+        try:
+            response.message = refusal or await self._launch(function, *args)
+            response.success = not refusal
+        except JepaWmError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    # What it says
+
+    def _publish(self) -> None:
+        state = self.driver.arm.state()
+        age = time.monotonic() - state.stamp
+        header = Header(
+            stamp=to_stamp(self.now_ns() - int(age * 1e9)), frame_id=self.value('base_frame')
+        )
+        with self._publishing:
+            if not self._said:
+                return
+            if state.mode is not ArmMode.DISCONNECTED and age < self.value('max_state_age'):
+                self._said['joints'].publish(self._joint_state(header, state))
+                self._said['pose'].publish(
+                    PoseStamped(
+                        header=header, pose=pose_message(state.pose.position, state.pose.quaternion)
+                    )
+                )
+            self._said['status'].publish(self._status(header, state))
+        fault = self.driver.arm.fault
+        if fault is not None and fault is not self._told:
+            self.get_logger().error(str(fault))
+        self._told = fault
+
+    def _joint_state(self, header: Header, state: ArmState) -> JointState:
+        message = JointState(
+            header=Header(stamp=header.stamp),
+            name=list(JOINTS),
+            position=state.q.tolist(),
+            velocity=state.dq.tolist(),
+        )
+        if (gripper := self.driver.gripper) is not None:
+            message.name += FINGERS
+            message.position.extend([gripper.width / 2] * 2)
+            message.velocity.extend([gripper.speed / 2] * 2)
+        return message
+
+    def _status(self, header: Header, state: ArmState) -> ArmStatus:
+        last, gripper = self._last, self.driver.gripper
+        return ArmStatus(
+            header=header,
+            mode=state.mode.value,
+            errors=list(state.errors),
+            gripper=gripper.closure if gripper else 0.0,
+            gripper_failed=bool(gripper and gripper.failure),
+            pose=pose_message(state.pose.position, state.pose.quaternion),
+            commanded=pose_message(state.commanded.position, state.commanded.quaternion),
+            session=last.session,
+            sequence=last.sequence,
+            outcome=last.outcome.value,
+            clipped=last.clipped,
+            message=last.message,
+        )
+
+    # What it says of itself
+
+    def _arm_part(self):
+        state = self.driver.arm.state()
+        age = time.monotonic() - state.stamp
+        values = {
+            'mode': state.mode.name,
+            'state_age_s': f'{age:.3f}',
+            'errors': ', '.join(state.errors),
+            'control_command_success_rate': f'{state.success_rate:.3f}',
+        }
+        trouble = self.driver.trouble(self.value('max_state_age'))
+        if trouble:
+            return Diagnostics.ERROR, trouble, values
+        return Diagnostics.OK, state.mode.name.lower(), values
+
+    def _command_part(self):
+        return Diagnostics.OK, self._last.message or 'no complaint', self._counts
+
+    def _gripper_part(self):
+        gripper = self.driver.gripper
+        if gripper is None:
+            return Diagnostics.OK, 'no gripper', {}
+        values = {'closure': f'{gripper.closure:.3f}'}
+        if gripper.failure:
+            return Diagnostics.WARN, gripper.failure, values
+        return Diagnostics.OK, 'ready', values
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run(FrankaController, args))
+
+
+if __name__ == '__main__':
+    main()

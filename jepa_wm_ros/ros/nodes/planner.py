@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `planner`: reaches goal pictures by model-predictive control in latent space.
+
+Hears   arm_status (ArmStatus)
+Says    command (ArmCommand), ~/plan (MarkerArray), /diagnostics
+Serves  action reach_goal (ReachGoal)
+Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrupt_scoring},
+        franka_controller/stop
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+
+import numpy as np
+from geometry_msgs.msg import Point
+from jepa_wm_msgs.action import ReachGoal
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from jepa_wm_ros.control.goal_sequence import GoalSequence
+from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.loop import Limits, Outcome, Progress, Reach
+from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.planning import Profile, SettingsError, load_profile
+from jepa_wm_ros.planning.mpc import Mpc
+from jepa_wm_ros.ros.base.convert import from_pose7
+from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run
+from jepa_wm_ros.ros.ports import RosPorts
+
+PHASES = {
+    'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION,
+    'planning': ReachGoal.Feedback.PLANNING,
+    'moving': ReachGoal.Feedback.MOVING,
+    'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
+    'reached': ReachGoal.Feedback.REACHED,
+}
+SWITCH = {
+    ReachGoal.Goal.SWITCH_ON_COST: 'cost',
+    ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
+    ReachGoal.Goal.SWITCH_ON_EITHER: 'either',
+}
+NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
+ARM_ACTION_DIM = 7
+
+
+class PlannerNode(NodeBase):
+    """One goal at a time, in a worker thread; callbacks accept, cancel and listen."""
+
+    def __init__(self) -> None:
+        super().__init__('planner')
+        self.declare('profile', 'cell', 'Planning profile: a name in config/profiles or a file.')
+        self.declare('planner', '', "Planner in place of the profile's: cem, icem, mppi, ...")
+        self.declare('seed', 0, "Seed of the planner's random numbers.", bounds=(0, 2**31 - 1))
+        self.declare('base_frame', 'fr3_link0', 'Frame of commands.', read_only=True)
+        self.declare(
+            'on_new_goal',
+            'reject',
+            'What a goal does while another runs.',
+            constraints='reject or preempt',
+        )
+        self.declare('max_goal_images', 16, 'Most pictures in one goal.', bounds=(1, 256))
+        self.declare('max_steps', 30, 'Steps after which a goal is given up.', bounds=(1, 10000))
+        self.declare(
+            'max_duration', 300.0, 'Time after which a goal is given up [s].', bounds=(0.1, 86400.0)
+        )
+        self.declare(
+            'no_progress_steps',
+            6,
+            'Steps without a new lowest cost before giving up; 0: never.',
+            bounds=(0, 1000),
+        )
+        self.declare(
+            'tolerance',
+            0.0,
+            "Latent distance that counts as reached; 0: the model's calibrated value.",
+            bounds=(0.0, 1e9),
+        )
+        self.declare(
+            'planning_budget',
+            0.0,
+            'Longest time for one plan [s]; 0: no limit.',
+            bounds=(0.0, 600.0),
+        )
+        self.declare(
+            'observation_timeout',
+            5.0,
+            'Longest wait for a fresh observation [s].',
+            bounds=(0.1, 60.0),
+        )
+        self.declare(
+            'model_timeout', 60.0, 'Longest wait for the world model [s].', bounds=(0.1, 3600.0)
+        )
+        self.declare(
+            'controller_timeout',
+            1.0,
+            'Silence after which the controller is lost [s].',
+            bounds=(0.1, 60.0),
+        )
+        self.declare(
+            'motion_timeout', 20.0, 'Longest time for one command [s].', bounds=(0.1, 600.0)
+        )
+        self.declare('use_gripper', False, 'Let plans open and close the gripper.')
+        self.declare('gripper_open_below', 0.35, 'Planned closure that opens.', bounds=(0.0, 1.0))
+        self.declare('gripper_close_above', 0.65, 'Planned closure that closes.', bounds=(0.0, 1.0))
+        self.declare(
+            'gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.', bounds=(0, 1000)
+        )
+        self._current = None
+        self._preempted = threading.Event()
+        self._planning: list[float] = []
+        self._last = 'no goal yet'
+
+    def setup(self) -> None:
+        self._profile()  # a bad profile is refused at start-up, not at the first goal
+        self.ports = RosPorts(self)
+        self.worker = Worker(self, 'reach')
+        self._plan = self.create_publisher(MarkerArray, '~/plan', 1)
+        self.diagnostics = Diagnostics(self, 'planner')
+        self.diagnostics.parts['planner'] = self._state
+
+    def start(self) -> None:
+        self._server = ActionServer(
+            self,
+            ReachGoal,
+            'reach_goal',
+            self._execute,
+            goal_callback=self._on_goal,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=ReentrantCallbackGroup(),
+        )
+
+    def halt(self) -> None:
+        self._preempted.set()
+        self.ports.stop()
+        self.worker.stop()
+        self._server.destroy()
+        self.worker = Worker(self, 'reach')
+
+    def teardown(self) -> None:
+        if worker := self.__dict__.pop('worker', None):
+            worker.stop()
+        if ports := self.__dict__.pop('ports', None):
+            ports.close()
+        if diagnostics := self.__dict__.pop('diagnostics', None):
+            diagnostics.close()
+        if publisher := self.__dict__.pop('_plan', None):
+            self.destroy_publisher(publisher)
+
+    # The action
+
+    def _on_goal(self, goal: ReachGoal.Goal) -> GoalResponse:
+        if self._current is not None:
+            if self.value('on_new_goal') != 'preempt':
+                self.get_logger().warning(
+                    'goal rejected: another one is running (parameter on_new_goal: reject)'
+                )
+                return GoalResponse.REJECT
+            self._preempted.set()
+        return GoalResponse.ACCEPT
+
+    async def _execute(self, handle):
+        outcome = await self.worker.submit(self._reach, handle)
+        result = ReachGoal.Result(
+            error_code=outcome.code,
+            error_msg=outcome.message,
+            steps=outcome.progress.step,
+            cost=outcome.progress.cost,
+            best_cost=outcome.progress.best_cost,
+        )
+        if outcome.code == FaultCode.SUCCEEDED:
+            handle.succeed()
+        elif outcome.code == FaultCode.CANCELED and handle.is_cancel_requested:
+            handle.canceled()
+        else:
+            handle.abort()
+        self._last = outcome.message or f'reached in {outcome.progress.step} steps'
+        self.get_logger().info(f'goal ended: {self._last}')
+        return result
+
+    def _reach(self, handle) -> Outcome:
+        """Run one goal in the worker thread."""
+        self._preempted.clear()
+        self._current = handle
+        self.ports.cancelled = lambda: handle.is_cancel_requested or self._preempted.is_set()
+        try:
+            goal_ids, reach = self._prepare(handle)
+            return reach.run(goal_ids)
+        except Fault as fault:
+            return Outcome(fault.code, str(fault), Progress())
+        except Exception as error:  # whatever it is, the client hears of it and the arm stands
+            self.ports.stop()
+            self.get_logger().error(f'goal failed: {error!r}')
+            return Outcome(FaultCode.INTERNAL, f'{type(error).__name__}: {error}', Progress())
+        finally:
+            self._current = None
+
+    def _prepare(self, handle) -> tuple[list[int], Reach]:
+        goal = handle.request
+        pictures = len(goal.goals) + len(goal.compressed_goals)
+        if not pictures:
+            raise Fault(
+                FaultCode.EMPTY_GOAL, 'the goal has no picture: fill goals or compressed_goals'
+            )
+        if pictures > self.value('max_goal_images'):
+            raise Fault(
+                FaultCode.TOO_MANY_GOALS,
+                f'{pictures} goal pictures, at most '
+                f'{self.value("max_goal_images")} are taken (parameter max_goal_images)',
+            )
+        if not 0 <= goal.tolerance < math.inf or goal.switch_on not in SWITCH:
+            raise Fault(
+                FaultCode.BAD_LIMITS,
+                'tolerance must be a finite number >= 0 and switch_on one of the SWITCH_ constants',
+            )
+        model = self.ports.describe()
+        if model.action_dim != ARM_ACTION_DIM:
+            raise Fault(
+                FaultCode.BAD_LIMITS,
+                f'model {model.name} has {model.action_dim}-number '
+                f'actions: only {ARM_ACTION_DIM}-number models drive an arm',
+            )
+        tolerance = goal.tolerance or self.value('tolerance') or model.reached_distance
+        if math.isnan(tolerance):
+            self.get_logger().warning(
+                f'model {model.name} has no calibrated tolerance: give one, '
+                'or the goal ends by its limits'
+            )
+            tolerance = NEVER_REACHED
+        seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
+        profile = self._profile()
+        reach = Reach(
+            ports=self.ports,
+            mpc=Mpc(profile),
+            gripper=self._gripper_policy(),
+            goals=self._sequence(goal, pictures, tolerance),
+            limits=Limits(
+                max_steps=goal.max_steps or self.value('max_steps'),
+                max_seconds=seconds or self.value('max_duration'),
+                no_progress_steps=self.value('no_progress_steps'),
+                planning_seconds=self.value('planning_budget') or None,
+            ),
+            say=lambda progress: self._say(handle, progress),
+            cancelled=self.ports.cancelled,
+        )
+        return self.ports.prepare(goal), reach
+
+    def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
+        try:
+            return GoalSequence(
+                pictures,
+                SWITCH[goal.switch_on],
+                tolerance,
+                list(goal.steps_of_goals) or goal.steps_per_goal or None,
+            )
+        except SettingsError as error:
+            raise Fault(FaultCode.BAD_LIMITS, str(error)) from None
+
+    def _profile(self) -> Profile:
+        return load_profile(
+            self.value('profile'),
+            planner=self.value('planner') or None,
+            settings={'seed': self.value('seed')},
+        )
+
+    def _gripper_policy(self) -> GripperPolicy | None:
+        if not self.value('use_gripper'):
+            return None
+        return GripperPolicy(
+            self.value('gripper_open_below'),
+            self.value('gripper_close_above'),
+            self.value('gripper_hold_steps'),
+        )
+
+    # What it says
+
+    def _say(self, handle, progress: Progress) -> None:
+        feedback = ReachGoal.Feedback(
+            phase=PHASES[progress.phase],
+            step=progress.step,
+            goal_index=progress.goal_index,
+            cost=progress.cost,
+            best_cost=progress.best_cost,
+            predicted_cost=progress.predicted_cost,
+            planning_seconds=progress.planning_seconds,
+            latency_seconds=progress.latency_seconds,
+            evaluations=progress.evaluations,
+            invalid_costs=progress.invalid_costs,
+            budget_exhausted=progress.budget_exhausted,
+            clipped=progress.clipped,
+        )
+        if progress.waypoint is not None:
+            feedback.waypoint = from_pose7(progress.waypoint)
+        handle.publish_feedback(feedback)
+        if progress.phase == 'moving':
+            self._planning = [*self._planning[-199:], progress.planning_seconds]
+            self._plan.publish(self._markers(progress.path))
+
+    def _markers(self, path: np.ndarray) -> MarkerArray:
+        line = Marker(ns='plan', type=Marker.LINE_STRIP, action=Marker.ADD)
+        line.header.frame_id = self.value('base_frame')
+        line.header.stamp = self.get_clock().now().to_msg()
+        line.pose.orientation.w = 1.0
+        line.scale.x = 0.004
+        line.color = ColorRGBA(r=0.1, g=0.6, b=0.9, a=1.0)
+        line.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path[:, :3]]
+        return MarkerArray(markers=[line])
+
+    def _state(self):
+        values = {'last': self._last, 'busy': self._current is not None}
+        if self._planning:
+            p50, p95 = np.percentile(self._planning, [50, 95]) * 1e3
+            values |= {'planning_ms_p50': f'{p50:.0f}', 'planning_ms_p95': f'{p95:.0f}'}
+        return Diagnostics.OK, 'reaching' if self._current else 'waiting for a goal', values
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run(PlannerNode, args))

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `sim_cell`: a simulated arm on a loopback address and the camera that looks at it.
+
+Says    image (Image), camera_info (CameraInfo), ~/hand_pose and ~/cube_pose (PoseStamped: the
+        simulator's truth, to judge by and never to plan from), /diagnostics
+Serves  the arm's network protocol at `arm_address`, ~/reset_scene
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.srv import ResetScene
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.ros.base.convert import from_pose7, pose_message
+from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_stamp
+from jepa_wm_ros.sim.render import CellRenderer
+from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, SimError, camera_matrix
+from jepa_wm_ros.sim.server import ArmServer
+from jepa_wm_ros.sim.shared_state import Snapshot
+from jepa_wm_ros.sim.variation import cell_of_seed
+
+NOMINAL_RATE = 1000.0  # Hz, of the arm's control loop
+CAMERA_SECONDS = 30.0  # the longest the camera may take to open
+
+
+class SimCell(NodeBase):
+    """Physics run in the arm server's process, pictures are drawn in a worker thread of this one.
+
+    A picture shows one snapshot of the physics, and its stamp is when that was taken.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('sim_cell')
+        fixed = {'read_only': True}
+        self.declare(
+            'arm_address',
+            '127.0.0.1',
+            'Loopback address to serve the arm at.',
+            constraints='127.x.y.z',
+            **fixed,
+        )
+        self.declare('rate', 10.0, 'Pictures per second [Hz].', bounds=(0.1, 60.0), **fixed)
+        self.declare('width', WIDTH, 'Picture width [pixels].', bounds=(16, 1920), **fixed)
+        self.declare('height', HEIGHT, 'Picture height [pixels].', bounds=(16, 1080), **fixed)
+        self.declare('camera', CAMERA, 'Camera of the scene to look through.', **fixed)
+        self.declare('base_frame', 'fr3_link0', 'Frame of the published poses.', **fixed)
+        self.server: ArmServer | None = None
+
+    # What it allocates
+
+    def setup(self) -> None:
+        self.server = ArmServer(self.value('arm_address'))
+        self.server.start()
+        self.worker = Worker(self, 'camera')
+        self._picture = None  # the future of the picture being drawn
+        self._in_worker(self._open_camera)
+        qos = qos_profile_sensor_data
+        self._said = {
+            'image': self.create_publisher(Image, 'image', qos),
+            'info': self.create_publisher(CameraInfo, 'camera_info', qos),
+            'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
+            'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
+        }
+        self._info = camera_info(self.value('width'), self.value('height'))
+        self._reset = self.create_service(ResetScene, '~/reset_scene', self._on_reset_scene)
+        self._sent = self._late = 0
+        self._last = (time.monotonic(), 0)
+        self.diagnostics = Diagnostics(self, f'simulated FR3 at {self.server.address}')
+        self.diagnostics.parts.update({'camera': self._camera_state, 'arm': self._arm_state})
+
+    def start(self) -> None:
+        self._timer = self.create_timer(1.0 / self.value('rate'), self._shoot)
+
+    def halt(self) -> None:
+        self.destroy_timer(self._timer)
+        self._in_worker(lambda: None)  # the picture being drawn is the last one
+
+    def teardown(self) -> None:
+        if diagnostics := self.__dict__.pop('diagnostics', None):
+            diagnostics.close()
+        if worker := self.__dict__.pop('worker', None):
+            worker.submit(self._close_camera)
+            worker.stop()
+        for publisher in self.__dict__.pop('_said', {}).values():
+            self.destroy_publisher(publisher)
+        if service := self.__dict__.pop('_reset', None):
+            self.destroy_service(service)
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
+
+    # What it says
+
+    def _shoot(self) -> None:
+        """Take a snapshot and have it drawn; one that would queue behind another is skipped."""
+        if self._picture is not None:
+            if not self._picture.done():
+                self._late += 1
+                return
+            self._picture.result()  # raises what went wrong in the worker
+        self._picture = self.worker.submit(self._draw, self.server.snapshot())
+
+    def _draw(self, snapshot: Snapshot) -> None:
+        pixels = self._camera.render(snapshot.qpos)
+        age = time.time_ns() - snapshot.stamp
+        stamp = to_stamp(self.now_ns() - age)
+        header = Header(stamp=stamp, frame_id=OPTICAL_FRAME)
+        message = ros_image.fill_image(Image(), pixels, 'rgb8')
+        message.header = self._info.header = header
+        try:
+            self._said['image'].publish(message)
+            self._said['info'].publish(self._info)
+            self._publish_truth(stamp, snapshot)
+        except RuntimeError:
+            if self.context.ok():  # else Ctrl-C came while this picture was drawn
+                raise
+        self._sent += 1
+
+    def _publish_truth(self, stamp, snapshot: Snapshot) -> None:
+        header = Header(stamp=stamp, frame_id=self.value('base_frame'))
+        cube = snapshot.qpos[9:]
+        self._said['hand'].publish(PoseStamped(header=header, pose=from_pose7(snapshot.hand_pose)))
+        self._said['cube'].publish(
+            PoseStamped(header=header, pose=pose_message(cube[:3], cube[[4, 5, 6, 3]]))
+        )
+
+    # What it serves
+
+    def _on_reset_scene(self, request, response):
+        cell = cell_of_seed(request.seed)
+        self.server.reset_cube(cell.cube_pose)
+        self.worker.submit(lambda: self._camera.set_appearance(cell.appearance))
+        response.success = True
+        response.message = f'cube at {np.round(cell.cube[:2], 3).tolist()} m'
+        return response
+
+    # What runs in the worker: an OpenGL context belongs to one thread
+
+    def _open_camera(self) -> None:
+        self._camera = CellRenderer(self.value('width'), self.value('height'), self.value('camera'))
+
+    def _in_worker(self, function) -> None:
+        """Run `function` in the worker, wait for its end and raise what it raised."""
+        ended = threading.Event()
+        future = self.worker.submit(function)
+        self.worker.submit(ended.set)
+        if not ended.wait(CAMERA_SECONDS):
+            raise SimError(f'the camera did not answer within {CAMERA_SECONDS:.0f} s')
+        future.result()
+
+    def _close_camera(self) -> None:
+        if camera := self.__dict__.pop('_camera', None):
+            camera.close()
+
+    # What it says of itself
+
+    def _camera_state(self):
+        sent, late, self._sent, self._late = self._sent, self._late, 0, 0
+        values = {'frames_per_second': sent, 'skipped': late}
+        if sent == 0:
+            return Diagnostics.ERROR, 'no pictures', values
+        if late:
+            return Diagnostics.WARN, 'drawing takes longer than the period', values
+        return Diagnostics.OK, 'pictures are drawn in time', values
+
+    def _arm_state(self):
+        now, steps = time.monotonic(), self.server.snapshot().steps
+        (before, earlier), self._last = self._last, (now, steps)
+        rate = (steps - earlier) / max(now - before, 1e-6)
+        values = {'steps_per_second': f'{rate:.0f}'}
+        if rate < NOMINAL_RATE / 2:
+            return Diagnostics.WARN, 'starved: the arm moves in slow motion', values
+        return Diagnostics.OK, 'running', values
+
+
+def camera_info(width: int, height: int) -> CameraInfo:
+    """CameraInfo of the cell's camera, a pinhole without distortion; the header is left empty."""
+    matrix = camera_matrix(width, height)
+    info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
+    info.k = matrix.ravel().tolist()
+    info.r = np.eye(3).ravel().tolist()
+    info.p = np.hstack([matrix, np.zeros((3, 1))]).ravel().tolist()
+    return info
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run(SimCell, args))

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `world_model`: encodes what the camera sees and scores action sequences in latent space.
+
+Hears   image (Image) or image/compressed (CompressedImage), joint_states, ee_pose
+Says    ~/latent_distance (LatentDistance), ~/imagined (Image, with a decoder), /diagnostics
+Serves  ~/prepare_goal, ~/freeze_context, ~/score_actions, ~/interrupt_scoring, ~/describe
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.msg import LatentDistance
+from jepa_wm_msgs.srv import (
+    DescribeModel,
+    FreezeContext,
+    InterruptScoring,
+    PrepareGoal,
+    ScoreActions,
+)
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.recordings.streams import ObservationBuffer
+from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
+from jepa_wm_ros.ros.base.faults import reply_fault
+from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_ns, to_stamp
+
+MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
+
+
+class WorldModelNode(NodeBase):
+    """Owns the model in a worker thread; callbacks hand over and await."""
+
+    def __init__(self) -> None:
+        super().__init__('world_model')
+        fixed = {'read_only': True}
+        self.declare('model', 'jepa_wm_cell', 'Model name (see `model list`) or file.', **fixed)
+        self.declare('weights_dir', '', "Folder of weight files; empty: the package's.", **fixed)
+        self.declare('profile', 'cell', 'Planning profile: gives objective and mode.', **fixed)
+        self.declare('device', 'cpu', 'Torch device: cpu, cuda, cuda:1, ...', **fixed)
+        self.declare(
+            'threads', 0, "CPU threads of the model; 0: torch's choice.", bounds=(0, 256), **fixed
+        )
+        self.declare(
+            'transport', 'raw', 'Camera transport.', constraints='raw or compressed', **fixed
+        )
+        self.declare('base_frame', 'fr3_link0', 'Frame the hand pose must be in.', **fixed)
+        self.declare(
+            'gripper_joints',
+            ['fr3_finger_joint1', 'fr3_finger_joint2'],
+            'Joints whose positions add up to the gripper width.',
+            **fixed,
+        )
+        self.declare(
+            'gripper_max_width',
+            0.08,
+            'Width of the open gripper [m].',
+            bounds=(0.001, 1.0),
+            **fixed,
+        )
+        self.declare(
+            'max_image_age', 0.5, 'Older frames are not planned from [s].', bounds=(0.01, 60.0)
+        )
+        self.declare(
+            'max_state_age',
+            0.2,
+            'Largest gap between a frame and the arm state [s].',
+            bounds=(0.01, 60.0),
+        )
+        self.observations = ObservationBuffer()
+        self._waiting: list[tuple[Future, int, int]] = []
+        self._wrong_frame = ''
+        self._frames = 0
+        self._plans: list[float] = []
+
+    # What it allocates
+
+    def setup(self) -> None:
+        transport = self.value('transport')
+        if transport not in ('raw', 'compressed'):
+            raise Fault(
+                FaultCode.INTERNAL, f'parameter transport={transport!r}: use raw or compressed'
+            )
+        self.session = ModelSession.load(
+            model=self.value('model'),
+            weights_dir=self.value('weights_dir'),
+            profile=self.value('profile'),
+            device=self.value('device'),
+            threads=self.value('threads'),
+        )
+        self.get_logger().info(f'{self.session.summary()}')
+        self.worker = Worker(self, 'model')
+        kind, topic = {
+            'raw': (Image, 'image'),
+            'compressed': (CompressedImage, 'image/compressed'),
+        }[transport]
+        self._heard = [
+            self.create_subscription(kind, topic, self._on_image, qos_profile_sensor_data),
+            self.create_subscription(JointState, 'joint_states', self._on_joints, 1),
+            self.create_subscription(PoseStamped, 'ee_pose', self._on_pose, 1),
+        ]
+        self._distance = self.create_publisher(LatentDistance, '~/latent_distance', 1)
+        self._imagined = self.create_publisher(Image, '~/imagined', 1)
+        group = ReentrantCallbackGroup()
+        self._served = [
+            self.create_service(kind, f'~/{name}', callback, callback_group=group)
+            for kind, name, callback in (
+                (DescribeModel, 'describe', self._on_describe),
+                (PrepareGoal, 'prepare_goal', self._on_prepare_goal),
+                (FreezeContext, 'freeze_context', self._on_freeze_context),
+                (ScoreActions, 'score_actions', self._on_score_actions),
+                (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring),
+            )
+        ]
+        self._expiry = self.create_timer(0.05, self._answer_waiting)
+        self.diagnostics = Diagnostics(self, self.session.model.spec.name)
+        self.diagnostics.parts.update({'camera': self._camera_state, 'model': self._model_state})
+
+    def teardown(self) -> None:
+        for entity, destroy in (
+            ('_heard', self.destroy_subscription),
+            ('_served', self.destroy_service),
+        ):
+            for item in self.__dict__.pop(entity, []):
+                destroy(item)
+        for name in ('_distance', '_imagined'):
+            if publisher := self.__dict__.pop(name, None):
+                self.destroy_publisher(publisher)
+        if timer := self.__dict__.pop('_expiry', None):
+            self.destroy_timer(timer)
+        if diagnostics := self.__dict__.pop('diagnostics', None):
+            diagnostics.close()
+        if worker := self.__dict__.pop('worker', None):
+            worker.stop()
+
+    # What it hears
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        if not self.observations.add_frame(to_ns(message.header.stamp), self.now_ns(), message):
+            self.get_logger().warning(
+                f'frame refused: {self.observations.refused}', throttle_duration_sec=5.0
+            )
+            return
+        self._frames += 1
+        self._answer_waiting()
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        base = self.value('base_frame')
+        self._wrong_frame = '' if message.header.frame_id == base else message.header.frame_id
+        if not self._wrong_frame:
+            self.observations.add_pose(
+                to_ns(message.header.stamp), *position_and_quaternion(message.pose)
+            )
+
+    def _on_joints(self, message: JointState) -> None:
+        width, found = 0.0, 0
+        for name, position in zip(message.name, message.position, strict=False):
+            if name in self.value('gripper_joints'):
+                width, found = width + position, found + 1
+        if found:
+            closure = 1.0 - width / self.value('gripper_max_width')
+            self.observations.add_gripper(to_ns(message.header.stamp), min(max(closure, 0.0), 1.0))
+
+    # What it serves
+
+    def _on_describe(self, request, response):
+        spec = self.session.model.spec
+        response.name, response.family = spec.name, spec.family
+        response.action_dim = spec.action_dim
+        response.step_seconds = spec.step_seconds
+        response.image_size = spec.img_size
+        response.reached_distance = self.session.reached_distance
+        response.spec_json = json.dumps(spec.to_dict())
+        return response
+
+    async def _on_prepare_goal(self, request, response):
+        try:
+            frame = self.observations.frame_after(0, self.now_ns(), self._ns('max_image_age'))
+            live = None if frame is None else ros_image.to_rgb8(frame.message)
+            pictures = self._goal_pictures(request, live)
+            ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
+        except Exception as error:
+            return reply_fault(response, error)
+        response.goal_ids, response.distances = ids, distances
+        return response
+
+    def _goal_pictures(self, request, live: np.ndarray | None) -> list[np.ndarray]:
+        if bool(request.images) == bool(request.compressed):
+            raise Fault(
+                FaultCode.EMPTY_GOAL, 'a goal needs pictures: fill either images or compressed'
+            )
+        pictures = [ros_image.to_rgb8(message) for message in request.images or request.compressed]
+        for index, picture in enumerate(pictures):
+            if picture.max() == 0:
+                raise Fault(FaultCode.BAD_IMAGE, f'goal picture {index} is all black')
+            if live is not None and abs(aspect(picture) / aspect(live) - 1.0) > MAX_ASPECT_ERROR:
+                raise Fault(
+                    FaultCode.WRONG_ASPECT,
+                    f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
+                    f'camera {live.shape[1]}x{live.shape[0]}: take goals with this camera',
+                )
+        return pictures
+
+    async def _on_freeze_context(self, request, response):
+        try:
+            frame = await self._frame_after(to_ns(request.not_before))
+            position, quaternion, gripper = self._arm_at(frame.stamp)
+            context = await self.worker.submit(
+                self.session.freeze,
+                ros_image.to_rgb8(frame.message),
+                position,
+                quaternion,
+                gripper,
+                request.goal_id,
+            )
+        except Exception as error:
+            return reply_fault(response, error)
+        response.context_id, response.distance = context.id, context.distance
+        response.image_stamp = to_stamp(frame.stamp)
+        response.pose, response.gripper = pose_message(position, quaternion), gripper
+        said = LatentDistance(goal_id=request.goal_id, distance=context.distance)
+        said.header = frame.message.header
+        self._distance.publish(said)
+        return response
+
+    async def _on_score_actions(self, request, response):
+        try:
+            if request.candidates * request.horizon == 0:
+                raise Fault(
+                    FaultCode.INTERNAL, 'score_actions needs at least one candidate and step'
+                )
+            actions = np.frombuffer(request.actions, np.float32).reshape(
+                request.candidates, request.horizon, -1
+            )
+            begun = time.perf_counter()
+            score = await self.worker.submit(
+                self.session.score,
+                request.context_id,
+                actions,
+                request.want_gradient,
+                request.imagine,
+            )
+        except Exception as error:
+            return reply_fault(response, error)
+        self._plans = [*self._plans[-199:], time.perf_counter() - begun]
+        response.costs, response.gradient = score.costs, score.gradient
+        response.model_seconds = score.seconds
+        if score.imagined is not None:
+            self._imagined.publish(ros_image.fill_image(Image(), score.imagined, 'rgb8'))
+        return response
+
+    def _on_interrupt_scoring(self, request, response):
+        response.interrupted = self.session.interrupt(request.context_id)
+        return response
+
+    # How it waits for a frame
+
+    def _frame_after(self, not_before: int) -> Future:
+        """A future of the first frame stamped after `not_before` [ns]; fails when none comes."""
+        future = Future(executor=self.executor)
+        self._waiting.append((future, not_before, self.now_ns() + self._ns('max_image_age')))
+        self._answer_waiting()
+        return future
+
+    def _answer_waiting(self) -> None:
+        now, waiting = self.now_ns(), []
+        for future, not_before, deadline in self._waiting:
+            frame = self.observations.frame_after(not_before, now, self._ns('max_image_age'))
+            if frame is not None:
+                future.set_result(frame)
+            elif now > deadline or now < deadline - 2 * self._ns('max_image_age'):
+                why = self.observations.refused or 'no new frame came'
+                future.set_exception(
+                    Fault(
+                        FaultCode.STALE_IMAGE,
+                        f'{why} within {self.value("max_image_age")} s on topic '
+                        f'{self._heard[0].topic_name}: is the camera running and its clock right?',
+                    )
+                )
+            else:
+                waiting.append((future, not_before, deadline))
+        self._waiting = waiting
+
+    def _arm_at(self, stamp: int) -> tuple[np.ndarray, np.ndarray, float]:
+        gap = self._ns('max_state_age')
+        pose, gripper = (
+            self.observations.pose_at(stamp, gap),
+            self.observations.gripper_at(stamp, gap),
+        )
+        if self._wrong_frame:
+            raise Fault(
+                FaultCode.TF_ERROR,
+                f'ee_pose is in frame {self._wrong_frame!r}, not '
+                f'{self.value("base_frame")!r}: set base_frame or publish the pose in it',
+            )
+        if pose is None:
+            raise Fault(
+                FaultCode.STALE_STATE,
+                f'no ee_pose within {gap / 1e9} s of the frame: is the controller running?',
+            )
+        return pose[:3], pose[3:], 0.0 if gripper is None else gripper
+
+    def _ns(self, parameter: str) -> int:
+        return int(self.value(parameter) * 1e9)
+
+    # What it says of itself
+
+    def _camera_state(self):
+        frame, count = self.observations.frame, self._frames
+        self._frames = 0
+        age = math.inf if frame is None else (self.now_ns() - frame.stamp) / 1e9
+        values = {'frames_per_second': count, 'age_s': f'{age:.3f}'}
+        if age > self.value('max_image_age'):
+            return Diagnostics.ERROR, self.observations.refused or 'no fresh frame', values
+        return Diagnostics.OK, 'frames arrive', values
+
+    def _model_state(self):
+        spec = self.session.model.spec
+        values = {'model': spec.name, 'device': self.value('device')}
+        if self._plans:
+            p50, p95 = np.percentile(self._plans, [50, 95]) * 1e3
+            values |= {'score_ms_p50': f'{p50:.1f}', 'score_ms_p95': f'{p95:.1f}'}
+        return Diagnostics.OK, 'ready', values
+
+
+def aspect(picture: np.ndarray) -> float:
+    """Width over height of a picture (H, W, 3)."""
+    return picture.shape[1] / picture.shape[0]
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run(WorldModelNode, args))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to go on to the next goal, and when the hand really opens or closes."""
+
+import math
+
+import pytest
+
+from jepa_wm_ros.control.goal_sequence import GoalSequence
+from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.planning import SettingsError
+
+
+def walk(goals, costs):
+    """Index before each step, until finished."""
+    path = []
+    for cost in costs:
+        goals.update(cost)
+        if goals.finished:
+            return path, True
+        path.append(goals.index)
+        goals.step()
+    return path, False
+
+
+@pytest.mark.parametrize(
+    ('switch_on', 'path', 'finished'),
+    [('cost', [0, 0, 0, 1, 1], True), ('steps', [0, 0, 1, 1], True), ('either', [0, 0, 1], True)],
+)
+def test_goals_switch_on_cost_on_steps_or_on_either(switch_on, path, finished):
+    costs = [0.9, 0.8, 0.7, 0.1, 0.6, 0.1]
+    goals = GoalSequence(2, switch_on, cost_threshold=0.2, steps_per_goal=2)
+    assert walk(goals, costs) == (path, finished)
+
+
+def test_a_goal_already_reached_finishes_without_a_step():
+    goals = GoalSequence(1, 'cost', cost_threshold=0.5)
+    assert goals.update(0.5) and goals.finished and goals.reached
+
+
+def test_each_goal_can_have_its_own_number_of_steps():
+    goals = GoalSequence(3, 'steps', steps_per_goal=[1, 3, 2])
+    assert walk(goals, [1.0] * 9) == ([0, 1, 1, 1, 2, 2], True)
+    assert not goals.reached
+
+
+def test_a_cost_that_is_not_a_number_never_reaches_a_goal():
+    goals = GoalSequence(1, 'cost', cost_threshold=0.5)
+    assert not goals.update(math.nan) and not goals.update(math.inf)
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        {'count': 0},
+        {'count': 1, 'switch_on': 'cost'},
+        {'count': 1, 'switch_on': 'steps'},
+        {'count': 2, 'switch_on': 'steps', 'steps_per_goal': [3]},
+        {'count': 1, 'switch_on': 'time', 'cost_threshold': 1.0},
+        {'count': 1, 'switch_on': 'either', 'cost_threshold': math.nan, 'steps_per_goal': 3},
+    ],
+)
+def test_a_switch_that_could_never_happen_is_refused(arguments):
+    with pytest.raises(SettingsError):
+        GoalSequence(**arguments)
+
+
+def test_the_hand_keeps_its_state_between_the_thresholds():
+    policy = GripperPolicy(open_below=0.3, close_above=0.7, min_hold_steps=0)
+    planned = [0.5, 0.69, 0.7, 0.5, 0.31, 0.3, 0.5]
+    assert [policy.update(p) for p in planned] == [0, 0, 1, 1, 1, 0, 0]
+
+
+def test_a_gripper_command_lasts_its_minimum_number_of_steps():
+    policy = GripperPolicy(open_below=0.3, close_above=0.7, min_hold_steps=3)
+    assert [policy.update(p) for p in [1, 0, 0, 0, 0]] == [1, 1, 1, 0, 0]

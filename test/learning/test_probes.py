@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Probes read what is linear in a latent, and the calibrated distance is that of near hands."""
+
+import pytest
+import torch
+
+from jepa_wm_ros.learning.probes import (
+    effective_rank,
+    probe,
+    probe_error_cm,
+    reached_distance,
+    same_episode_pairs,
+)
+from jepa_wm_ros.learning.windows import Recording
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def recording(episodes: int, seed: int) -> Recording:
+    count = episodes * 10
+    poses = 0.1 * normal(count, 7, seed=seed)
+    return Recording(
+        torch.zeros(count, 2, 2, 3, dtype=torch.uint8),
+        poses,
+        torch.zeros(count, 7),
+        0.1 * normal(episodes, 7, seed=seed + 1).repeat_interleave(10, 0),
+        torch.arange(episodes).repeat_interleave(10),
+        4.0,
+    )
+
+
+def test_a_probe_finds_what_is_linear_and_reports_the_noise_it_cannot():
+    mix = normal(3, 16)
+    hand = 0.1 * normal(2000, 3, seed=1)
+    latents = hand @ mix
+    assert probe_error_cm((latents[:1000], hand[:1000]), (latents[1000:], hand[1000:])) < 0.05
+    nothing = normal(2000, 16, seed=2)
+    error = probe_error_cm((nothing[:1000], hand[:1000]), (nothing[1000:], hand[1000:]))
+    assert error == pytest.approx(100 * hand.norm(dim=-1).median().item(), rel=0.1)
+
+
+def test_reached_distance_is_the_median_of_near_pairs_and_falls_back_to_a_fit():
+    hand_cm = torch.linspace(0.0, 10.0, 2001)
+    latent = 0.02 * hand_cm.square()
+    assert reached_distance(latent, hand_cm) == pytest.approx(0.02 * 0.75**2, rel=0.02)
+    few = (hand_cm < 0.4) | (hand_cm > 1.1)
+    assert reached_distance(latent[few], hand_cm[few]) == pytest.approx(0.02 * 0.75**2, rel=0.02)
+
+
+def test_pairs_come_from_one_episode_and_from_a_cube_at_rest():
+    data = recording(3, seed=0)
+    data.cube[15:20] += 0.05
+    a, b = same_episode_pairs(data)
+    assert torch.equal(data.episode[a], data.episode[b])
+    assert len(a) == 45 + 2 * 10 + 45
+
+
+def test_effective_rank_counts_the_directions_in_use():
+    assert effective_rank(normal(4000, 8)) == pytest.approx(8, rel=0.05)
+    assert effective_rank(normal(4000, 1) @ normal(1, 8, seed=1)) == pytest.approx(1, abs=0.01)
+
+
+def test_probing_a_latent_that_is_the_hand_gives_a_perfect_score():
+    train, val = recording(20, seed=0), recording(8, seed=5)
+    latents = [torch.cat([r.poses[:, :3], r.cube[:, :2]], 1)[:, None] for r in (train, val)]
+    measured = probe(latents[0], train, latents[1], val)
+    assert measured.hand_xyz_cm < 0.5 and measured.cube_xy_cm < 0.5
+    assert measured.correlation > 0.99

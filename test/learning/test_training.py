@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training on a toy, a spot that actions move: losses fall, frozen is frozen, runs resume."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from jepa_wm_ros.learning import train
+from jepa_wm_ros.learning.optimise import cosine, optimise
+from jepa_wm_ros.learning.settings import StageSettings, TrainingError, load_settings
+from jepa_wm_ros.learning.stages import (
+    ROLL,
+    EncoderStage,
+    PredictorStage,
+    encode_frames,
+    new_model,
+    validation,
+)
+from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.recordings.formats.hdf5 import Episode, EpisodeWriter
+from jepa_wm_ros.world_model import load_world_model
+
+SIZE = 16
+TOY = {
+    'model': {
+        'name': 'toy',
+        'family': 'adaln',
+        'img_size': SIZE,
+        'image_mean': [0.5] * 3,
+        'image_std': [0.5] * 3,
+        'encoder': {
+            'kind': 'conv',
+            'width': 8,
+            'patch_size': 4,
+            'channels': [8],
+            'strides': [1],
+            'hidden': 32,
+            'norm': 'batch',
+        },
+        'predictor': {
+            'width': 28,
+            'depth': 1,
+            'heads': 2,
+            'proprio': 'feature',
+            'proprio_features': 4,
+            'predict_change': True,
+        },
+    },
+    'encoder': {
+        'iterations': 120,
+        'batch': 16,
+        'warmup': 10,
+        'learning_rate': 3e-3,
+        'sigreg': 0.02,
+        'inverse_dynamics': 0.3,
+        'proprio': 1.0,
+        'stop_gradient': False,
+    },
+    'retrained': {'width': 20},
+    'predictor': {
+        'iterations': 240,
+        'batch': 16,
+        'warmup': 10,
+        'learning_rate': 1e-2,
+        'rollout_steps': 3,
+        'views': 2,
+    },
+}
+
+
+def toy_episode(seed: int, steps: int = 8) -> Episode:
+    rng = np.random.default_rng(seed)
+    actions = np.zeros((steps, 7), np.float32)
+    actions[:, :2] = rng.uniform(-0.2, 0.2, (steps, 2))
+    poses = np.zeros((steps + 1, 7), np.float32)
+    poses[0, :2] = rng.uniform(0.3, 0.7, 2)
+    for t in range(steps):
+        poses[t + 1, :2] = np.clip(poses[t, :2] + actions[t, :2], 0.1, 0.9)
+    row, column = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    shade = [np.exp(-60 * ((row - x) ** 2 + (column - y) ** 2)) for x, y in poses[:, :2]]
+    frames = (255 * np.stack(shade)[..., None]).astype(np.uint8).repeat(3, axis=-1)
+    return Episode(
+        frames,
+        poses,
+        actions,
+        np.diff(poses, axis=0),
+        np.zeros((steps + 1, 7), np.float32),
+        seed,
+        4.0,
+    )
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp('toy')
+    for name, seeds in (('train', range(40)), ('val', range(100, 110))):
+        with EpisodeWriter(base / name, 'a') as writer:
+            for seed in seeds:
+                writer.write(seed, toy_episode(seed))
+    (base / 'toy.yaml').write_text(yaml.safe_dump(TOY))
+    return base
+
+
+@pytest.fixture(scope='module')
+def recording(folders) -> Recording:
+    return load_recording(folders / 'train')
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(folders, name: str, *more: str) -> int:
+    return train.main(
+        [
+            '--config',
+            str(folders / 'toy.yaml'),
+            '--data',
+            str(folders / 'train'),
+            '--val',
+            str(folders / 'val'),
+            '--out',
+            str(folders / name),
+            '--threads',
+            '1',
+            *more,
+        ]
+    )
+
+
+def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(folders, capsys):
+    assert run(folders, 'all') == 0
+    model = load_world_model(folders / 'all' / 'toy.safetensors')
+    metrics = json.loads((folders / 'all' / 'metrics.json').read_text())
+    for stage in ('encoder', 'predictor'):
+        last = metrics['history'][stage][-1]
+        assert last['val_step'] < 0.7 * last['val_copy']
+    assert model.spec.reached_distance == pytest.approx(metrics['probes']['reached_distance'])
+    assert model.spec.fps == 4.0 and len(model.spec.action_std) == 7
+    assert (folders / 'all' / 'losses.png').stat().st_size > 1000
+    assert 'hand_xyz_cm' in capsys.readouterr().out
+
+
+def test_stage_two_leaves_every_bit_of_the_encoder_as_it_was(folders, recording, tmp_path):
+    settings = load_settings(folders / 'toy.yaml')
+    model = new_model(settings, recording, seed=1)
+    before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
+    fixed = model.predictor.proprio_encoder.weight.clone()
+    stage = PredictorStage(model, recording, settings.predictor, seed=1)
+    optimise(
+        stage,
+        stage.losses,
+        settings.predictor,
+        seed=1,
+        checkpoint=tmp_path / 'c.pt',
+        title='',
+        every=30,
+        validate=validation(model, recording, settings.predictor),
+        quiet=True,
+    )
+    after = model.encoder.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert torch.equal(model.predictor.proprio_encoder.weight, fixed)
+
+
+def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_path):
+    settings = load_settings(folders / 'toy.yaml').with_iterations(12)
+
+    def stage():
+        return EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
+
+    def go(module, losses, name):
+        optimise(
+            module,
+            losses,
+            settings.encoder,
+            seed=1,
+            checkpoint=tmp_path / name,
+            title='',
+            every=5,
+            quiet=True,
+        )
+
+    whole, broken, resumed = stage(), stage(), stage()
+    go(whole, whole.losses, 'whole.pt')
+    calls = []
+
+    def power_cut(generator):
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return broken.losses(generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(broken, power_cut, 'cut.pt')
+    go(resumed, resumed.losses, 'cut.pt')
+    end = resumed.state_dict()
+    assert all(torch.equal(value, end[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_checkpoint_of_another_run_is_refused_by_name(folders, recording, tmp_path):
+    settings = load_settings(folders / 'toy.yaml').with_iterations(2)
+    stage = EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
+    for seed, expected in ((1, None), (2, 'another seed')):
+
+        def go(seed=seed):
+            optimise(
+                stage,
+                stage.losses,
+                settings.encoder,
+                seed=seed,
+                title='',
+                quiet=True,
+                checkpoint=tmp_path / 'c.pt',
+            )
+
+        if expected is None:
+            go()
+        else:
+            with pytest.raises(TrainingError, match=expected):
+                go()
+
+
+def test_the_proprio_map_keeps_lengths_and_never_sees_the_jumping_roll(folders, recording):
+    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3)
+    weight = model.predictor.proprio_encoder.weight
+    assert torch.equal(weight[:, ROLL], torch.zeros(4))
+    assert not weight.requires_grad
+
+
+def test_a_fresh_model_that_predicts_changes_starts_from_no_change(folders, recording):
+    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
+    measured = validation(model, recording, StageSettings(iterations=1))()
+    assert measured['val_step'] == pytest.approx(measured['val_copy'])
+
+
+def test_encodings_with_light_differ_by_episode_and_without_it_are_those_of_the_model(
+    folders, recording
+):
+    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
+    plain = encode_frames(model, recording)
+    direct = model.encoder(model.prepare_images(recording.frames[:9]))
+    assert torch.allclose(plain[:9], direct, atol=1e-5)
+    lit = encode_frames(model, recording, 0.1, torch.Generator().manual_seed(0))
+    assert (lit - plain).abs().mean() > 1e-3
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    settings = StageSettings(iterations=110, warmup=10)
+    assert cosine(0, settings) == pytest.approx(0.1)
+    assert cosine(9, settings) == cosine(10, settings) == 1.0
+    assert cosine(60, settings) == pytest.approx(0.5)
+    assert cosine(110, settings) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--data', '/nowhere'], 'no episodes_'),
+        (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
+        (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
+        (['--stage', 'predictor'], 'needs --encoder-from'),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_1(folders, capsys, arguments, message):
+    assert run(folders, 'bad', *arguments) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith('error: ') and message in error and '\n' not in error
+
+
+def test_a_configuration_with_an_unknown_key_or_too_short_windows_is_refused(tmp_path):
+    path = tmp_path / 'x.yaml'
+    path.write_text(yaml.safe_dump({**TOY, 'encoder': {**TOY['encoder'], 'speed': 3}}))
+    with pytest.raises(TrainingError, match='speed'):
+        load_settings(path)
+    with pytest.raises(TrainingError, match='at least 5 frames'):
+        StageSettings(iterations=1, rollout_steps=4)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows stay inside their episode, statistics are those of the data, light varies as it says."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jepa_wm_ros.learning.windows import (
+    Recording,
+    draw_windows,
+    load_recording,
+    statistics,
+    vary_light,
+)
+from jepa_wm_ros.recordings.formats.hdf5 import Episode, EpisodeError, EpisodeWriter
+
+
+def recording(lengths: list[int], size: int = 4) -> Recording:
+    """Frame i of the recording is filled with i; its action is (i, ...)."""
+    count = sum(lengths)
+    number = torch.arange(count)
+    last = torch.tensor([n - 1 for n in np.cumsum(lengths)])
+    actions = number[:, None].float().repeat(1, 7)
+    actions[last] = 0
+    return Recording(
+        frames=number.to(torch.uint8)[:, None, None, None].expand(count, size, size, 3),
+        poses=number[:, None].float().repeat(1, 7),
+        actions=actions,
+        cube=torch.zeros(count, 7),
+        episode=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
+        fps=4.0,
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(lengths=st.lists(st.integers(2, 9), min_size=1, max_size=8), window=st.integers(2, 6))
+def test_all_windows_lie_inside_one_episode_and_none_is_missing(lengths, window):
+    data = recording(lengths)
+    starts = data.windows(window)
+    for start in starts:
+        assert len(data.episode[start : start + window].unique()) == 1
+    assert len(starts) == sum(max(0, n - window + 1) for n in lengths)
+
+
+def test_a_window_pairs_each_frame_with_the_action_taken_after_it():
+    data = recording([6, 6])
+    windows = draw_windows(data, data.windows(4), 4, 32, torch.Generator().manual_seed(0))
+    assert windows.frames.shape == (32, 4, 4, 4, 3)
+    assert torch.equal(windows.frames[:, :, 0, 0, 0].long(), windows.index)
+    assert torch.equal(windows.actions[:, :-1, 0], windows.index[:, :-1].float())
+    assert torch.equal(windows.index.diff(dim=1), torch.ones(32, 3, dtype=torch.int64))
+
+
+def test_the_same_generator_draws_the_same_windows():
+    data = recording([9, 9])
+    first, second = (
+        draw_windows(data, data.windows(3), 3, 8, torch.Generator().manual_seed(5))
+        for _ in range(2)
+    )
+    assert torch.equal(first.index, second.index)
+
+
+def test_episodes_too_short_for_a_window_are_refused():
+    data = recording([3, 3])
+    with pytest.raises(EpisodeError, match='window of 4 frames'):
+        draw_windows(data, data.windows(4), 4, 2, torch.Generator())
+
+
+def test_statistics_leave_out_the_empty_action_after_an_episode_and_keep_still_dims_finite():
+    data = recording([3, 4])
+    data.actions[:, 6] = 0.0
+    stats = statistics(data)
+    taken = torch.tensor([0.0, 1.0, 3.0, 4.0, 5.0])
+    assert stats.action_mean[0].item() == pytest.approx(taken.mean().item())
+    assert stats.action_std[0].item() == pytest.approx(taken.std().item())
+    assert stats.action_std[6].item() == 1.0 and stats.action_mean[6].item() == 0.0
+    assert stats.proprio_mean[0].item() == pytest.approx(3.0)
+
+
+def write(folder, fps: float = 4.0, size: int = 4) -> None:
+    rng = np.random.default_rng(0)
+    with EpisodeWriter(folder, f'{fps}_{size}') as writer:
+        for index in range(2):
+            writer.write(
+                index,
+                Episode(
+                    frames=rng.integers(0, 255, (6, size, size, 3), dtype=np.uint8),
+                    poses=np.full((6, 7), index, np.float32),
+                    actions=np.ones((5, 7), np.float32),
+                    achieved=np.ones((5, 7), np.float32),
+                    cube=np.zeros((6, 7), np.float32),
+                    seed=index,
+                    fps=fps,
+                ),
+            )
+
+
+def test_a_folder_of_episodes_becomes_one_recording(tmp_path):
+    write(tmp_path)
+    data = load_recording(tmp_path)
+    assert data.frames.shape == (12, 4, 4, 3) and data.fps == 4.0
+    assert data.episode.tolist() == [0] * 6 + [1] * 6
+    assert data.actions[:, 0].tolist() == ([1.0] * 5 + [0.0]) * 2
+    assert data.poses[6:, 0].tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize('other', [{'fps': 8.0}, {'size': 6}])
+def test_recordings_that_do_not_belong_together_are_refused(tmp_path, other):
+    write(tmp_path)
+    write(tmp_path, **other)
+    with pytest.raises(EpisodeError, match='mixes recordings'):
+        load_recording(tmp_path)
+
+
+def test_light_changes_within_its_strength_and_alike_in_all_frames_of_a_window():
+    pixels = torch.zeros(50, 3, 3, 2, 2)
+    pixels[:, :, :, 1] = 1.0
+    lit = vary_light(pixels, 0.1, torch.Generator().manual_seed(0))
+    assert torch.equal(lit[:, 0], lit[:, 2])
+    dark, bright = lit[:, 0, :, 0, 0], lit[:, 0, :, 1, 0]
+    assert dark.abs().max() <= 0.12 and dark.abs().max() > 0.09
+    gain = bright - dark
+    assert gain.min() >= 0.9 and gain.max() <= 1.1 and gain.std() > 0.02
+    assert torch.equal(vary_light(pixels, 0.0, torch.Generator()), pixels)

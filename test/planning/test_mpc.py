@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warm starts, gripper samples and profiles."""
+
+import pytest
+import torch
+
+from jepa_wm_ros.planning import Budget, Mpc, SettingsError, load_profile
+from jepa_wm_ros.planning.gripper import GripperSampling
+from jepa_wm_ros.planning.mpc import shifted
+
+
+class Bowl:
+    """Squared distance to a target sequence; counts what it is asked."""
+
+    def __init__(self, target):
+        self.target, self.action_dim = target, target.shape[-1]
+        self.seen = []
+
+    def __call__(self, actions):
+        self.seen.append(actions)
+        return (actions - self.target[: actions.shape[1]]).square().mean(dim=(1, 2))
+
+
+TARGET = torch.zeros(3, 7)  # within the bounds of every shipped profile
+TARGET[:, :3] = torch.tensor([[0.05, -0.02, 0.03], [0.02, 0.06, -0.05], [-0.04, 0.01, 0.02]])
+
+
+def profile(name='fast', **settings):
+    return load_profile(name, settings=settings)
+
+
+def test_shifting_drops_the_executed_steps_and_ends_standing_still():
+    actions = torch.arange(6.0).reshape(3, 2)
+    assert shifted(actions, 1).tolist() == [[2, 3], [4, 5], [0, 0]]
+    assert shifted(actions[None], 2).tolist() == [[[4, 5], [0, 0], [0, 0]]]
+    assert shifted(actions, 0).tolist() == actions.tolist()
+    assert shifted(actions, 9).tolist() == [[0, 0]] * 3
+
+
+def test_the_next_plan_starts_from_the_shifted_previous_one():
+    mpc = Mpc(profile())
+    first = mpc.plan(Bowl(TARGET))
+    mpc.executed()
+    cost = Bowl(shifted(TARGET, 1))
+    mpc.plan(cost)
+    assert torch.equal(cost.seen[0][0], shifted(first.actions, 1))
+
+
+def test_nothing_is_remembered_with_warm_start_off_or_after_a_reset():
+    for mpc, forget in ((Mpc(profile('paper', num_samples=20)), False), (Mpc(profile()), True)):
+        mpc.plan(Bowl(TARGET))
+        mpc.executed()
+        if forget:
+            mpc.reset()
+        cost = Bowl(TARGET)
+        mpc.plan(cost)
+        assert torch.equal(cost.seen[0][0], torch.zeros(3, 7))
+
+
+def test_warm_start_needs_fewer_evaluations_for_the_same_cost():
+    mpc, threshold, needed = Mpc(profile(iterations=30)), 1e-6, []
+    for executed in (0, 1):
+        target, reached = shifted(TARGET, executed), []
+
+        def note(report, reached=reached):
+            if report.best_cost < threshold:
+                reached.append(report.evaluations)
+
+        mpc.plan(Bowl(target), on_iteration=note)
+        needed.append(reached[0])
+        mpc.executed()
+    assert needed[1] < 0.7 * needed[0]
+
+
+def test_two_runs_of_the_same_episode_give_the_same_plans_and_two_plans_differ():
+    runs = []
+    for _ in range(2):
+        mpc = Mpc(profile('paper', num_samples=20, iterations=2))
+        runs.append([mpc.plan(Bowl(TARGET)).actions for _ in range(2)])
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+    assert not torch.equal(runs[0][0], runs[0][1])
+
+
+def test_the_profile_gives_the_time_where_the_caller_names_none():
+    ticks = iter(range(1000))
+    budget = Budget(clock=lambda: float(next(ticks)))  # every look at the clock costs a second
+    plan = Mpc(profile('reactive')).plan(Bowl(TARGET), budget=Budget(seconds=1e9))
+    assert not plan.budget_exhausted
+    with pytest.raises(Exception, match='0.2 s'):
+        Mpc(profile('reactive')).plan(Bowl(TARGET), budget=budget)
+
+
+# -- gripper -------------------------------------------------------------------------------------
+
+
+def test_gripper_samples_open_keep_or_close_at_one_step_and_spare_the_mean():
+    actions = torch.full((60, 3, 7), 0.01)
+    generator = torch.Generator().manual_seed(0)
+    GripperSampling(fraction=0.5, size=0.8).mix_into(actions, generator)
+    assert bool((actions[:30] == 0.01).all()) and bool((actions[..., :6] == 0.01).all())
+    column = actions[30:, :, 6]
+    assert set(column.sum(1).mul(10).round().int().tolist()) == {-8, 0, 8}
+    assert bool(((column != 0).sum(1) <= 1).all())
+    assert set(column.nonzero()[:, 1].tolist()) == {0, 1, 2}
+
+
+# -- profiles ------------------------------------------------------------------------------------
+
+
+def test_the_paper_profile_has_the_published_droid_numbers():
+    paper = load_profile('paper')
+    s = paper.settings
+    assert (paper.planner, s.horizon, s.iterations, s.num_samples, s.num_elites) == (
+        'cem',
+        3,
+        15,
+        300,
+        10,
+    )
+    assert (s.var_scale, s.momentum_mean, s.momentum_std, s.warm_start) == (0.1, 0, 0, False)
+    assert s.bounds(7).tolist() == [0.1] * 6 + [0.75]
+    assert (paper.steps_executed, paper.mode) == (3, 'exact')
+    assert paper.objective == {'kind': 'L2', 'sum_all': False, 'alpha': 0.0}
+
+
+@pytest.mark.parametrize('name', ['paper', 'fast', 'reactive', 'cell'])
+def test_every_shipped_profile_makes_a_plan(name):
+    plan = Mpc(profile(name)).plan(Bowl(TARGET))
+    assert plan.actions.shape[1] == 7 and bool(plan.actions.isfinite().all())
+
+
+def test_another_planner_takes_the_settings_it_knows():
+    swapped = load_profile('paper', planner='gd', settings={'seed': 9})
+    assert swapped.planner == 'gd' and swapped.settings.seed == 9
+    assert swapped.settings.max_norms == (0.1, 0.75)
+
+
+@pytest.mark.parametrize(
+    ('planner', 'iterations', 'num_samples'),
+    [('mppi', 15, 300), ('nevergrad', 15, 300), ('gd', 500, 1), ('adam', 60, 4)],
+)
+def test_a_planner_that_descends_keeps_its_own_length_of_search(planner, iterations, num_samples):
+    swapped = load_profile('paper', planner=planner).settings
+    assert (swapped.iterations, swapped.num_samples) == (iterations, num_samples)
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('planner: cem\nsettings: {num_sample: 3}', ['num_sample', 'num_samples', 'horizon']),
+        ('planner: cem\nhorizon: 3', ['horizon', 'steps_executed']),
+        ('planner: sem', ['sem', 'cem', 'icem']),
+        ('planner: cem\nobjective: {kind: L3}', ['L3', 'L2', 'cosine']),
+        ('planner: cem\nobjective: {beta: 1}', ['beta', 'alpha']),
+        ('planner: cem\nmode: quick', ['quick', 'exact']),
+        ('planner: cem\nsteps_executed: 4', ['4', 'horizon 3']),
+        ('planner: cem\nsettings: {gripper: {fractoin: 0.5}}', ['fractoin', 'fraction']),
+        ('planner: cem\nsettings: {num_elites: 400}', ['400', '300']),
+        ('planner: cem\nsettings: {max_norms: [0.1]}', ['max_norm_dims']),
+        ('- cem', ['planner']),
+        ('a: [', ['YAML']),
+    ],
+)
+def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text, words):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_profile(path)
+    message = str(refused.value)
+    assert '\n' not in message and str(path) in message
+    assert all(word in message for word in words)
+
+
+def test_an_unknown_profile_is_refused_with_the_shipped_ones():
+    with pytest.raises(SettingsError, match='cell, fast, paper, reactive'):
+        load_profile('papre')

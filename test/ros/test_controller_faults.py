@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller node when the arm is lost, stops itself, or was never there."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
+pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+pytest.importorskip('franky')
+pytest.importorskip('franky_sim')
+
+from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
+
+from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
+from support.controller_rig import PATIENT, Planner, Rig  # noqa: E402
+from support.reflex_arm import reflex_arm  # noqa: E402
+from support.ros_peers import ros, spinning  # noqa: E402
+
+pytestmark = pytest.mark.ros
+
+
+def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address):
+    address = new_arm_address()
+    with ArmServer(address) as server, ros(arm_address=address, **PATIENT):
+        rig = Rig(server)
+        planner = rig.planner
+        with spinning(rig.controller, planner.node):
+            rig.up()
+            command = planner.command(shift=(0.0, 0.07, 0.0))
+            planner.send(command, wait=False)
+            server._process.kill()
+            status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
+            assert 'lost the connection' in status.message and '\n' not in status.message
+            planner.until(lambda: planner.status.mode == ArmStatus.MODE_DISCONNECTED)
+            arm = rig.controller.driver.arm
+            patience, arm._connect_timeout = arm._connect_timeout, 0.5
+            assert not planner.ask('recover').success
+            arm._connect_timeout = patience
+            server.stop()
+            server.start()
+            answer = planner.ask('recover')
+            assert answer.success and answer.message == 'recovered'
+            planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)
+            assert planner.send(planner.command(shift=(0, 0, -0.02))).outcome == (
+                ArmStatus.OUTCOME_DONE
+            )
+        rig.close()
+
+
+def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_address):
+    address = new_arm_address()
+    with reflex_arm(address) as collide, ros(arm_address=address, **PATIENT):
+        rig = Rig(None)
+        planner = rig.planner
+        with spinning(rig.controller, planner.node):
+            rig.up()
+            command = planner.command(shift=(0.0, 0.07, 0.0))
+            y = command.planned_from.position.y
+            planner.send(command, wait=False)
+            planner.until(lambda: planner.pose.pose.position.y > y + 0.005)
+            collide()
+            status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
+            assert 'cartesian_reflex' in status.message
+            status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_FAULT)
+            assert status.errors == ['cartesian_reflex']
+            refused = planner.send(planner.command(shift=(0, 0.02, 0)))
+            assert refused.outcome == ArmStatus.OUTCOME_REFUSED
+            assert 'recover' in refused.message
+            assert not planner.ask('home').success
+            assert planner.ask('recover').message == 'recovered'
+            status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)
+            assert status.errors == []
+            done = planner.send(planner.command(shift=(0, 0.02, 0)))
+            assert done.outcome == ArmStatus.OUTCOME_DONE
+        rig.close()
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
+def test_when_the_controller_ends_the_arm_comes_to_rest_within_its_step(new_arm_address, how):
+    address = new_arm_address()
+    with ArmServer(address) as server, ros():
+        planner = Planner()
+        start = server.snapshot().hand_pose[:3]
+        with controller_process(arm_address=address, **PATIENT) as process, spinning(planner.node):
+            planner.send(planner.command(shift=(0.0, 0.07, 0.0)), wait=False)
+            planner.until(lambda: planner.pose and planner.pose.pose.position.y > start[1] + 0.005)
+            process.send_signal(how)
+            _, errors = process.communicate(timeout=30)
+        steps = server.snapshot().steps
+        while server.snapshot().steps < steps + 300:  # 0.3 s of the arm's time
+            threading.Event().wait(0.01)
+        rest = server.snapshot().hand_pose[:3]
+        assert 0.005 < np.linalg.norm(rest - start) < 0.071
+        steps = server.snapshot().steps
+        while server.snapshot().steps < steps + 200:
+            threading.Event().wait(0.01)
+        assert np.linalg.norm(server.snapshot().hand_pose[:3] - rest) < 0.001
+        assert process.returncode == (0 if how is signal.SIGINT else -signal.SIGKILL)
+        assert 'Traceback' not in errors and 'error' not in errors.lower(), errors
+        planner.node.destroy_node()
+
+
+@contextlib.contextmanager
+def controller_process(**parameters):
+    """The node as its users start it; killed in the end whatever happens."""
+    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'jepa_wm_ros.ros.nodes.franka_controller', '--ros-args', *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    'parameters, reason',
+    [
+        ({'connect_timeout': 0.5}, 'refuses the connection'),
+        ({'home_q': '[0.0, 1.0]'}, 'give 7 finite numbers'),
+        ({'workspace_low': '[0.9, 0.0, 0.1]'}, 'is empty'),
+        ({'realtime': 'perhaps'}, 'auto, enforce or ignore'),
+        ({'max_step': 5.0}, 'max_step'),
+    ],
+)
+def test_what_cannot_start_says_so_in_one_line_and_exits(new_arm_address, parameters, reason):
+    with controller_process(arm_address=new_arm_address(), **parameters) as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    lines = [line for line in errors.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1 and reason in lines[0]
+    assert 'Traceback' not in errors

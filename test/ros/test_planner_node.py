@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The planner node over DDS, between a toy world model and a toy arm that share one hand."""
+
+import math
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
+
+import rclpy  # noqa: E402
+from jepa_wm_msgs.action import ReachGoal  # noqa: E402
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
+from jepa_wm_msgs.srv import (  # noqa: E402
+    DescribeModel,
+    FreezeContext,
+    InterruptScoring,
+    PrepareGoal,
+    ScoreActions,
+)
+from rclpy.action import ActionClient  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+
+from jepa_wm_ros import ros_image  # noqa: E402
+from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
+from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
+from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
+from support.ros_peers import AnswersAtOnce, ros, spinning, wait  # noqa: E402
+
+pytestmark = pytest.mark.ros
+PICTURE = np.full((48, 64, 3), 100, np.uint8)
+
+
+@dataclass
+class Toy:
+    """A hand in space, and what is wrong with its world."""
+
+    hand: np.ndarray = field(default_factory=lambda: np.array([0.5, 0, 0.3, math.pi, 0, 0, 0.0]))
+    goal: np.ndarray = field(default_factory=lambda: np.array([0.5, 0.12, 0.3]))
+    costs: str = 'distance'  # or 'nan', 'some nan', 'most nan'
+    score_seconds: float = 0.0
+    outcome: int = ArmStatus.OUTCOME_DONE
+    freeze_error: int = 0
+    action_dim: int = 7
+    silent_arm: bool = False
+    scoring: threading.Event = field(default_factory=threading.Event)
+    moves: int = 0
+    stops: int = 0
+    interrupted: int = 0
+    interrupt: threading.Event = field(default_factory=threading.Event)
+
+
+class ToyModel:
+    """The world model's services; the cost of a candidate is how far it leaves the hand."""
+
+    def __init__(self, toy):
+        self.toy, self.node = toy, rclpy.create_node('world_model')
+        for kind, name in (
+            (DescribeModel, 'describe'),
+            (PrepareGoal, 'prepare_goal'),
+            (FreezeContext, 'freeze_context'),
+            (ScoreActions, 'score_actions'),
+            (InterruptScoring, 'interrupt_scoring'),
+        ):
+            self.node.create_service(kind, f'~/{name}', getattr(self, name))
+
+    def describe(self, _, answer):
+        answer.name, answer.action_dim, answer.reached_distance = 'toy', self.toy.action_dim, 0.02
+        return answer
+
+    def prepare_goal(self, request, answer):
+        answer.goal_ids = list(range(1, 1 + len(request.images) + len(request.compressed)))
+        return answer
+
+    def freeze_context(self, _, answer):
+        if self.toy.freeze_error:
+            answer.error_code, answer.error_msg = self.toy.freeze_error, 'as the test asked'
+        answer.context_id, answer.pose = 1, from_pose7(self.toy.hand)
+        answer.image_stamp = self.node.get_clock().now().to_msg()
+        answer.distance = float(np.linalg.norm(self.toy.goal - self.toy.hand[:3]))
+        return answer
+
+    def score_actions(self, request, answer):
+        self.toy.scoring.set()
+        if self.toy.score_seconds:
+            threading.Event().wait(self.toy.score_seconds)
+        actions = np.array(request.actions).reshape(request.candidates, request.horizon, -1)
+        ends = self.toy.hand[:3] + actions[:, :, :3].sum(1)
+        costs = np.linalg.norm(ends - self.toy.goal, axis=1)
+        if self.toy.costs != 'distance':
+            costs[
+                {
+                    'nan': slice(None),
+                    'some nan': slice(1, None, 4),
+                    'most nan': slice(None, len(costs) * 2 // 3),
+                }[self.toy.costs]
+            ] = math.nan
+        answer.costs = costs.astype(np.float32).tolist()
+        return answer
+
+    def interrupt_scoring(self, request, answer):
+        self.toy.interrupted = request.context_id
+        self.toy.interrupt.set()
+        answer.interrupted = True
+        return answer
+
+
+class ToyArm:
+    """The controller's topics and its stop service; every command ends as the toy says."""
+
+    def __init__(self, toy):
+        self.toy, self.node = toy, rclpy.create_node('franka_controller')
+        self.status = ArmStatus(mode=ArmStatus.MODE_IDLE)
+        self._said = self.node.create_publisher(ArmStatus, 'arm_status', 1)
+        self.node.create_subscription(ArmCommand, 'command', self.command, 1)
+        self.node.create_service(Trigger, '~/stop', self.stop)
+        self.node.create_timer(0.03, self.say)
+
+    def command(self, command):
+        self.toy.moves += 1
+        self.status.session, self.status.sequence = command.session, command.sequence
+        self.status.outcome, self.status.message = self.toy.outcome, 'as the test asked'
+        if self.toy.outcome == ArmStatus.OUTCOME_DONE:
+            self.toy.hand = to_pose7(command.target, 0.0)
+
+    def stop(self, _, answer):
+        self.toy.stops += 1
+        if self.status.outcome == ArmStatus.OUTCOME_EXECUTING:
+            self.status.outcome = ArmStatus.OUTCOME_STOPPED
+        answer.success = True
+        return answer
+
+    def say(self):
+        if self.toy.silent_arm:
+            return
+        self.status.header.stamp = self.node.get_clock().now().to_msg()
+        self.status.pose = self.status.commanded = from_pose7(self.toy.hand)
+        self._said.publish(self.status)
+
+
+class Client:
+    """Sends goals and collects what comes back."""
+
+    def __init__(self):
+        self.node = rclpy.create_node('client')
+        self.action = ActionClient(self.node, ReachGoal, 'reach_goal')
+        self.feedback = []
+
+    def send(self, **fields):
+        fields.setdefault('goals', [ros_image.fill_image(Image(), PICTURE, 'rgb8')])
+        assert self.action.wait_for_server(20.0)
+        goal = ReachGoal.Goal(**fields)
+        return self.act(
+            lambda: self.action.send_goal_async(
+                goal, lambda message: self.feedback.append(message.feedback)
+            )
+        )
+
+    def act(self, ask):
+        """Ask in the spinning thread: rclpy's action client has no lock."""
+        return wait(wait(self.node.executor.create_task(ask)))
+
+    def reach(self, **fields):
+        handle = self.send(**fields)
+        assert handle.accepted
+        return self.act(handle.get_result_async).result
+
+
+@pytest.fixture
+def graph(ros_domain):
+    toy = Toy()
+    with ros(controller_timeout=2.0, observation_timeout=0.3, no_progress_steps=3):
+        planner, model, arm, client = PlannerNode(), ToyModel(toy), ToyArm(toy), Client()
+        with spinning(planner, model.node, arm.node, client.node):
+            assert planner.trigger_configure().name == 'SUCCESS'
+            assert planner.trigger_activate().name == 'SUCCESS'
+            yield toy, client
+        planner.close()
+        for node in (planner, model.node, arm.node, client.node):
+            node.destroy_node()
+
+
+def test_the_hand_reaches_the_goal_and_the_feedback_tells_how(graph):
+    toy, client = graph
+    result = client.reach()
+    assert (result.error_code, result.error_msg) == (FaultCode.SUCCEEDED, '')
+    assert np.linalg.norm(toy.hand[:3] - toy.goal) < 0.02
+    moving = [f for f in client.feedback if f.phase == f.MOVING]
+    assert [f.step for f in moving] == list(range(1, result.steps + 1)) and result.steps >= 2
+    assert all(f.evaluations > 0 and f.latency_seconds > 0 for f in moving)
+
+
+@pytest.mark.parametrize(
+    ('goal', 'code'),
+    [
+        ({'goals': []}, FaultCode.EMPTY_GOAL),
+        ({'goals': [Image()] * 17}, FaultCode.TOO_MANY_GOALS),
+        ({'tolerance': math.nan}, FaultCode.BAD_LIMITS),
+        ({'tolerance': -1.0}, FaultCode.BAD_LIMITS),
+        ({'switch_on': 9}, FaultCode.BAD_LIMITS),
+        ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS}, FaultCode.BAD_LIMITS),
+        (
+            {'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS, 'steps_of_goals': [1, 2]},
+            FaultCode.BAD_LIMITS,
+        ),
+    ],
+)
+def test_goals_that_make_no_sense_are_named_and_move_nothing(graph, goal, code):
+    toy, client = graph
+    result = client.reach(**goal)
+    assert result.error_code == code and result.error_msg and toy.moves == 0
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'code'),
+    [
+        ({'costs': 'nan'}, FaultCode.MODEL_OUTPUT_INVALID),
+        ({'costs': 'most nan'}, FaultCode.MODEL_OUTPUT_INVALID),
+        ({'action_dim': 20}, FaultCode.BAD_LIMITS),
+        ({'freeze_error': FaultCode.STALE_IMAGE}, FaultCode.STALE_IMAGE),
+        ({'freeze_error': FaultCode.TF_ERROR}, FaultCode.TF_ERROR),
+    ],
+)
+def test_a_model_that_cannot_answer_ends_the_goal_without_motion(graph, wrong, code):
+    toy, client = graph
+    for name, value in wrong.items():
+        setattr(toy, name, value)
+    assert client.reach().error_code == code and toy.moves == 0
+
+
+def test_some_candidates_without_a_finite_cost_are_counted_and_survived(graph):
+    toy, client = graph
+    toy.costs = 'some nan'
+    assert client.reach().error_code == FaultCode.SUCCEEDED
+    assert any(f.invalid_costs > 0 for f in client.feedback)
+
+
+@pytest.mark.parametrize(
+    ('outcome', 'code'),
+    [
+        (ArmStatus.OUTCOME_WORKSPACE, FaultCode.WORKSPACE_LIMIT),
+        (ArmStatus.OUTCOME_FAILED, FaultCode.ROBOT_REFLEX),
+        (ArmStatus.OUTCOME_REFUSED, FaultCode.COMMAND_REFUSED),
+    ],
+)
+def test_how_the_controller_ends_a_command_ends_the_goal(graph, outcome, code):
+    toy, client = graph
+    toy.outcome = outcome
+    result = client.reach()
+    assert (result.error_code, result.error_msg) == (code, 'as the test asked')
+
+
+def test_a_silent_controller_is_lost(graph):
+    toy, client = graph
+    toy.silent_arm = True
+    result = client.reach()
+    assert (
+        result.error_code == FaultCode.CONTROLLER_LOST and 'franka_controller' in result.error_msg
+    )
+
+
+def test_an_arm_that_gets_no_nearer_is_given_up(graph):
+    toy, client = graph
+    toy.goal = np.array([0.5, 0.02 + 1e-6, 0.3])  # nearer than a step of CEM can aim
+    result = client.reach(tolerance=1e-9)
+    assert result.error_code == FaultCode.NO_PROGRESS and result.best_cost < 0.021
+
+
+def test_the_limit_of_steps_ends_a_goal(graph):
+    toy, client = graph
+    toy.goal = np.array([9.0, 9.0, 9.0])
+    result = client.reach(max_steps=2)
+    assert (result.error_code, result.steps, toy.moves) == (FaultCode.MAX_STEPS, 2, 2)
+
+
+def test_goals_can_be_pursued_by_a_schedule_of_steps(graph):
+    toy, client = graph
+    toy.goal = np.array([9.0, 9.0, 9.0])
+    picture = ros_image.fill_image(Image(), PICTURE, 'rgb8')
+    result = client.reach(
+        goals=[picture] * 3, steps_of_goals=[1, 3, 2], switch_on=ReachGoal.Goal.SWITCH_ON_STEPS
+    )
+    assert (result.error_code, result.steps) == (FaultCode.SUCCEEDED, 6)
+    moving = [f for f in client.feedback if f.phase == f.MOVING]
+    assert [f.goal_index for f in moving] == [0, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize('score_seconds', [0.1, 3.0])
+def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(
+    graph, score_seconds
+):
+    toy, client = graph
+    toy.score_seconds = score_seconds
+    handle = client.send()
+    assert toy.scoring.wait(20.0)
+    asked = time.monotonic()
+    client.act(handle.cancel_goal_async)
+    assert client.act(handle.get_result_async).result.error_code == FaultCode.CANCELED
+    assert time.monotonic() - asked < 0.5
+    assert toy.moves == 0
+    assert toy.interrupt.wait(20.0)  # asked for at once; the toy hears it when it has slept
+    assert toy.interrupted == 1
+
+
+def test_a_cancel_while_moving_ends_the_goal_only_when_the_arm_has_stopped(graph):
+    toy, client = graph
+    toy.outcome = ArmStatus.OUTCOME_EXECUTING
+    handle = client.send()
+    while not toy.moves:
+        assert toy.scoring.wait(20.0)
+    client.act(handle.cancel_goal_async)
+    assert client.act(handle.get_result_async).result.error_code == FaultCode.CANCELED
+    assert toy.stops >= 1
+
+
+def test_a_second_goal_is_rejected_and_the_first_goes_on(graph):
+    toy, client = graph
+    toy.score_seconds = 0.05
+    first = client.send()
+    assert toy.scoring.wait(20.0)
+    assert not client.send().accepted
+    toy.score_seconds = 0.0
+    assert client.act(first.get_result_async).result.error_code == FaultCode.SUCCEEDED
+    assert client.reach().error_code == FaultCode.SUCCEEDED, 'and the next one is taken again'
+
+
+def test_the_commander_hears_answers_that_come_before_its_question_is_on_the_list(graph):
+    toy, _ = graph
+    with JepaCommander(timeout=5.0) as arm:
+        arm._reach._client_handle = AnswersAtOnce(arm._reach._client_handle)
+        assert arm.reach([PICTURE]).error_code == FaultCode.SUCCEEDED
+    assert np.linalg.norm(toy.hand[:3] - toy.goal) < 0.02

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of nodes share: nodes spinning in threads, service calls, a tiny random model."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+import rclpy
+import yaml
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+TIMEOUT = 20.0
+
+
+@contextlib.contextmanager
+def spinning(*nodes):
+    """Spin each node in a thread of its own, as separate processes would."""
+    executors, threads = [], []
+    for node in nodes:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        thread.start()
+        executors.append(executor)
+        threads.append(thread)
+    try:
+        yield
+    finally:
+        for executor, thread in zip(executors, threads, strict=True):
+            executor.shutdown(timeout_sec=2.0)
+            thread.join(5.0)
+
+
+class AnswersAtOnce:
+    """An action client's handle that lets every answer arrive before the question returns."""
+
+    def __init__(self, handle) -> None:
+        self._handle = handle
+
+    def __getattr__(self, name):
+        attribute = getattr(self._handle, name)
+        if not name.startswith('send_'):
+            return attribute
+
+        def ask(request):
+            number = attribute(request)
+            threading.Event().wait(0.2)
+            return number
+
+        return ask
+
+
+def _spin(executor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()
+
+
+@contextlib.contextmanager
+def ros(**parameters):
+    """rclpy's default context in the test's own domain; nodes made in it get these parameters."""
+    args = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+    rclpy.init(args=['--ros-args', *args] if args else None)
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
+
+
+def call(node, kind, name, request, timeout: float = TIMEOUT):
+    """Call a service from a node that spins in another thread."""
+    client = node.create_client(kind, name)
+    try:
+        assert client.wait_for_service(timeout), f'{name} is not served'
+        return wait(client.call_async(request), timeout)
+    finally:
+        node.destroy_client(client)
+
+
+def wait(future, timeout: float = TIMEOUT):
+    """The result of a future that another thread completes."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout), 'no answer in time'
+    return future.result()
+
+
+def tiny_model(folder: Path, **changes) -> Path:
+    """A random model with the shape of the shipped one, saved as a file."""
+    from jepa_wm_ros.world_model import ModelSpec, build, save_world_model
+    from support.paths import CELL_CONFIG
+
+    values = (
+        yaml.safe_load(CELL_CONFIG.read_text())['model']
+        | {
+            'fps': 4.0,
+            'action_dim': 7,
+            'proprio_dim': 7,
+            'action_mean': [0.0] * 7,
+            'action_std': [0.05] * 3 + [0.1] * 3 + [1.0],
+            'proprio_mean': [0.0] * 7,
+            'proprio_std': [1.0] * 7,
+            'reached_distance': 0.05,
+        }
+        | changes
+    )
+    path = folder / f'{values["name"]}.safetensors'
+    save_world_model(build(ModelSpec.from_dict(values), seed=0).eval(), path)
+    return path

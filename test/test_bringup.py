@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What plan.launch.py and the wheel route start, seen without launch and without ROS."""
+
+import json
+import os
+import re
+import stat
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from jepa_wm_ros import bringup
+from jepa_wm_ros.bringup import BringupError, plan_processes, read_arguments
+
+ROOT = Path(__file__).parent.parent
+
+
+def named(processes):
+    return {process.name: process for process in processes}
+
+
+def test_the_simulated_cell_comes_first_and_the_controller_drives_it_at_its_address():
+    processes = plan_processes('sim', arm_address='127.0.0.5')
+    assert [p.executable for p in processes] == [
+        'sim_cell',
+        'franka_controller',
+        'world_model',
+        'planner',
+    ]
+    assert {p.parameters['arm_address'] for p in processes[:2]} == {'127.0.0.5'}
+    assert named(plan_processes())['sim_cell'].parameters['arm_address'] == '127.0.0.1'
+
+
+def test_a_real_arm_has_the_same_nodes_without_the_simulated_cell():
+    real = named(plan_processes('real', arm_address='172.16.0.2'))
+    simulated = named(plan_processes('sim', arm_address='172.16.0.2'))
+    assert real.keys() == simulated.keys() - {'sim_cell'}
+    # The controller only has more patience with an arm that is starting at the same time.
+    patience = simulated['franka_controller'].parameters.pop('connect_timeout')
+    assert patience >= 30
+    assert all(real[name] == simulated[name] for name in real)
+
+
+def test_only_what_was_asked_for_overrides_the_parameter_file():
+    plain = named(plan_processes())
+    assert plain['planner'].parameters == plain['world_model'].parameters == {}
+    assert plain['planner'].params_file.samefile(ROOT / 'config' / 'params.yaml')
+    asked = named(
+        plan_processes(model='jepa_wm_droid', planner='mppi', profile='fast', use_sim_time=True)
+    )
+    assert asked['world_model'].parameters == {
+        'model': 'jepa_wm_droid',
+        'profile': 'fast',
+        'use_sim_time': True,
+    }
+    assert asked['planner'].parameters == {
+        'planner': 'mppi',
+        'profile': 'fast',
+        'use_sim_time': True,
+    }
+
+
+def test_every_node_goes_into_the_namespace():
+    for process in plan_processes(namespace='left/arm'):
+        assert '__ns:=/left/arm' in process.ros_arguments()
+    assert not any('__ns' in word for p in plan_processes() for word in p.ros_arguments())
+
+
+def test_arguments_of_a_node_keep_their_types():
+    process = bringup.ProcessSpec(
+        'run',
+        'node',
+        params_file=Path('/etc/p.yaml'),
+        parameters={'address': '127.0.0.1', 'number': '7', 'on': True, 'rate': 2.0, 'count': 3},
+        remappings=(('image', '/camera/image_raw'),),
+    )
+    words = process.ros_arguments()
+    assert words[:3] == ['--ros-args', '-r', '__node:=node']
+    assert words[words.index('--params-file') + 1] == '/etc/p.yaml'
+    yaml = pytest.importorskip('yaml')
+    values = dict(
+        word.split(':=')
+        for word in words
+        if re.match(r'\w+:=', word) and not word.startswith(('__', 'image'))
+    )
+    assert {name: yaml.safe_load(value) for name, value in values.items()} == dict(
+        process.parameters
+    )
+    assert 'image:=/camera/image_raw' in words
+
+
+@pytest.mark.parametrize(
+    'arguments, said',
+    [
+        ({'robot': 'fake'}, 'sim or real'),
+        ({'robot': 'real'}, 'arm_address:='),
+        ({'planner': 'magic'}, 'cem'),
+        ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_says_what_to_do(arguments, said):
+    with pytest.raises(BringupError, match=re.escape(said)) as caught:
+        plan_processes(**arguments)
+    assert '\n' not in str(caught.value)
+
+
+def test_words_of_the_command_line_become_arguments():
+    assert read_arguments(['robot:=real', 'arm_address:=10.0.0.2', 'rviz:=true', 'model:=']) == {
+        'robot': 'real',
+        'arm_address': '10.0.0.2',
+        'rviz': True,
+        'model': '',
+    }
+    for word in ('robot=sim', 'speed:=fast', 'robot:=fake', 'use_sim_time:=yes'):
+        with pytest.raises(BringupError, match=re.escape(word)):
+            read_arguments([word])
+
+
+def test_the_defaults_of_the_arguments_start_the_simulated_cell():
+    words = [f'{argument.name}:={argument.default}' for argument in bringup.ARGUMENTS]
+    assert plan_processes(**read_arguments(words)) == plan_processes()
+
+
+def test_every_planner_can_be_asked_for():
+    registry = pytest.importorskip('jepa_wm_ros.planning.registry')
+    assert set(bringup.PLANNERS) == set(registry.PLANNERS)
+
+
+def test_every_executable_is_an_entry_point_of_the_package():
+    written = (ROOT / 'setup.py').read_text()
+    for process in plan_processes('sim'):
+        module = f'jepa_wm_ros.ros.nodes.{process.executable}'
+        assert f"'{process.executable} = {module}:main'" in written
+
+
+def test_ros2_run_and_launch_find_the_executables_where_colcon_puts_them():
+    config = ConfigParser()
+    config.read(ROOT / 'setup.cfg')
+    assert config['develop']['script_dir'] == '$base/lib/jepa_wm_ros'
+    assert config['install']['install_scripts'] == '$base/lib/jepa_wm_ros'
+
+
+def executable(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('#!/bin/sh\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monkeypatch, tmp_path):
+    beside = executable(tmp_path / 'bin' / 'planner')
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'bin' / 'python'))
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'/none{os.pathsep}{tmp_path / "install"}')
+    assert bringup.find_executable('jepa_wm_ros', 'planner') == beside
+    sourced = executable(tmp_path / 'install' / 'lib' / 'jepa_wm_ros' / 'planner')
+    assert bringup.find_executable('jepa_wm_ros', 'planner') == sourced
+    with pytest.raises(BringupError, match='make setup'):
+        bringup.find_executable('jepa_wm_ros', 'no_such_node')
+
+
+@pytest.mark.parametrize(
+    'distro, variable',
+    [
+        ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'),
+        ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+        ('', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ],
+)
+def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(monkeypatch, distro, variable):
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(bringup, 'ros_distro', lambda: distro)
+    given = bringup.dds_environment()
+    assert list(given) == [variable]
+    assert Path(given[variable]).samefile(ROOT / 'config' / 'fastdds.xml')
+    assert named(plan_processes())['sim_cell'].environment == given
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/own.xml')
+    assert bringup.dds_environment() == {}
+
+
+def test_the_distribution_is_that_of_the_wheels_else_the_sourced_one(monkeypatch):
+    def version(name):
+        if name != 'ros-kilted-rclpy':
+            raise bringup.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv('ROS_DISTRO', 'humble')
+    monkeypatch.setattr(bringup.metadata, 'version', version)
+    assert bringup.ros_distro() == 'kilted'
+    monkeypatch.setattr(bringup.metadata, 'version', lambda name: version(''))
+    assert bringup.ros_distro() == 'humble'
+
+
+def test_the_command_explains_its_arguments_and_refuses_unknown_ones(capsys):
+    bringup.main(['--help'])
+    shown = capsys.readouterr().out
+    assert all(f'{argument.name}:=' in shown for argument in bringup.ARGUMENTS)
+    with pytest.raises(SystemExit) as ended:
+        bringup.main(['robot:=real'])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith('error: robot real needs the address')
+
+
+def test_a_string_that_looks_like_a_number_stays_a_string():
+    process = bringup.ProcessSpec('x', 'x', parameters={'model': '123'})
+    assert f'model:={json.dumps("123")}' in process.ros_arguments()
