@@ -9,8 +9,9 @@ from test_predictor import COMBINATIONS, small_spec
 
 from jepa_wm_ros.errors import Interrupted
 from jepa_wm_ros.planning import profiles
-from jepa_wm_ros.world_model import Latents, Objective, blocks, build, fast_rollout
+from jepa_wm_ros.world_model import Latents, Objective, blocks, build
 from jepa_wm_ros.world_model import model as world_model
+from jepa_wm_ros.world_model.scoring import fast_rollout
 from jepa_wm_ros.world_model.scoring.fast_rollout import CompileError, unroll
 from jepa_wm_ros.world_model.scoring.scorer import default_micro_batch
 
