@@ -35,8 +35,13 @@ class ProcessError(JepaWmError):
 class Startable(Protocol):
     """What a ProcessGroup starts."""
 
-    name: str
-    environment: Mapping[str, str]
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables on top of the caller's."""
 
     def command(self) -> list[str]:
         """The executable and its arguments."""

@@ -38,7 +38,7 @@ class AdamSettings(SamplingSettings):
             require(is_number(value) and 0 <= value < 1, name, value, 'a number in [0, 1)')
 
 
-class Adam(SearchPlanner):
+class Adam(SearchPlanner[AdamSettings]):
     """Descend with bias-corrected moments, clip, remember the best point."""
 
     def _search(self, search: Search) -> Plan:

@@ -24,7 +24,7 @@ class CemSettings(EliteSettings):
     gripper: GripperSampling | None = None
 
 
-class Cem(SearchPlanner):
+class Cem(SearchPlanner[CemSettings]):
     """mean, std <- elites of mean + std * eps, from (0, var_scale)."""
 
     def _search(self, search: Search) -> Plan:

@@ -28,13 +28,14 @@ def descend(search: Search, starts: Tensor, steps: int) -> tuple[Tensor, Tensor]
     """
     x, costs = starts.flatten(1), starts.new_full(starts.shape[:1], torch.inf)
     scale, bound = search.first_std().flatten(), search.bounds.repeat(search.horizon)
-    inverse = seen = top = None
+    inverse = seen = None
+    top = torch.inf
     idle = 0
     while steps and len(x) and idle < PATIENCE and search.proceed():
         steps -= 1
         costs, slope = search.gradient(x.view_as(starts), need=False)
         before, slope = search.iteration_cost, slope.flatten(1)
-        if inverse is None:
+        if inverse is None or seen is None:
             inverse, top = first_inverse(slope, scale), before
         else:
             inverse = updated_inverse(inverse, x - seen[0], slope - seen[1])

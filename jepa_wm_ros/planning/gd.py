@@ -61,7 +61,7 @@ def first_actions(search: Search, settings) -> Tensor:
     return actions
 
 
-class Gd(SearchPlanner):
+class Gd(SearchPlanner[GdSettings]):
     """Descend, add noise, clip."""
 
     def _search(self, search: Search) -> Plan:

@@ -48,8 +48,8 @@ class GripperSampling:
         count = min(int(self.fraction * len(actions)), len(actions) - 1)
         if count < 1:
             return
-        kwargs = {'generator': generator, 'device': actions.device}
-        move = torch.randint(-1, 2, (count, 1), **kwargs) * self.size
-        step = torch.randint(actions.shape[1], (count, 1), **kwargs)
+        device, horizon = actions.device, actions.shape[1]
+        move = torch.randint(-1, 2, (count, 1), generator=generator, device=device) * self.size
+        step = torch.randint(0, horizon, (count, 1), generator=generator, device=device)
         column = torch.zeros_like(actions[-count:, :, self.dim])
         actions[-count:, :, self.dim] = column.scatter(1, step, move.to(column.dtype))

@@ -101,7 +101,7 @@ class IcemSettings(EliteSettings):
         return max(shrunk, min(2 * self.num_elites, self.num_samples))
 
 
-class Icem(SearchPlanner):
+class Icem(SearchPlanner[IcemSettings]):
     """CEM with a memory, then down the slope from what it found."""
 
     def _search(self, search: Search) -> Plan:
@@ -110,13 +110,14 @@ class Icem(SearchPlanner):
         """
         s = self.settings
         descents = s.descents if hasattr(search.cost, 'gradient') else 0
-        found, costs = [], []
+        ends_and_elites: list[Tensor] = []
+        their_costs: list[Tensor] = []
         for number in range(s.rounds):
             elites, elite_costs = self._sample(search, warm=search.warm and number == 0)
             ends, end_costs = descend(search, elites[:descents], s.descent_steps)
-            found += [ends, elites]
-            costs += [end_costs, elite_costs]
-        found, costs = torch.cat(found), torch.cat(costs)
+            ends_and_elites += [ends, elites]
+            their_costs += [end_costs, elite_costs]
+        found, costs = torch.cat(ends_and_elites), torch.cat(their_costs)
         best = costs.topk(min(s.num_elites, len(costs)), largest=False).indices
         return search.finish(elites=found[best])
 

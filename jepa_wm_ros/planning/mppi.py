@@ -49,7 +49,7 @@ class MppiSettings(EliteSettings):
         )
 
 
-class Mppi(SearchPlanner):
+class Mppi(SearchPlanner[MppiSettings]):
     """mean, std <- exponentially weighted candidates of mean + std * eps."""
 
     def _search(self, search: Search) -> Plan:

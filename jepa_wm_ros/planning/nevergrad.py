@@ -38,7 +38,7 @@ class NevergradSettings(PlannerSettings):
         require(is_count(self.num_samples, 1), 'num_samples', self.num_samples, 'an integer >= 1')
 
 
-class Nevergrad(SearchPlanner):
+class Nevergrad(SearchPlanner[NevergradSettings]):
     """Ask for a batch, score it, tell it."""
 
     def _search(self, search: Search) -> Plan:

@@ -75,7 +75,7 @@ class IterationReport:
     seconds: float  # since the plan began
     actions: Tensor  # (N, H, A) candidates as scored
     costs: Tensor  # (N,), infinite where invalid
-    mean: Tensor  # (H, A) after the update
+    mean: Tensor | None  # (H, A) after the update; None before any candidate had a finite cost
     std: Tensor | None  # (H, A) after the update, where the planner has one
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +24,13 @@ from jepa_wm_ros.planning.protocol import (
 from jepa_wm_ros.planning.settings import PlannerSettings, SamplingSettings
 
 
-class SearchPlanner(ABC):
+S = TypeVar('S', bound=PlannerSettings)  # the settings of one planner
+
+
+class SearchPlanner(ABC, Generic[S]):
     """A planner of this room: settings, and a `_search` that shows the method."""
 
-    def __init__(self, settings: PlannerSettings):
+    def __init__(self, settings: S):
         self.settings = settings
 
     def plan(
@@ -179,7 +183,9 @@ class Search:
         elites = costs.topk(min(count, len(costs) - self._invalid_now), largest=False)
         return actions[elites.indices], elites.values
 
-    def report(self, actions: Tensor, costs: Tensor, mean: Tensor, std: Tensor | None) -> None:
+    def report(
+        self, actions: Tensor, costs: Tensor, mean: Tensor | None, std: Tensor | None
+    ) -> None:
         """Tell the listener, if any, what this iteration did."""
         if self._on_iteration is None:
             return

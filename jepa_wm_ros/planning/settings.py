@@ -62,7 +62,7 @@ class PlannerSettings:
             'a list of action dimensions counted from 0',
         )
         if self.max_norms is not None:
-            self._check_groups()
+            self._check_groups(self.max_norms)
 
     @property
     def planned_iterations(self) -> int:
@@ -76,23 +76,22 @@ class PlannerSettings:
                 value = tuple(tuple(v) if isinstance(v, list | tuple) else v for v in value)
                 object.__setattr__(self, f.name, value)
 
-    def _check_groups(self) -> None:
+    def _check_groups(self, max_norms: tuple[float, ...]) -> None:
         require(
-            isinstance(self.max_norms, tuple)
-            and all(is_number(n) and n >= 0 for n in self.max_norms),
+            isinstance(max_norms, tuple) and all(is_number(n) and n >= 0 for n in max_norms),
             'max_norms',
-            self.max_norms,
+            max_norms,
             'a list of numbers >= 0, or null for no bounds',
         )
         require(
             isinstance(self.max_norm_dims, tuple)
-            and len(self.max_norm_dims) == len(self.max_norms)
+            and len(self.max_norm_dims) == len(max_norms)
             and all(
                 isinstance(g, tuple) and all(is_count(d, 0) for d in g) for g in self.max_norm_dims
             ),
             'max_norm_dims',
             self.max_norm_dims,
-            f'one list of action dimensions for each of the {len(self.max_norms)} max_norms',
+            f'one list of action dimensions for each of the {len(max_norms)} max_norms',
         )
 
     def bounds(self, action_dim: int) -> Tensor:

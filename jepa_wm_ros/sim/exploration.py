@@ -93,14 +93,14 @@ class Explorer:
             size = np.exp(self._rng.uniform(np.log(0.008), np.log(MAX_STEP)))
             return self._inside(position, self._direction() * size)
         way = np.clip(self._waypoints[0], WORKSPACE_LOW, WORKSPACE_HIGH) - position
-        distance = np.linalg.norm(way)
+        distance = float(np.linalg.norm(way))
         if distance < self._speed:
             self._waypoints.pop(0)
         step = way * min(1.0, self._speed / max(distance, 1e-9))
         spread = 0.002 + 0.2 * self._speed
         self._noise = 0.6 * self._noise + self._rng.normal(0.0, spread, 3) * 0.8
         step = step + self._noise
-        return step * min(1.0, MAX_STEP / max(np.linalg.norm(step), 1e-9))
+        return step * min(1.0, MAX_STEP / max(float(np.linalg.norm(step)), 1e-9))
 
     def _inside(self, position: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The step, mostly turned back where it would leave the workspace; some still push on."""
@@ -117,7 +117,7 @@ class Explorer:
         limit = np.array([MAX_TILT, MAX_TILT, MAX_YAW])
         back = away / limit
         turn = self._rng.normal(0.0, 0.05, 3) - 0.06 * back * np.abs(back)
-        return turn * min(1.0, 0.15 / max(np.linalg.norm(turn), 1e-9))
+        return turn * min(1.0, 0.15 / max(float(np.linalg.norm(turn)), 1e-9))
 
     def _stroke(self, closure: float) -> float:
         if self._rng.random() < 0.7:

@@ -73,15 +73,22 @@ def compile_model():
     return model
 
 
+def _part(parent: ET.Element, path: str) -> ET.Element:
+    part = parent.find(path)
+    if part is None:
+        raise SimError(f'the scene of franky-sim has no {path}: install the pinned version of it')
+    return part
+
+
 def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
-    quality = scene.find('visual/quality')
+    quality = _part(scene, 'visual/quality')
     quality.set('shadowsize', '0')
     quality.set('offsamples', '0')
-    visual = scene.find('visual')
+    visual = _part(scene, 'visual')
     ET.SubElement(visual, 'global', offwidth=str(WIDTH), offheight=str(HEIGHT))
-    visual.find('headlight').set('ambient', '0.28 0.28 0.28')
+    _part(visual, 'headlight').set('ambient', '0.28 0.28 0.28')
     ET.SubElement(
-        scene.find('asset'),
+        _part(scene, 'asset'),
         'texture',
         name='sky',
         type='skybox',
@@ -91,7 +98,7 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
         width='64',
         height='64',
     )
-    ground = worldbody.find("geom[@name='ground']")
+    ground = _part(worldbody, "geom[@name='ground']")
     ground.attrib.pop('material')
     ground.set('pos', '0 0 -0.72')
     ground.set('rgba', _text(FLOOR_RGBA))

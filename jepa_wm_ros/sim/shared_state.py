@@ -63,7 +63,7 @@ class SharedState:
 
     def close(self) -> None:
         """Let go of the memory."""
-        self._record = None
+        del self._record  # the memory cannot be closed while an array looks into it
         self._memory.close()
         os.close(self.fd)
 
