@@ -23,7 +23,6 @@ from jepa_wm_ros.planning.protocol import (
 )
 from jepa_wm_ros.planning.settings import PlannerSettings, SamplingSettings
 
-
 S = TypeVar('S', bound=PlannerSettings)  # the settings of one planner
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -74,11 +75,12 @@ def matrix_rates(device: torch.device) -> MatrixRates:
     for dtype in (torch.float32, torch.bfloat16):
         a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
         a @ b
-        best = min(seconds(lambda a=a, b=b: a @ b, device) for _ in range(ROUNDS))
+        best = min(seconds(partial(torch.matmul, a, b), device) for _ in range(ROUNDS))
         rates.append(2 * side**3 / best)
     where = (
         torch.cuda.get_device_name(device)
         if device.type == 'cuda'
         else f'CPU, {torch.get_num_threads()} thread(s)'
     )
-    return MatrixRates(*rates, f'{where}, {side} x {side} matrices')
+    wide, narrow = rates
+    return MatrixRates(wide, narrow, f'{where}, {side} x {side} matrices')

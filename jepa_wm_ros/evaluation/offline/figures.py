@@ -22,7 +22,7 @@ BASELINE_COLOURS = {EXPERT: '#2a7f3f', ZERO: '#8a8a8a', RANDOM: '#c9b26b'}
 COLOURS = ('#1f5fa8', '#c8502d', '#7a4fa3', '#118a8a', '#b03a6b', '#5c6b1f')
 
 matplotlib.rcParams['svg.hashsalt'] = 'jepa_wm_ros'  # the same numbers draw the same bytes
-_STYLE = {
+_STYLE: dict = {
     'font.size': 10,
     'axes.spines.top': False,
     'axes.spines.right': False,
@@ -82,7 +82,7 @@ def cost_curves(results: list[Result], planners: Sequence[str]) -> str:
                 short(result.planner),
             )
         axes.set(xlabel='step of the rollout', ylabel='latent distance to the goal', ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
         return uri_of_figure(figure)
 
@@ -119,7 +119,7 @@ def error_curves(imagination: Imagination) -> str:
                 ]
                 _draw(axes, range(1, len(scaled) + 1), scaled, colour, label, style)
             axes.set(xlabel='steps ahead', ylabel=title, ylim=(0, None))
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if curves[0][0]:
                 axes.legend()
         return uri_of_figure(figure)

@@ -62,7 +62,7 @@ def choose_clips(rows: Sequence[Row], model: str, planner: str) -> list[tuple[st
         key=lambda r: (r.e_xyz, r.key),
     )
     picks = {'best': 0, 'median': len(mine) // 2, 'worst': len(mine) - 1}
-    chosen = {}
+    chosen: dict[tuple, tuple[str, Row]] = {}
     for name, index in picks.items():
         if mine:
             chosen.setdefault(mine[index].key, (name, mine[index]))
@@ -124,7 +124,7 @@ class _Studio:
             decoded = self.trial.model.decode(rollout[1:]).cpu().numpy()
             imagined = [square(picture, SIDE) for picture in decoded]
         else:
-            imagined = self._gallery.nearest(rollout.visual[1:])
+            imagined = list(self._gallery.nearest(rollout.visual[1:]))
         return beside([square(first, SIDE), *imagined])
 
 
@@ -139,7 +139,8 @@ def _frames(recording: Recording, number: int) -> list[np.ndarray]:
     clip = recording.clips[number]
     with Bag(recording.path, Findings()) as bag:
         pictures = read_frames(bag, recording, [int(f) for f in clip.frames])
-    return [pictures[int(f)] for f in clip.frames]
+    read = [pictures[int(f)] for f in clip.frames]
+    return [picture for picture in read if not isinstance(picture, str)]  # all: the row is ok
 
 
 def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row, name: str) -> Strip:

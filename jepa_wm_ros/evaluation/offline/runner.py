@@ -126,10 +126,12 @@ class Evaluator:
     ) -> list[Row]:
         clip = recording.clips[number]
         stamp = int(recording.timeline.stamps[clip.frames[0]])
-        frames = [pictures[int(f)] for f in clip.frames]
+        read = [pictures[int(f)] for f in clip.frames]
+        frames = [picture for picture in read if not isinstance(picture, str)]
+        bad = next((reason for reason in read if isinstance(reason, str)), '')
         rows = []
         for trial in self.trials:
-            if bad := next((f for f in frames if isinstance(f, str)), None):
+            if bad:
                 rows += trial.failed(label, number, stamp, bad, done)
                 continue
             latents: list[Latents] = [
@@ -200,6 +202,6 @@ def _start_worker(plan: EvaluationPlan, threads: int) -> None:
 
 
 def _work(block: Block, done: set[tuple]) -> list[Row]:
-    if isinstance(_evaluator, JepaWmError):
-        raise _evaluator
+    if not isinstance(_evaluator, Evaluator):
+        raise _evaluator or JepaWmError('a worker of the evaluation was not set up')
     return _evaluator.run(block, done)

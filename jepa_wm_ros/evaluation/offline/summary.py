@@ -154,11 +154,14 @@ def _result(model: str, planner: str, group: _Group) -> Result:
 def _imagination(model: str, group: _Group) -> Imagination:
     poses = group.per_clip(lambda r: r.pose_errors)
     poses = poses.reshape(len(poses), -1, 3)
+    position, orientation, closure = (_per_step(poses[:, :, part]) for part in range(3))
     return Imagination(
         model,
         _per_step(group.per_clip(lambda r: r.latent_errors)),
         _per_step(group.per_clip(lambda r: r.still_errors)),
-        *(_per_step(poses[:, :, part]) for part in range(3)),
+        position,
+        orientation,
+        closure,
         _per_step(group.per_clip(lambda r: r.lpips)),
     )
 
@@ -191,8 +194,8 @@ def _compare(
         np.array([np.mean([r.e_xyz for r in groups[key].by_clip[clip]]) for clip in clips])
         for key in (first, second)
     )
-    names = (' / '.join(short(name) for name in key) for key in (first, second))
-    return Comparison(*names, len(clips), score_difference(a, b), mean_difference(a, b))
+    one, other = (' / '.join(short(name) for name in key) for key in (first, second))
+    return Comparison(one, other, len(clips), score_difference(a, b), mean_difference(a, b))
 
 
 # --- the terminal ------------------------------------------------------------------------------
@@ -229,12 +232,12 @@ def table(summary: Summary) -> str:
         )
     text = _aligned(lines)
     if summary.comparisons:
-        lines = [('paired difference', '', 'Action Score', 'xyz error [cm]')]
-        lines += [
+        differences = [('paired difference', '', 'Action Score', 'xyz error [cm]')]
+        differences += [
             (c.first, f'- {c.second}', _text(c.score, 1), _text(c.e_xyz, 2, 100))
             for c in summary.comparisons
         ]
-        text += '\n\n' + _aligned(lines)
+        text += '\n\n' + _aligned(differences)
     return text
 
 
