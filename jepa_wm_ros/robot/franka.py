@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3, Arm
 from jepa_wm_ros.robot.arm_state import ArmMode, ArmState, Rest, interpret, to_pose
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line, translate
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.realtime import kernel_is_realtime
 from jepa_wm_ros.robot.safety import WorkspaceError, joints_after, proximity_scale, step_scale
 
-HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
 PLAN_ATTEMPTS = 3  # for one motion, see `_execute`
 REPLAN_SLOWDOWN = 0.9  # of the dynamics factor, from one attempt to the next
 STOP_FACTOR = 0.5  # of the arm's full dynamics: a smooth stop within about two centimetres
@@ -54,6 +54,7 @@ class FrankaArm:
         self,
         address: str,
         *,
+        model: Arm = FR3,
         dynamics_factor: float = 0.1,
         realtime: str = 'auto',
         connect_timeout: float = 5.0,
@@ -66,6 +67,7 @@ class FrankaArm:
         if realtime not in ('auto', 'enforce', 'ignore'):
             raise JepaWmError(f'realtime is {realtime!r}: give auto, enforce or ignore')
         self.address = address
+        self._arm = model
         self.dynamics_factor = dynamics_factor
         self._enforce = realtime == 'enforce' or (realtime == 'auto' and kernel_is_realtime())
         self._connect_timeout = connect_timeout
@@ -270,7 +272,7 @@ class FrankaArm:
             target,
         )
 
-    def home(self, q: Sequence[float] = HOME_Q, *, cancelled: Callable[[], bool] = _never) -> bool:
+    def home(self, q: Sequence[float], *, cancelled: Callable[[], bool] = _never) -> bool:
         """Joint motion to `q` (7,) [rad]; False when it was stopped. Errors as in `move_to`."""
         import franky
 
@@ -303,8 +305,8 @@ class FrankaArm:
         state, model, frame = self.state(), self._robot.model, franky.Frame.EndEffector
         jacobian = np.array(model.zero_jacobian(frame, state.q, *self._frames))
         q = joints_after(state.q, jacobian, state.pose, target)
-        then = proximity_scale(q, np.array(model.zero_jacobian(frame, q, *self._frames)))
-        scale = step_scale(proximity_scale(state.q, jacobian), then)
+        then = proximity_scale(q, np.array(model.zero_jacobian(frame, q, *self._frames)), self._arm)
+        scale = step_scale(proximity_scale(state.q, jacobian, self._arm), then)
         if scale <= 0.0:
             raise WorkspaceError(
                 'the step leads to a joint limit or a singularity: ask for a '

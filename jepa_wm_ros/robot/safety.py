@@ -14,12 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3, Arm
 from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError, slerp
-
-# Franka Research 3, joints 1 to 7 [rad] (datasheet; the same figures as in its URDF).
-JOINT_LOW = np.array([-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159])
-JOINT_HIGH = np.array([2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159])
-SHOULDER = np.array([0.0, 0.0, 0.333])  # where joint 2 sits: reach is measured from there [m]
 
 MIN_FRACTION = 0.1  # of a request that must be left for it to be worth moving
 NEGLIGIBLE = 0.02  # requests below this part of a whole step are noise: clipped, not refused
@@ -40,12 +36,13 @@ class WorkspaceError(JepaWmError):
 class SafetyEnvelope:
     """Where the hand TCP may be and how far one step may take it."""
 
-    low: tuple[float, float, float] = (0.34, -0.26, 0.045)  # corner of the box [m]; low[2] is
-    high: tuple[float, float, float] = (0.66, 0.26, 0.42)  # the height kept above the table
-    max_step: float = 0.075  # translation of one step [m]
-    max_turn: float = 0.15  # rotation of one step [rad]
-    max_reach: float = 0.80  # distance of the TCP from the shoulder [m]
+    low: tuple[float, ...] = tuple(FR3.workspace_low)  # (3,) corner of the box [m]; low[2] is
+    high: tuple[float, ...] = tuple(FR3.workspace_high)  # the height kept above the table
+    max_step: float = FR3.max_step  # translation of one step [m]
+    max_turn: float = FR3.max_turn  # rotation of one step [rad]
+    max_reach: float = FR3.max_reach  # distance of the TCP from the shoulder [m]
     max_tilt: float = 0.6  # angle of the hand's axis from straight down [rad]
+    shoulder: tuple[float, ...] = tuple(FR3.shoulder)  # (3,) [m]
 
     def __post_init__(self) -> None:
         if not all(lo < hi for lo, hi in zip(self.low, self.high, strict=True)):
@@ -59,7 +56,7 @@ class SafetyEnvelope:
     def outside(self, position: np.ndarray) -> float:
         """How far [m] a position is outside box and reach; 0 inside. A convex function."""
         to_box = position - np.clip(position, self.low, self.high)
-        beyond = np.linalg.norm(position - SHOULDER) - self.max_reach
+        beyond = np.linalg.norm(position - np.asarray(self.shoulder)) - self.max_reach
         return float(max(np.linalg.norm(to_box), beyond, 0.0))
 
     def contains(self, pose: Pose) -> bool:
@@ -200,7 +197,7 @@ def moved(planned_from: Pose, present: Pose, max_distance: float, max_angle: flo
     )
 
 
-def proximity_scale(q: np.ndarray, jacobian: np.ndarray) -> float:
+def proximity_scale(q: np.ndarray, jacobian: np.ndarray, arm: Arm = FR3) -> float:
     """Speed factor, 1 far from joint limits and singularities down to 0 at the halt thresholds.
 
     q (7,) [rad], jacobian (6, 7) of the TCP in the base frame.
@@ -210,7 +207,7 @@ def proximity_scale(q: np.ndarray, jacobian: np.ndarray) -> float:
         raise UnsafeCommandError(f'q {q.shape}, jacobian {jacobian.shape} must be (7,), (6, 7)')
     if not (np.isfinite(q).all() and np.isfinite(jacobian).all()):
         raise UnsafeCommandError('joint angles or Jacobian are not finite: check the arm state')
-    margin = np.minimum(q - JOINT_LOW, JOINT_HIGH - q).min()
+    margin = np.minimum(q - arm.joint_low, arm.joint_high - q).min()
     by_joint = (margin - MARGIN_HALT) / (MARGIN_SLOW - MARGIN_HALT)
     singular = np.linalg.svd(jacobian, compute_uv=False)
     condition = singular[0] / max(singular[-1], 1e-12)

@@ -28,6 +28,7 @@ from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import plan_processes
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.processes import ProcessGroup
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.ports import RosPorts
@@ -50,7 +51,7 @@ class Bench(NodeBase):
 
     def _tick(self) -> None:
         pose = PoseStamped()
-        pose.header.frame_id, pose.header.stamp = 'fr3_link0', self.get_clock().now().to_msg()
+        pose.header.frame_id, pose.header.stamp = FR3.base_frame, self.get_clock().now().to_msg()
         pose.pose.position.x, pose.pose.orientation.x, pose.pose.orientation.w = 0.5, 1.0, 0.0
         self._pose.publish(pose)
         image = ros_image.fill_image(Image(), self.picture, 'rgb8')

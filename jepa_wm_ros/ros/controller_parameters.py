@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import ARMS, FR3, Arm, arm_named
 from jepa_wm_ros.robot.driver import ArmDriver
-from jepa_wm_ros.robot.franka import HOME_Q, FrankaArm
+from jepa_wm_ros.robot.franka import FrankaArm
 from jepa_wm_ros.robot.gripper import FrankaGripper
 from jepa_wm_ros.robot.safety import SafetyEnvelope
 from jepa_wm_ros.ros.base.node import NodeBase
-
-BOX = SafetyEnvelope()
 
 # name, default, description, bounds
 FIXED = (
@@ -30,21 +31,24 @@ FIXED = (
     ('collision_force', 30.0, 'Force at which the arm stops itself [N].', (1.0, 150.0)),
     ('use_gripper', True, 'Whether the arm carries the Franka hand.', None),
     ('gripper_timeout', 3.0, 'Longest a gripper command may take [s].', (0.1, 30.0)),
-    ('base_frame', 'fr3_link0', 'Frame of every pose heard and said.', None),
     ('rate', 30.0, 'Rate of joint_states, ee_pose and arm_status [Hz].', (1.0, 60.0)),
-    ('home_q', list(HOME_Q), 'Joint angles of ~/home [rad].', None),
+    ('max_tilt', 0.6, 'Largest angle of the hand from straight down [rad].', (0.01, 3.1)),
+)
+# name of the parameter and of the arm's fact that is its default, description, bounds
+OF_ARM = (
+    ('base_frame', 'base_frame', 'Frame of every pose heard and said.', None),
+    ('home_q', 'home', 'Joint angles of ~/home [rad].', None),
     (
         'workspace_low',
-        list(BOX.low),
+        'workspace_low',
         'Low corner of the box the hand TCP stays in [m]; its z is '
         'the height kept above the table.',
         None,
     ),
-    ('workspace_high', list(BOX.high), 'High corner of that box [m].', None),
-    ('max_step', BOX.max_step, 'Longest translation of one command [m].', (0.001, 0.2)),
-    ('max_turn', BOX.max_turn, 'Largest rotation of one command [rad].', (0.001, 0.5)),
-    ('max_reach', BOX.max_reach, 'Largest distance of the TCP from the shoulder [m].', (0.1, 0.9)),
-    ('max_tilt', BOX.max_tilt, 'Largest angle of the hand from straight down [rad].', (0.01, 3.1)),
+    ('workspace_high', 'workspace_high', 'High corner of that box [m].', None),
+    ('max_step', 'max_step', 'Longest translation of one command [m].', (0.001, 0.2)),
+    ('max_turn', 'max_turn', 'Largest rotation of one command [rad].', (0.001, 0.5)),
+    ('max_reach', 'max_reach', 'Largest distance of the TCP from the shoulder [m].', (0.1, 0.9)),
 )
 ADJUSTABLE = (
     ('max_command_age', 0.5, 'Commands older than this are refused [s].', (0.05, 5.0)),
@@ -66,22 +70,40 @@ ADJUSTABLE = (
 
 def declare(node: NodeBase) -> None:
     """Declare every parameter of the controller."""
+    named = node.declare(
+        'arm', FR3.name, 'Model of the arm.', read_only=True, constraints=' or '.join(ARMS)
+    )
+    arm = arm_named(named)
+    for name, fact, description, bounds in OF_ARM:
+        default = getattr(arm, fact)
+        default = default.tolist() if isinstance(default, np.ndarray) else default
+        node.declare(name, default, description, bounds=bounds, read_only=True)
     for name, default, description, bounds in FIXED:
         node.declare(name, default, description, bounds=bounds, read_only=True)
     for name, default, description, bounds in ADJUSTABLE:
         node.declare(name, default, description, bounds=bounds)
 
 
+def arm_of(node: NodeBase) -> Arm:
+    """The arm that the controller is told it drives."""
+    return arm_named(node.value('arm'))
+
+
 def build_driver(node: NodeBase) -> ArmDriver:
     """The driver, not yet connected. Raises JepaWmError for values that make no sense."""
     address, timeout = node.value('arm_address'), node.value('connect_timeout')
-    numbers(node, 'home_q', 7)
+    arm_model = arm_of(node)
+    numbers(node, 'home_q', len(arm_model.home))
     limits = {name: node.value(name) for name in ('max_step', 'max_turn', 'max_reach', 'max_tilt')}
     envelope = SafetyEnvelope(
-        numbers(node, 'workspace_low', 3), numbers(node, 'workspace_high', 3), **limits
+        numbers(node, 'workspace_low', 3),
+        numbers(node, 'workspace_high', 3),
+        shoulder=tuple(arm_model.shoulder),
+        **limits,
     )
     arm = FrankaArm(
         address,
+        model=arm_model,
         dynamics_factor=node.value('relative_dynamics_factor'),
         realtime=node.value('realtime'),
         connect_timeout=timeout,

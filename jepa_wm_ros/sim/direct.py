@@ -11,15 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix, integrate
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.sim.render import CellRenderer
-from jepa_wm_ros.sim.scene import (
-    HOME_Q,
-    WORKSPACE_HIGH,
-    WORKSPACE_LOW,
-    Layout,
-    SimError,
-    compile_model,
-)
+from jepa_wm_ros.sim.scene import ARM_JOINTS, Layout, SimError, compile_model
 from jepa_wm_ros.sim.variation import CellState, cell_of_seed
 
 TRAVEL = 0.50  # s, the arm's joints follow a smooth ramp to the waypoint
@@ -37,7 +31,7 @@ class InverseKinematics:
         self._model = model
         self._data = mujoco.MjData(model)
         self._layout = Layout.of(model)
-        self._range = np.array([model.joint(f'robot0_fr3_joint{i}').range for i in range(1, 8)])
+        self._range = np.array([model.joint(name).range for name in ARM_JOINTS])
 
     def solve(
         self,
@@ -100,7 +94,7 @@ class DirectCell:
         self._layout = Layout.of(self._model)
         self._kinematics = InverseKinematics(self._model)
         self._renderer = CellRenderer()
-        self._posture = np.array(HOME_Q)
+        self._posture = FR3.home
 
     def __enter__(self) -> DirectCell:
         return self
@@ -120,7 +114,7 @@ class DirectCell:
         `posture` (7,) is where the null space of the arm is pulled to. Returns frame and pose7.
         """
         cell = cell_of_seed(self._seed) if cell is None else cell
-        self._posture = np.array(HOME_Q) if posture is None else posture
+        self._posture = FR3.home if posture is None else posture
         self._mujoco.mj_resetData(self._model, self._data)
         self._renderer.set_appearance(cell.appearance)
         rotation = euler_to_matrix(start[ROTATION])
@@ -130,7 +124,7 @@ class DirectCell:
         self._commanded = np.array(start, dtype=float)
         self._target_q = q
         self._data.qpos[self._layout.arm] = q
-        self._data.qpos[self._layout.fingers] = 0.04 * (1.0 - start[GRIPPER])
+        self._data.qpos[self._layout.fingers] = FR3.fingers(start[GRIPPER])
         self._data.qpos[self._layout.cube] = cell.cube_pose
         self._data.ctrl[:7] = q
         self._data.ctrl[7] = HAND_OPEN_CTRL * (1.0 - start[GRIPPER])
@@ -147,7 +141,7 @@ class DirectCell:
         """
         base = np.concatenate([self.pose[POSITION], self._commanded[3:]])
         target = integrate(base, np.asarray(action, dtype=float))
-        target[POSITION] = np.clip(target[POSITION], WORKSPACE_LOW, WORKSPACE_HIGH)
+        target[POSITION] = np.clip(target[POSITION], FR3.workspace_low, FR3.workspace_high)
         goal_q = self._kinematics.solve(
             self._target_q, target[POSITION], euler_to_matrix(target[ROTATION]), self._posture
         )
@@ -165,7 +159,7 @@ class DirectCell:
             self._posture,
             iterations=100,
         )
-        qpos[self._layout.fingers] = 0.04 * (1.0 - pose[GRIPPER])
+        qpos[self._layout.fingers] = FR3.fingers(pose[GRIPPER])
         return self._renderer.render(qpos)
 
     def frame(self) -> np.ndarray:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION
-from jepa_wm_ros.sim.scene import HOME_Q, NOMINAL_EULER, WORKSPACE_HIGH, WORKSPACE_LOW
+from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.scene import NOMINAL_EULER
 
-MAX_STEP = 0.075  # m, norm of the translation of one action
 MAX_TILT = 0.30  # rad, of the commanded hand from pointing straight down
 MAX_YAW = 0.50  # rad
 ROTATING_EPISODES = 0.5  # share of the episodes with rotations
@@ -39,12 +39,16 @@ class Explorer:
         turn = self._rng.uniform(-0.15, 0.15, 3) if self._rotating else np.zeros(3)
         closed = float(self._rng.random() < 0.15)
         return np.concatenate(
-            [self._rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH), NOMINAL_EULER + turn, [closed]]
+            [
+                self._rng.uniform(FR3.workspace_low, FR3.workspace_high),
+                NOMINAL_EULER + turn,
+                [closed],
+            ]
         )
 
     def posture(self) -> np.ndarray:
         """Where the null space rests (7,): the elbow a little to one side or the other."""
-        return np.array(HOME_Q) + self._rng.normal(0.0, 0.08, 7) * [1, 0, 1, 0, 1, 0, 0]
+        return FR3.home + self._rng.normal(0.0, 0.08, 7) * [1, 0, 1, 0, 1, 0, 0]
 
     def action(self, pose: np.ndarray, commanded: np.ndarray, cube: np.ndarray) -> np.ndarray:
         """The next action (7,) from measured pose7, commanded pose7 and cube position (3,)."""
@@ -62,12 +66,12 @@ class Explorer:
 
     def _new_leg(self, cube: np.ndarray) -> None:
         self._kind = self._rng.choice(LEGS, p=LEG_SHARES)
-        self._speed = float(np.exp(self._rng.uniform(np.log(0.012), np.log(MAX_STEP))))
+        self._speed = float(np.exp(self._rng.uniform(np.log(0.012), np.log(FR3.max_step))))
         self._left = 0
         if self._kind == 'reach':
             # Beta(0.7, 0.7) leans outwards: straight lines between points crowd the middle.
             share = self._rng.beta(0.7, 0.7, 3)
-            self._waypoints = [WORKSPACE_LOW + share * (WORKSPACE_HIGH - WORKSPACE_LOW)]
+            self._waypoints = [FR3.workspace_low + share * (FR3.workspace_high - FR3.workspace_low)]
         elif self._kind == 'push':
             self._speed = max(self._speed, 0.05)
             self._waypoints = self._through(cube)
@@ -90,9 +94,9 @@ class Explorer:
         if self._kind == 'hover':
             return self._inside(position, self._direction() * self._rng.uniform(0.002, 0.02))
         if self._kind == 'wander':
-            size = np.exp(self._rng.uniform(np.log(0.008), np.log(MAX_STEP)))
+            size = np.exp(self._rng.uniform(np.log(0.008), np.log(FR3.max_step)))
             return self._inside(position, self._direction() * size)
-        way = np.clip(self._waypoints[0], WORKSPACE_LOW, WORKSPACE_HIGH) - position
+        way = np.clip(self._waypoints[0], FR3.workspace_low, FR3.workspace_high) - position
         distance = float(np.linalg.norm(way))
         if distance < self._speed:
             self._waypoints.pop(0)
@@ -100,11 +104,11 @@ class Explorer:
         spread = 0.002 + 0.2 * self._speed
         self._noise = 0.6 * self._noise + self._rng.normal(0.0, spread, 3) * 0.8
         step = step + self._noise
-        return step * min(1.0, MAX_STEP / max(float(np.linalg.norm(step)), 1e-9))
+        return step * min(1.0, FR3.max_step / max(float(np.linalg.norm(step)), 1e-9))
 
     def _inside(self, position: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The step, mostly turned back where it would leave the workspace; some still push on."""
-        outside = (position + step < WORKSPACE_LOW) | (position + step > WORKSPACE_HIGH)
+        outside = (position + step < FR3.workspace_low) | (position + step > FR3.workspace_high)
         return np.where(outside & (self._rng.random(3) < 0.8), -step, step)
 
     def _direction(self) -> np.ndarray:
@@ -117,7 +121,7 @@ class Explorer:
         limit = np.array([MAX_TILT, MAX_TILT, MAX_YAW])
         back = away / limit
         turn = self._rng.normal(0.0, 0.05, 3) - 0.06 * back * np.abs(back)
-        return turn * min(1.0, 0.15 / max(float(np.linalg.norm(turn)), 1e-9))
+        return turn * min(1.0, FR3.max_turn / max(float(np.linalg.norm(turn)), 1e-9))
 
     def _stroke(self, closure: float) -> float:
         if self._rng.random() < 0.7:

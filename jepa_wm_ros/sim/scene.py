@@ -14,6 +14,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3
 
 PREFIX = 'robot0_'
 CAMERA = 'exterior'
@@ -23,16 +24,11 @@ CAMERA_POSITION = np.array([1.16, 0.52, 0.72])
 CAMERA_TARGET = np.array([0.46, -0.02, 0.20])
 CAMERA_FOVY = np.deg2rad(45.0)
 
-WORKSPACE_LOW = np.array([0.34, -0.26, 0.045])
-WORKSPACE_HIGH = np.array([0.66, 0.26, 0.42])
-HOME_Q = (0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785)
 NOMINAL_EULER = np.array([np.pi, 0.0, 0.0])  # hand pointing straight down
 
 CUBE_HALF = 0.025
-HAND_MAX_WIDTH = 0.08
 FINGER_KP, FINGER_KV = 1000.0, 50.0  # N/m, N s/m, of each finger
-TCP_IN_HAND = (0.0, 0.0, 0.1034)
-ARM_JOINTS = tuple(f'{PREFIX}fr3_joint{i}' for i in range(1, 8))
+ARM_JOINTS = tuple(PREFIX + name for name in FR3.joints)
 FINGER_JOINTS = (f'{PREFIX}finger_joint1', f'{PREFIX}finger_joint2')
 TABLE_RGBA = (0.56, 0.47, 0.37, 1.0)
 FLOOR_RGBA = (0.25, 0.28, 0.31, 1.0)
@@ -48,7 +44,7 @@ def new_simulator():
     from franky_sim.mujoco_simulator import MujocoSimulator
 
     simulator = MujocoSimulator()
-    simulator.add_robot(initial_q=HOME_Q, initial_hand_width=HAND_MAX_WIDTH)
+    simulator.add_robot(initial_q=tuple(FR3.home), initial_hand_width=FR3.gripper_width)
     _furnish(simulator.scene, simulator.worldbody)
     return simulator
 
@@ -68,7 +64,7 @@ def compile_model():
     model = mujoco.MjModel.from_xml_string(ET.tostring(scene, encoding='unicode'))
     model.opt.timestep = 0.002
     hand = model.actuator(f'{PREFIX}hand')  # its tendon length is the mean of the two fingers
-    hand.gainprm[0] = 2 * FINGER_KP * HAND_MAX_WIDTH / 2 / hand.ctrlrange[1]
+    hand.gainprm[0] = 2 * FINGER_KP * FR3.finger_open / hand.ctrlrange[1]
     hand.biasprm[1:3] = -2 * FINGER_KP, -2 * FINGER_KV
     return model
 
@@ -127,7 +123,7 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
     )
 
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
-    ET.SubElement(hand, 'site', name='hand_tcp', pos=_text(TCP_IN_HAND), rgba='0 0 0 0')
+    ET.SubElement(hand, 'site', name='hand_tcp', pos=_text([0.0, 0.0, FR3.tcp]), rgba='0 0 0 0')
     right, down, _ = camera_rotation().T
     ET.SubElement(
         worldbody,
@@ -188,7 +184,7 @@ class Layout:
 
     def closure(self, qpos: np.ndarray) -> float:
         """Gripper closure, 0 open to 1 closed, of the fingers in `qpos`."""
-        return float(np.clip(1.0 - qpos[self.fingers].sum() / HAND_MAX_WIDTH, 0.0, 1.0))
+        return float(np.clip(1.0 - qpos[self.fingers].sum() / FR3.gripper_width, 0.0, 1.0))
 
     def hand_pose(self, data) -> np.ndarray:
         """True pose7 of the hand TCP; `data` must have been through mj_kinematics."""

@@ -11,15 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_wm_ros.sim.scene import (
-    CUBE_HALF,
-    CUBE_RGBA,
-    FLOOR_RGBA,
-    NOMINAL_EULER,
-    TABLE_RGBA,
-    WORKSPACE_HIGH,
-    WORKSPACE_LOW,
-)
+from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.scene import CUBE_HALF, CUBE_RGBA, FLOOR_RGBA, NOMINAL_EULER, TABLE_RGBA
 
 CUBE_LOW, CUBE_HIGH = np.array([0.38, -0.21]), np.array([0.62, 0.21])
 CUBE_CLEARANCE = 0.10  # m, horizontally between the cube and a start or goal below HAND_CLEAR
@@ -95,7 +88,7 @@ def sample_reach_task(seed: int, low: float = 0.10, high: float = 0.25) -> Reach
     cell = cell_of_seed(seed)
     rng = np.random.default_rng([seed, 2])
     while True:
-        start, goal = rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH, (2, 3))
+        start, goal = rng.uniform(FR3.workspace_low, FR3.workspace_high, (2, 3))
         apart = low <= np.linalg.norm(goal - start) <= high
         if apart and _clear(start, cell) and _clear(goal, cell):
             return ReachTask(_pose(start), _pose(goal), cell)

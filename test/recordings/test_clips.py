@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.actions import euler_to_quaternion
-from jepa_wm_ros.recordings.bags.kinematics import hand_pose
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.clips import choose_clips, clip_starts, resample, split_runs
 from jepa_wm_ros.recordings.timeline import NS, Timeline, interpolate_pose
 
@@ -174,6 +174,6 @@ SIMULATED = [
 
 @pytest.mark.parametrize(('joints', 'position', 'rotation'), SIMULATED)
 def test_hand_pose_of_the_joints_is_the_simulators(joints, position, rotation):
-    pose = hand_pose(np.array(joints))
+    pose = FR3.hand_pose(np.array(joints))
     np.testing.assert_allclose(pose[:3, 3], position, atol=2e-6)
     np.testing.assert_allclose(pose[:3, :3].ravel(), rotation, atol=2e-6)

@@ -14,6 +14,7 @@ pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
 from jepa_wm_ros.errors import JepaWmError  # noqa: E402
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
 from jepa_wm_ros.robot.driver import ArmDriver, Outcome  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, translate  # noqa: E402
@@ -188,7 +189,7 @@ def test_one_motion_at_a_time(cell):
     result = in_thread(arm.move_to, far_move(arm))
     wait_until(lambda: arm.state().mode is ArmMode.MOVING)
     with pytest.raises(ArmError, match='is moving') as refusal:
-        arm.home()
+        arm.home(FR3.home)
     assert refusal.value.kind is ErrorKind.BUSY
     assert result() == (True, None)
 

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
@@ -39,7 +40,7 @@ def test_a_collision_is_a_fault_until_it_is_recovered(new_arm_address):
         assert arm._next_state().errors == ('cartesian_reflex',)
         assert arm.state().mode is ArmMode.FAULT and arm.fault is ended[0]
         with pytest.raises(ArmError, match='is stopped'):
-            arm.home()
+            arm.home(FR3.home)
         assert arm.recover() is True
         state = arm.state()
         assert state.mode is ArmMode.IDLE and state.errors == () and arm.fault is None
@@ -55,7 +56,7 @@ def test_a_collision_at_rest_is_a_fault_too(new_arm_address):
         collide()
         assert arm._next_state().mode is ArmMode.FAULT
         with pytest.raises(ArmError, match=r'is stopped \[cartesian_reflex\]'):
-            arm.home()
+            arm.home(FR3.home)
         assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
         arm.close()
 
@@ -67,12 +68,12 @@ def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
         send('press')
         assert arm._next_state().mode is ArmMode.FAULT
         with pytest.raises(ArmError, match=r'\[UserStopped\]'):
-            arm.home()
+            arm.home(FR3.home)
         with pytest.raises(ArmError, match='release the user stop'):
             arm.recover()
         send('release')
         assert arm._next_state().mode is ArmMode.FAULT  # nothing moves by itself after a release
         with pytest.raises(ArmError, match='recover'):
-            arm.home()
+            arm.home(FR3.home)
         assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
         arm.close()

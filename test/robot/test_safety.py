@@ -7,10 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError, angle_between, slerp
 from jepa_wm_ros.robot.safety import (
-    JOINT_HIGH,
-    JOINT_LOW,
     SafetyEnvelope,
     WorkspaceError,
     joints_after,
@@ -213,7 +212,7 @@ def test_an_arm_that_moved_since_the_plan_is_noticed():
     assert moved(pose(), turned, 0.005, np.deg2rad(1)).startswith('arm moved')
 
 
-MIDDLE = (JOINT_LOW + JOINT_HIGH) / 2
+MIDDLE = (FR3.joint_low + FR3.joint_high) / 2
 
 
 def jacobian_of_condition(condition):
@@ -231,7 +230,7 @@ def test_near_a_singularity_the_arm_slows_down_and_then_halts(condition, scale):
 @pytest.mark.parametrize('margin, scale', [(0.5, 1), (0.2, 1), (0.15, 0.5), (0.1, 0), (-0.2, 0)])
 @pytest.mark.parametrize('joint', [0, 3, 6])
 def test_near_a_joint_limit_the_arm_slows_down_and_then_halts(joint, margin, scale):
-    for q_limit, sign in ((JOINT_LOW, 1), (JOINT_HIGH, -1)):
+    for q_limit, sign in ((FR3.joint_low, 1), (FR3.joint_high, -1)):
         q = MIDDLE.copy()
         q[joint] = q_limit[joint] + sign * margin
         assert proximity_scale(q, jacobian_of_condition(5)) == pytest.approx(scale, abs=1e-6)

@@ -199,7 +199,7 @@ def test_the_arm_speaks_of_itself_in_diagnostics(planner):
     planner.until(lambda: {'arm', 'commands', 'gripper'} <= set(parts()))
     values = {pair.key: pair.value for pair in parts()['arm'].values}
     assert values['mode'] in ('IDLE', 'MOVING') and 'control_command_success_rate' in values
-    assert parts()['arm'].hardware_id.startswith('FR3 at 127.')
+    assert parts()['arm'].hardware_id.startswith('fr3 at 127.')
 
 
 def test_parameters_are_described_bounded_and_mostly_fixed(rig):

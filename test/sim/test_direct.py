@@ -8,6 +8,7 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('mujoco')
 pytest.importorskip('franky_sim')
 
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.sim import record, scene, variation  # noqa: E402
 from jepa_wm_ros.sim.direct import DirectCell  # noqa: E402
 
@@ -72,8 +73,8 @@ def test_the_gripper_opens_and_closes_within_one_step(cell):
 def test_a_command_out_of_the_workspace_stops_at_its_wall(cell):
     cell.reset(down(0.64, 0.0, 0.06))
     _, pose = cell.step(move(x=0.07, z=-0.07))
-    assert pose[0] == pytest.approx(scene.WORKSPACE_HIGH[0], abs=2e-3)
-    assert pose[2] == pytest.approx(scene.WORKSPACE_LOW[2], abs=2e-3)
+    assert pose[0] == pytest.approx(FR3.workspace_high[0], abs=2e-3)
+    assert pose[2] == pytest.approx(FR3.workspace_low[2], abs=2e-3)
 
 
 def test_an_unreachable_orientation_is_refused_and_moves_nothing(cell):
@@ -119,7 +120,7 @@ def test_an_episode_holds_what_was_commanded_and_what_came_of_it(cell):
     assert episode.frames.shape == (7, 96, 96, 3)
     assert np.linalg.norm(episode.actions[:, :3], axis=1).max() <= 0.0751
     target = episode.poses[:-1, :3] + episode.actions[:, :3]
-    inside = ((target > scene.WORKSPACE_LOW) & (target < scene.WORKSPACE_HIGH)).all(axis=1)
+    inside = ((target > FR3.workspace_low) & (target < FR3.workspace_high)).all(axis=1)
     assert inside.any()
     np.testing.assert_allclose(episode.achieved[inside, :3], episode.actions[inside, :3], atol=4e-3)
     again = record.record_episode(cell, seed=5, steps=6)

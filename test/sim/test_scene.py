@@ -11,6 +11,7 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('mujoco')
 pytest.importorskip('franky_sim')
 
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.sim import scene, variation  # noqa: E402
 
 
@@ -36,7 +37,7 @@ def arm_at(model, q):
     return data
 
 
-@pytest.mark.parametrize('q', [scene.HOME_Q, (0.4, 0.2, -0.3, -1.9, 0.3, 2.3, 0.2)])
+@pytest.mark.parametrize('q', [tuple(FR3.home), (0.4, 0.2, -0.3, -1.9, 0.3, 2.3, 0.2)])
 def test_hand_pose_equals_the_kinematics_of_the_arms_own_urdf(model, q):
     pin = pytest.importorskip('pinocchio')
     from franky_sim.urdf import URDF_PATH
@@ -62,7 +63,7 @@ def test_gripper_closure_runs_from_open_to_closed(model):
 
 
 def test_whole_workspace_lies_in_the_central_square_of_the_picture():
-    corners = itertools.product(*zip(scene.WORKSPACE_LOW, scene.WORKSPACE_HIGH, strict=True))
+    corners = itertools.product(*zip(FR3.workspace_low, FR3.workspace_high, strict=True))
     pixels = np.array([project(np.array(corner)) for corner in corners])
     margin = (scene.WIDTH - scene.HEIGHT) / 2
     assert (pixels[:, 0] > margin + 15).all() and (pixels[:, 0] < scene.WIDTH - margin - 15).all()
@@ -116,8 +117,8 @@ def test_reach_tasks_are_apart_inside_the_workspace_and_clear_of_the_cube():
         apart = np.linalg.norm(task.goal[:3] - task.start[:3])
         assert 0.10 <= apart <= 0.25
         for pose in (task.start, task.goal):
-            assert (pose[:3] >= scene.WORKSPACE_LOW).all()
-            assert (pose[:3] <= scene.WORKSPACE_HIGH).all()
+            assert (pose[:3] >= FR3.workspace_low).all()
+            assert (pose[:3] <= FR3.workspace_high).all()
             beside = np.linalg.norm(pose[:2] - task.cell.cube[:2])
             assert beside >= 0.10 or pose[2] >= 0.14
 

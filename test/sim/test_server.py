@@ -17,7 +17,8 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('mujoco')
 pytest.importorskip('franky_sim')
 
-from jepa_wm_ros.sim.scene import HOME_Q, SimError  # noqa: E402
+from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.scene import SimError  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from jepa_wm_ros.sim.shared_state import SharedState  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
@@ -34,7 +35,7 @@ def test_two_arms_stand_side_by_side_on_two_addresses(server, new_arm_address):
         for arm in (server, second):
             with socket.create_connection((arm.address, 1337), timeout=2):
                 pass
-            np.testing.assert_allclose(arm.snapshot().qpos[:7], HOME_Q, atol=1e-3)
+            np.testing.assert_allclose(arm.snapshot().qpos[:7], FR3.home, atol=1e-3)
     assert server.alive and not second.alive
 
 
@@ -147,7 +148,7 @@ def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
             before = cell.pose[:3]
             _, pose = cell.step(np.array([*step, 0, 0, 0, 0]))
             np.testing.assert_allclose(pose[:3] - before, achieved, atol=4e-3)
-    arm.move(franky.JointMotion([float(q) for q in HOME_Q]))
+    arm.move(franky.JointMotion([float(q) for q in FR3.home]))
 
 
 def later(server, seconds):

@@ -24,11 +24,12 @@ import torch
 
 from jepa_wm_ros.actions import DIM, POSITION
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.world_model import Latents, Objective, WorldModel, load_world_model
 
-MAX_STEP = 0.075  # m, norm of one translation: the limit of the arm's controller
+MAX_STEP = FR3.max_step  # m, norm of one translation: the limit of the arm's controller
 NEAR_CM, NEARER_CM = 4.0, 2.5
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.writer import CellBagWriter
 
 START = 1_750_000_000_000_000_000  # stamp of the first message [ns]
@@ -64,7 +65,7 @@ class _Arm:
         import mujoco
 
         from jepa_wm_ros.sim.direct import HAND_OPEN_CTRL, InverseKinematics
-        from jepa_wm_ros.sim.scene import HOME_Q, Layout, compile_model
+        from jepa_wm_ros.sim.scene import Layout, compile_model
         from jepa_wm_ros.sim.variation import cell_of_seed
 
         self._mujoco = mujoco
@@ -73,7 +74,7 @@ class _Arm:
         self._layout = Layout.of(self._model)
         self._kinematics = InverseKinematics(self._model)
         self._open_ctrl = HAND_OPEN_CTRL
-        self._posture = np.array(HOME_Q)
+        self._posture = FR3.home
         self._target = self._posture
         self.appearance = cell_of_seed(seed).appearance
         self._data.qpos[self._layout.cube] = cell_of_seed(seed).cube_pose
@@ -82,7 +83,7 @@ class _Arm:
         """Begin at rest at pose7."""
         self._aim(pose, iterations=100)
         self._data.qpos[self._layout.arm] = self._target
-        self._data.qpos[self._layout.fingers] = 0.04 * (1.0 - pose[GRIPPER])
+        self._data.qpos[self._layout.fingers] = FR3.fingers(pose[GRIPPER])
         self._mujoco.mj_step(self._model, self._data, nstep=250)
 
     def follow(self, pose: np.ndarray) -> None:

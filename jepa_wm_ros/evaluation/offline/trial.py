@@ -19,13 +19,15 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.offline.perceptual import Perceptual
 from jepa_wm_ros.evaluation.offline.rows import EXPERT, RANDOM, ZERO, Row, curve
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Budget, Profile, load_profile
 from jepa_wm_ros.recordings.clips import Clip
 from jepa_wm_ros.world_model import Latents, Objective, WorldModel
 from jepa_wm_ros.world_model.objective import distance_per_frame
 
 PLANS_PER_SEED = 1_000_000  # random numbers of clip c at seed s: plan index s * this + c
-STEP_LIMITS = (0.075, 0.15, 0.75)  # of random actions where a profile sets none [m, rad, closure]
+# of random actions where a profile sets none [m, rad, closure]
+STEP_LIMITS = (FR3.max_step, FR3.max_turn, 0.75)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.bag import Topic
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.kinematics import JOINTS, hand_pose
-
-FINGER_OPEN = 0.04  # position of each finger joint of the Franka hand when open [m]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,11 @@ def _from_joints(message) -> tuple[np.ndarray, np.ndarray] | None:
     }
     joints = [
         next((v for n, v in named.items() if n.endswith(f'joint{i + 1}')), None)
-        for i in range(JOINTS)
+        for i in range(len(FR3.joints))
     ]
     if any(value is None for value in joints):
         return None
-    pose = hand_pose(np.array(joints))
+    pose = FR3.hand_pose(np.array(joints))
     return pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat()
 
 
@@ -118,7 +116,7 @@ def closure_of(message, kind: str, spec: TopicSpec) -> float | None:
             return None
         value = float(np.mean(values))
         if opened is None:
-            opened, closed = FINGER_OPEN, 0.0
+            opened, closed = FR3.finger_open, 0.0
     else:
         value = message.data
     if opened is None:

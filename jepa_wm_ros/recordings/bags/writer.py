@@ -13,10 +13,9 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from jepa_wm_ros.actions import GRIPPER, ROTATION, euler_to_quaternion
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.findings import BagError
 
-FINGERS = ('fr3_finger_joint1', 'fr3_finger_joint2')
-FINGER_OPEN = 0.04  # m
 BAG_VERSION = 8  # metadata that Humble and later read
 JPEG_QUALITY = 85
 
@@ -106,7 +105,7 @@ class CellBagWriter:
         x, y, z = (float(v) for v in pose7[:3])
         qx, qy, qz, qw = (float(v) for v in euler_to_quaternion(pose7[ROTATION]))
         message = types['geometry_msgs/msg/PoseStamped'](
-            header=self._header(stamp, 'fr3_link0'),
+            header=self._header(stamp, FR3.base_frame),
             pose=types['geometry_msgs/msg/Pose'](
                 position=types['geometry_msgs/msg/Point'](x=x, y=y, z=z),
                 orientation=types['geometry_msgs/msg/Quaternion'](x=qx, y=qy, z=qz, w=qw),
@@ -123,11 +122,11 @@ class CellBagWriter:
     ) -> None:
         """Joint states: the arm's angles (7,) when given, and the fingers at pose7's closure."""
         angles = [] if arm is None else list(arm)
-        names = [f'fr3_joint{i + 1}' for i in range(len(angles))]
-        fingers = [FINGER_OPEN * (1.0 - float(pose7[GRIPPER]))] * 2
+        names = FR3.joints[: len(angles)]
+        fingers = [FR3.fingers(float(pose7[GRIPPER]))] * 2
         message = self._types.types['sensor_msgs/msg/JointState'](
             header=self._header(stamp, ''),
-            name=[*names, *FINGERS],
+            name=[*names, *FR3.finger_joints],
             position=np.array([*angles, *fingers]),
             velocity=np.zeros(0),
             effort=np.zeros(0),

@@ -18,6 +18,7 @@ from jepa_wm_ros import actions as convention
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup
 from jepa_wm_ros.errors import FaultCode
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
 from jepa_wm_ros.ros.base.node import to_ns, to_stamp
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
@@ -25,7 +26,6 @@ from jepa_wm_ros.sim.variation import sample_reach_task
 
 READY_SECONDS = 90.0
 RANDOM_STEP = 0.05  # m, standard deviation of a random step's components
-RANDOM_STEP_MAX = 0.075  # m
 
 
 class DemoCell(JepaCommander):
@@ -129,7 +129,7 @@ class DemoCell(JepaCommander):
         """Command one random step, as the planner would, and wait for its end."""
         pose = self.pose()
         step = generator.normal(0.0, RANDOM_STEP, 3)
-        step *= min(1.0, RANDOM_STEP_MAX / np.linalg.norm(step))
+        step *= min(1.0, FR3.max_step / np.linalg.norm(step))
         target = convention.integrate(pose, np.array([*step, 0, 0, 0, 0]))
         commanded = to_pose7(self._status.commanded, 0.0)
         target[convention.ROTATION] = commanded[convention.ROTATION]

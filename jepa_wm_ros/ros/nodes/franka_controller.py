@@ -46,9 +46,6 @@ from jepa_wm_ros.ros.base.node import (
     to_stamp,
 )
 
-JOINTS = [f'fr3_joint{i}' for i in range(1, 8)]
-FINGERS = ['fr3_finger_joint1', 'fr3_finger_joint2']
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -67,6 +64,7 @@ class FrankaController(NodeBase):
     def __init__(self) -> None:
         super().__init__('franka_controller')
         controller_parameters.declare(self)
+        self._arm = controller_parameters.arm_of(self)
         self.driver: ArmDriver | None = None
 
     # What it allocates
@@ -102,7 +100,7 @@ class FrankaController(NodeBase):
             )
         ]
         self._timer = self.create_timer(1.0 / self.value('rate'), self._publish)
-        self.diagnostics = Diagnostics(self, f'FR3 at {self.driver.arm.address}')
+        self.diagnostics = Diagnostics(self, f'{self._arm.name} at {self.driver.arm.address}')
         self.diagnostics.parts.update(
             {'arm': self._arm_part, 'commands': self._command_part, 'gripper': self._gripper_part}
         )
@@ -285,12 +283,12 @@ class FrankaController(NodeBase):
     def _joint_state(self, header: Header, state: ArmState) -> JointState:
         message = JointState(
             header=Header(stamp=header.stamp),
-            name=list(JOINTS),
+            name=list(self._arm.joints),
             position=state.q.tolist(),
             velocity=state.dq.tolist(),
         )
         if (gripper := self.driver.gripper) is not None:
-            message.name += FINGERS
+            message.name += self._arm.finger_joints
             message.position.extend([gripper.width / 2] * 2)
             message.velocity.extend([gripper.speed / 2] * 2)
         return message

@@ -26,6 +26,7 @@ from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.loop import Limits, Outcome, Progress, Reach
 from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.ros.base.convert import from_pose7
@@ -56,7 +57,7 @@ class PlannerNode(NodeBase):
         self.declare('profile', 'cell', 'Planning profile: a name in config/profiles or a file.')
         self.declare('planner', '', "Planner in place of the profile's: cem, icem, mppi, ...")
         self.declare('seed', 0, "Seed of the planner's random numbers.", bounds=(0, 2**31 - 1))
-        self.declare('base_frame', 'fr3_link0', 'Frame of commands.', read_only=True)
+        self.declare('base_frame', FR3.base_frame, 'Frame of commands.', read_only=True)
         self.declare(
             'on_new_goal',
             'reject',

@@ -20,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from jepa_wm_ros import ros_image
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.ros.base.convert import from_pose7, pose_message
 from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_stamp
 from jepa_wm_ros.sim.render import CellRenderer
@@ -52,7 +53,7 @@ class SimCell(NodeBase):
         self.declare('width', WIDTH, 'Picture width [pixels].', bounds=(16, 1920), **fixed)
         self.declare('height', HEIGHT, 'Picture height [pixels].', bounds=(16, 1080), **fixed)
         self.declare('camera', CAMERA, 'Camera of the scene to look through.', **fixed)
-        self.declare('base_frame', 'fr3_link0', 'Frame of the published poses.', **fixed)
+        self.declare('base_frame', FR3.base_frame, 'Frame of the published poses.', **fixed)
         self.server: ArmServer | None = None
 
     # What it allocates

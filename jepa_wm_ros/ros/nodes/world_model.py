@@ -31,6 +31,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.streams import ObservationBuffer
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
 from jepa_wm_ros.ros.base.faults import reply_fault
@@ -55,16 +56,16 @@ class WorldModelNode(NodeBase):
         self.declare(
             'transport', 'raw', 'Camera transport.', constraints='raw or compressed', **fixed
         )
-        self.declare('base_frame', 'fr3_link0', 'Frame the hand pose must be in.', **fixed)
+        self.declare('base_frame', FR3.base_frame, 'Frame the hand pose must be in.', **fixed)
         self.declare(
             'gripper_joints',
-            ['fr3_finger_joint1', 'fr3_finger_joint2'],
+            list(FR3.finger_joints),
             'Joints whose positions add up to the gripper width.',
             **fixed,
         )
         self.declare(
             'gripper_max_width',
-            0.08,
+            FR3.gripper_width,
             'Width of the open gripper [m].',
             bounds=(0.001, 1.0),
             **fixed,
