@@ -81,8 +81,8 @@ def actions_between(poses):
 def integrate(pose, action):
     """The pose (..., 7) that `action` (..., 7) leads to from `pose` (..., 7).
 
-    Gripper closure is clipped to [0, 1]. This is both the absolute waypoint sent to the arm and
-    the analytic pose of a V-JEPA-2-AC rollout.
+    Gripper closure is clipped to [0, 1]. This is the analytic pose of a V-JEPA-2-AC rollout; what
+    an arm is sent is a `waypoint`.
     """
     xp = array_namespace(pose, action)
     turned = euler_to_matrix(action[..., ROTATION]) @ euler_to_matrix(pose[..., ROTATION])
@@ -94,6 +94,29 @@ def integrate(pose, action):
         ],
         axis=-1,
     )
+
+
+def waypoint(measured, commanded, action):
+    """The absolute pose (..., 7) to send an arm for `action` (..., 7).
+
+    Position builds on the `measured` pose, from which the action was planned; orientation and
+    gripper build on the last `commanded` one. Built on the measured pose, the orientation would
+    take over the tracking error of every step and the hand tip over little by little, and a hand
+    that holds something, which is measured as open by its width, would let go of it.
+    """
+    xp = array_namespace(measured, commanded, action)
+    base = xp.concat([measured[..., POSITION], commanded[..., POSITION.stop :]], axis=-1)
+    return integrate(base, action)
+
+
+def waypoints(measured, commanded, actions):
+    """The path (H + 1, 7) of actions (H, 7): the measured pose, then what each leads to."""
+    xp = array_namespace(measured, commanded, actions)
+    path = [measured]
+    for action in actions:
+        commanded = waypoint(path[-1], commanded, action)
+        path.append(commanded)
+    return xp.stack(path)
 
 
 def quaternion_to_euler(quaternion: np.ndarray) -> np.ndarray:

@@ -71,16 +71,9 @@ def measure(model: str, calls: int) -> dict[str, float]:
     spec = next(p for p in plan_processes(model=model) if p.name == 'world_model')
     spec.parameters['threads'] = 1
     with ProcessGroup([spec]):
-        bench.ports.action_dim = bench.ports.describe().action_dim
-        goal = type(
-            'Goal',
-            (),
-            {
-                'goals': [ros_image.fill_image(Image(), bench.picture, 'rgb8')],
-                'compressed_goals': [],
-            },
-        )
-        seen = bench.ports.observe(bench.ports.prepare(goal)[0], 0)
+        bench.ports.describe()
+        picture = ros_image.fill_image(Image(), bench.picture, 'rgb8')
+        seen = bench.ports.observe(bench.ports.prepare([picture])[0], 0)
         remote = bench.ports.score(seen.context_id)
         number = local.prepare_goals([bench.picture], None)[0][0]
         context = local.freeze(

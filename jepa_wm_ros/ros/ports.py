@@ -7,14 +7,12 @@ Everything here but the subscription callback runs in the planner's worker threa
 from __future__ import annotations
 
 import array
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus
 from jepa_wm_msgs.srv import (
     DescribeModel,
     FreezeContext,
@@ -23,22 +21,14 @@ from jepa_wm_msgs.srv import (
     ScoreActions,
 )
 from rclpy.callback_groups import ReentrantCallbackGroup
-from std_srvs.srv import Trigger
+from sensor_msgs.msg import CompressedImage, Image
 
-from jepa_wm_ros.control.loop import Motion, Observation
+from jepa_wm_ros import actions as convention
+from jepa_wm_ros.control.ports import Motion, Observation
 from jepa_wm_ros.errors import Fault, FaultCode, Interrupted
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
+from jepa_wm_ros.ros.arm_port import POLL_SECONDS, ArmPort
+from jepa_wm_ros.ros.base.convert import to_pose7
 from jepa_wm_ros.ros.base.node import NodeBase, to_ns, to_stamp
-
-OUTCOMES = {
-    ArmStatus.OUTCOME_DONE: 'done',
-    ArmStatus.OUTCOME_STOPPED: 'stopped',
-    ArmStatus.OUTCOME_REFUSED: 'refused',
-    ArmStatus.OUTCOME_WORKSPACE: 'workspace',
-    ArmStatus.OUTCOME_FAILED: 'failed',
-}
-MOVED = 'arm moved'  # the controller's words for a refused command whose start pose is outdated
-POLL_SECONDS = 0.05  # how often a waiting worker looks for a cancel
 
 
 class ServiceScore:
@@ -90,15 +80,11 @@ class ServiceScore:
 
 
 class RosPorts:
-    """The `Ports` of `reach.Reach` over topics and services."""
+    """The `Ports` of `control.loop.Reach` over topics and services."""
 
     def __init__(self, node: NodeBase) -> None:
         self._node = node
-        self._session = random.getrandbits(63)
-        self._sequence = 0
-        self._status: ArmStatus | None = None
-        self._status_heard = 0.0
-        self._news = threading.Condition()
+        self._arm = ArmPort(node, node.value)
         self.cancelled: Callable[[], bool] = lambda: False
         group = ReentrantCallbackGroup()
         self._clients = {
@@ -111,16 +97,12 @@ class RosPorts:
                 ('interrupt_scoring', InterruptScoring),
             )
         }
-        self._stop = node.create_client(Trigger, 'franka_controller/stop', callback_group=group)
-        self._command = node.create_publisher(ArmCommand, 'command', 1)
-        self._heard = node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
 
     def close(self) -> None:
         """Give up every topic and service."""
-        for client in (*self._clients.values(), self._stop):
+        for client in self._clients.values():
             self._node.destroy_client(client)
-        self._node.destroy_publisher(self._command)
-        self._node.destroy_subscription(self._heard)
+        self._arm.close()
 
     # World model
 
@@ -164,7 +146,7 @@ class RosPorts:
                 waitable = fault.code in (FaultCode.STALE_IMAGE, FaultCode.STALE_STATE)
                 if not waitable or time.monotonic() > deadline or self.cancelled():
                     raise
-                self._rest()
+                time.sleep(POLL_SECONDS)
         return Observation(
             seen.context_id,
             to_ns(seen.image_stamp),
@@ -187,72 +169,21 @@ class RosPorts:
         """Node clock [ns]."""
         return self._node.now_ns()
 
-    def commanded(self) -> np.ndarray:
-        """The last commanded pose7 of the arm."""
-        status = self._fresh_status()
-        return to_pose7(status.commanded, status.gripper)
+    def waypoints(self, seen: Observation, actions: np.ndarray) -> np.ndarray:
+        """The path (H + 1, 7) of actions (H, 7) from the pose7 seen."""
+        return convention.waypoints(seen.pose, self._arm.commanded(), actions)
 
     def move(self, target: np.ndarray, planned_from: np.ndarray, gripper: float) -> Motion:
         """Command one absolute waypoint (pose7) and wait until the controller says how it ended."""
-        self._fresh_status()
-        self._sequence += 1
-        command = ArmCommand(session=self._session, sequence=self._sequence, gripper=gripper)
-        command.header.stamp = to_stamp(self.now())
-        command.header.frame_id = self._node.value('base_frame')
-        command.target, command.planned_from = from_pose7(target), from_pose7(planned_from)
-        self._command.publish(command)
-        deadline = time.monotonic() + self._node.value('motion_timeout')
-        stopping = False
-        while True:
-            status = self._fresh_status()
-            mine = (status.session, status.sequence) == (self._session, self._sequence)
-            if mine and status.outcome in OUTCOMES:
-                return self._motion(status)
-            if self.cancelled() and not stopping:
-                stopping = True
-                self.stop()
-            if time.monotonic() > deadline:
-                raise Fault(
-                    FaultCode.CONTROLLER_LOST,
-                    'the controller did not finish a command within '
-                    f'{self._node.value("motion_timeout")} s',
-                )
-            self._rest()
+        return self._arm.move(target, planned_from, gripper, self.cancelled)
 
     def stop(self) -> None:
         """Ask the controller to end the present motion smoothly."""
-        if self._stop.service_is_ready():
-            self._stop.call_async(Trigger.Request())
+        self._arm.stop()
 
-    def _motion(self, status: ArmStatus) -> Motion:
-        outcome = OUTCOMES[status.outcome]
-        if outcome == 'refused' and status.message.startswith(MOVED):
-            outcome = 'moved'
-        message = status.message or ', '.join(status.errors)
-        return Motion(outcome, to_ns(status.header.stamp), status.clipped, message)
-
-    def _on_status(self, status: ArmStatus) -> None:
-        with self._news:
-            self._status, self._status_heard = status, time.monotonic()
-            self._news.notify_all()
-
-    def _fresh_status(self) -> ArmStatus:
-        """The newest status; after controller_timeout without one the controller is lost."""
-        timeout = self._node.value('controller_timeout')
-        with self._news:
-            if self._news.wait_for(
-                lambda: time.monotonic() - self._status_heard < timeout, timeout
-            ):
-                return self._status
-        raise Fault(
-            FaultCode.CONTROLLER_LOST,
-            f'no arm_status for {timeout} s: is the '
-            'franka_controller node running in this namespace?',
-        )
-
-    def _rest(self) -> None:
-        with self._news:
-            self._news.wait(POLL_SECONDS)
+    def stand(self) -> bool:
+        """Stop and wait until the controller says that the arm stands; False when it does not."""
+        return self._arm.stand()
 
     # Goals
 
@@ -262,9 +193,9 @@ class RosPorts:
         self.action_dim = answer.action_dim
         return answer
 
-    def prepare(self, goal) -> list[int]:
-        """Encode the pictures of a ReachGoal goal; returns their numbers."""
-        answer = self.ask(
-            'prepare_goal', PrepareGoal.Request(images=goal.goals, compressed=goal.compressed_goals)
-        )
+    def prepare(
+        self, images: Sequence[Image], compressed: Sequence[CompressedImage] = ()
+    ) -> list[int]:
+        """Encode goal pictures, of one kind; returns their numbers."""
+        answer = self.ask('prepare_goal', PrepareGoal.Request(images=images, compressed=compressed))
         return list(answer.goal_ids)

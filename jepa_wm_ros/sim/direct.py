@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix, integrate
+from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix, waypoint
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.sim.render import CellRenderer
 from jepa_wm_ros.sim.scene import ARM_JOINTS, Layout, SimError, compile_model
@@ -132,15 +132,16 @@ class DirectCell:
         return self.frame(), self.pose
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Move by `action` (7,) from the measured position and the commanded orientation.
+        """Move by `action` (7,); otherwise as `move_to`."""
+        return self.move_to(waypoint(self.pose, self._commanded, np.asarray(action, dtype=float)))
 
-        The orientation builds on the commanded one because the measured one lags a little: built
-        on that, the hand would tip over step by step. The waypoint is clipped to the workspace.
-        Returns frame and pose7 after the arm has settled. A waypoint out of the arm's reach raises
+    def move_to(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Move to pose7 `target`, its position clipped to the workspace.
+
+        Returns frame and pose7 after the arm has settled. A pose out of the arm's reach raises
         SimError and moves nothing.
         """
-        base = np.concatenate([self.pose[POSITION], self._commanded[3:]])
-        target = integrate(base, np.asarray(action, dtype=float))
+        target = np.array(target, dtype=float)
         target[POSITION] = np.clip(target[POSITION], FR3.workspace_low, FR3.workspace_high)
         goal_q = self._kinematics.solve(
             self._target_q, target[POSITION], euler_to_matrix(target[ROTATION]), self._posture

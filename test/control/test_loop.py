@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
+from jepa_wm_ros import actions
+from jepa_wm_ros.control.goal_sequence import GoalSequence
+from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.loop import MAX_REPLANS, Reach
+from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
+from jepa_wm_ros.control.progress import Limits, Phase
+from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.planning import Plan, PlanningError
 
-from jepa_wm_ros.actions import integrate  # noqa: E402
-from jepa_wm_ros.control.goal_sequence import GoalSequence  # noqa: E402
-from jepa_wm_ros.control.gripper import GripperPolicy  # noqa: E402
-from jepa_wm_ros.control.loop import Limits, Motion, Observation, Reach  # noqa: E402
-from jepa_wm_ros.errors import Fault, FaultCode  # noqa: E402
-from jepa_wm_ros.planning import Plan, PlanningError, load_profile  # noqa: E402
-from jepa_wm_ros.planning.mpc import Mpc  # noqa: E402
-
-pytestmark = pytest.mark.ros
+DONE, MOVED = MotionOutcome.DONE, MotionOutcome.MOVED
 S = 1_000_000_000
 STEP = 0.05
 
 
 @dataclass
 class ToyCell:
-    """Ports of a hand that goes where it is told; `outcomes` overrides how motions end."""
+    """Ports of a hand that goes where it is told; `outcomes` overrides how motions end, with an
+    exception to be raised or a code to be told.
+    """
 
     goals: list = field(default_factory=lambda: [np.array([0.5, 0.2, 0.3])])
     pose: np.ndarray = field(default_factory=lambda: np.array([0.5, 0, 0.3, math.pi, 0, 0, 0.0]))
@@ -33,6 +34,7 @@ class ToyCell:
     clips: bool = False
     clock: int = 0
     stops: int = 0
+    stands: bool = True
     targets: list = field(default_factory=list)
     grippers: list = field(default_factory=list)
     frozen_after: list = field(default_factory=list)
@@ -50,19 +52,25 @@ class ToyCell:
     def score(self, context_id):
         return self
 
-    def commanded(self):
-        return np.array([9, 9, 9, 3.0, 0.1, 0.2, 0.5])
+    def waypoints(self, seen, planned):
+        return actions.waypoints(seen.pose, np.array([9, 9, 9, 3.0, 0.1, 0.2, 0.0]), planned)
 
     def move(self, target, planned_from, gripper):
-        outcome = self.outcomes.pop(0) if self.outcomes else 'done'
-        if outcome == 'done':
+        outcome = self.outcomes.pop(0) if self.outcomes else DONE
+        if isinstance(outcome, Exception):
+            raise outcome
+        code = FaultCode.SUCCEEDED
+        if isinstance(outcome, tuple):
+            outcome, code = outcome
+        if outcome is DONE:
             self.pose = target.copy()
             self.targets.append(target)
             self.grippers.append(gripper)
-        return Motion(outcome, self.now(), self.clips, f'it was {outcome}')
+        return Motion(outcome, self.clips, code, f'it was {outcome.name}')
 
-    def stop(self):
+    def stand(self):
         self.stops += 1
+        return self.stands
 
 
 @dataclass
@@ -71,6 +79,15 @@ class StraightPlanner:
 
     cell: ToyCell
     action: object = None
+    steps_executed: int = 1
+    shifts: int = 0
+    resets: int = 0
+
+    def executed(self, steps):
+        self.shifts += steps
+
+    def reset(self):
+        self.resets += 1
 
     def plan(self, cost, **_):
         way = self.cell.goal - self.cell.pose[:3]
@@ -81,27 +98,28 @@ class StraightPlanner:
         return Plan(torch.tensor(np.array([action, action])), 0.1, 10, 1, 0.01)
 
 
-def reach(
+def reach(cell, *, action=None, steps_executed=1, **options):
+    return run(cell, StraightPlanner(cell, action, steps_executed), **options)
+
+
+def run(
     cell,
+    planner,
     *,
-    action=None,
     steps=20,
     seconds=1e6,
     patience=0,
     cancelled=lambda: False,
     sequence=None,
-    steps_executed=1,
     gripper=None,
     said=None,
 ):
-    mpc = Mpc(load_profile('cell'))
-    mpc.planner, mpc.steps_executed = StraightPlanner(cell, action), steps_executed
     loop = Reach(
         ports=cell,
-        mpc=mpc,
+        decider=planner,
         gripper=gripper,
         goals=sequence or GoalSequence(len(cell.goals), 'cost', 0.01),
-        limits=Limits(steps, seconds, patience, None),
+        limits=Limits(steps, seconds, patience),
         say=(said.append if said is not None else lambda _: None),
         cancelled=cancelled,
     )
@@ -121,59 +139,133 @@ def test_a_goal_that_is_already_reached_moves_nothing():
     assert outcome.code == FaultCode.SUCCEEDED and outcome.progress.step == 0 and not cell.targets
 
 
-def test_position_builds_on_the_measured_and_orientation_on_the_commanded_pose():
-    cell = ToyCell()
-    start = cell.pose.copy()
-    reach(cell, steps=1)
-    expected = integrate(
-        np.array([*start[:3], 3.0, 0.1, 0.2, 0.0]), np.array([0, STEP, 0, 0, 0, 0, 0])
-    )
-    np.testing.assert_allclose(cell.targets[0], expected, atol=1e-12)
-
-
 def test_each_frame_is_taken_after_the_motion_before_it():
     cell = ToyCell()
     reach(cell)
     assert all(a < b for a, b in zip(cell.frozen_after[1:], cell.frozen_after[2:], strict=False))
 
 
+def test_a_step_is_counted_when_it_has_been_taken_and_numbered_while_it_is():
+    said = []
+    outcome = reach(ToyCell(outcomes=[DONE, MotionOutcome.WORKSPACE]), said=said)
+    assert outcome.progress.step == 1
+    assert [p.step for p in said if p.phase is Phase.MOVING] == [1, 2]
+    assert [p.step for p in said if p.phase is Phase.WAITING] == [0, 1]
+
+
 def test_a_cancel_stops_the_arm_and_is_reported_as_one():
     cell = ToyCell()
     outcome = reach(cell, cancelled=lambda: len(cell.targets) == 2)
-    assert outcome.code == FaultCode.CANCELED and cell.stops == 1 and len(cell.targets) == 2
+    assert outcome.code is FaultCode.CANCELED and outcome.progress.step == 2
+    assert cell.stops == 1 and len(cell.targets) == 2
+
+
+def test_a_motion_that_a_cancel_has_stopped_is_a_cancel():
+    asked = []
+    cell = ToyCell(outcomes=[MotionOutcome.STOPPED])
+    move = cell.move
+    cell.move = lambda *args: (asked.append(1), move(*args))[1]
+    outcome = reach(cell, cancelled=lambda: bool(asked))
+    assert outcome.code is FaultCode.CANCELED and outcome.progress.step == 0
 
 
 def test_a_plan_from_where_the_arm_no_longer_is_gets_discarded_and_remade():
-    cell, said = ToyCell(outcomes=['moved', 'moved', 'done']), []
+    cell, said = ToyCell(outcomes=[MOVED, MOVED, DONE]), []
     outcome = reach(cell, said=said)
-    assert outcome.code == FaultCode.SUCCEEDED and outcome.progress.step == 4
-    assert [p.phase for p in said].count('replan') == 2
+    assert outcome.code is FaultCode.SUCCEEDED and outcome.progress.step == 4
+    assert [p.phase for p in said].count(Phase.REPLAN) == 2
 
 
-def test_an_arm_that_never_stands_still_is_given_up():
-    outcome = reach(ToyCell(outcomes=['moved'] * 50))
-    assert outcome.code == FaultCode.COMMAND_REFUSED and 'keeps moving' in outcome.message
+def test_an_arm_that_never_stands_still_is_given_up_with_a_code_of_its_own():
+    cell = ToyCell(outcomes=[MOVED] * 50)
+    outcome = reach(cell)
+    assert outcome.code is FaultCode.ARM_MOVED and 'keeps moving' in outcome.message
+    assert len(cell.outcomes) == 50 - (MAX_REPLANS + 1) and outcome.progress.step == 0
 
 
 @pytest.mark.parametrize(
     ('end', 'code'),
     [
-        ('workspace', FaultCode.WORKSPACE_LIMIT),
-        ('failed', FaultCode.ROBOT_REFLEX),
-        ('refused', FaultCode.COMMAND_REFUSED),
-        ('stopped', FaultCode.COMMAND_REFUSED),
+        (MotionOutcome.WORKSPACE, FaultCode.WORKSPACE_LIMIT),
+        (MotionOutcome.FAILED, FaultCode.ROBOT_REFLEX),
+        (MotionOutcome.REFUSED, FaultCode.COMMAND_REFUSED),
+        (MotionOutcome.STOPPED, FaultCode.STOPPED),
+        ((MotionOutcome.FAILED, FaultCode.ARM_LOST), FaultCode.ARM_LOST),
+        ((MotionOutcome.REFUSED, FaultCode.BUSY), FaultCode.BUSY),
     ],
 )
-def test_a_motion_that_fails_ends_the_goal_with_its_code(end, code):
-    outcome = reach(ToyCell(outcomes=['done', end]))
-    assert outcome.code == code and outcome.message == f'it was {end}'
+def test_a_motion_that_fails_ends_the_goal_with_the_code_it_told(end, code):
+    outcome = reach(ToyCell(outcomes=[DONE, end]))
+    assert outcome.code is code and outcome.progress.step == 1
+    assert outcome.message == f'it was {(end[0] if isinstance(end, tuple) else end).name}'
+
+
+@pytest.mark.parametrize(
+    'trouble',
+    [
+        {'outcomes': [DONE, Fault(FaultCode.CONTROLLER_LOST, 'late')]},
+        {'outcomes': [DONE, MotionOutcome.FAILED]},
+    ],
+)
+def test_an_aborted_goal_has_a_standing_arm(trouble):
+    cell = ToyCell(**trouble)
+    assert reach(cell).code is not FaultCode.SUCCEEDED and cell.stops == 1
+
+
+def test_an_error_of_the_planner_after_a_motion_stops_the_arm_too():
+    cell = ToyCell()
+    actions_left = [np.array([0, 0.01, 0, 0, 0, 0, 0])]
+
+    class Fails(StraightPlanner):
+        def plan(self, cost, **_):
+            self.action = actions_left.pop() if actions_left else PlanningError('no')
+            return super().plan(cost)
+
+    outcome = run(cell, Fails(cell))
+    assert outcome.code is FaultCode.INTERNAL and cell.stops == 1 and outcome.progress.step == 1
+
+
+def test_a_bug_after_a_motion_stops_the_arm_and_is_not_swallowed():
+    cell = ToyCell(outcomes=[DONE, ZeroDivisionError()])
+    with pytest.raises(ZeroDivisionError):
+        reach(cell)
+    assert cell.stops == 1
+
+
+def test_an_arm_that_was_never_commanded_is_left_alone():
+    cell = ToyCell()
+    assert reach(cell, action=PlanningError('no')).code is FaultCode.INTERNAL and not cell.stops
+
+
+def test_whoever_hears_of_the_end_hears_when_the_arm_may_still_move():
+    lost = [Fault(FaultCode.CONTROLLER_LOST, 'late')]
+    assert reach(ToyCell(outcomes=lost, stands=False)).message.startswith('late; it is not known')
+
+
+@pytest.mark.parametrize(
+    'limits',
+    [
+        {'max_seconds': -5.0},
+        {'max_seconds': math.nan},
+        {'max_seconds': math.inf},
+        {'max_steps': 0},
+        {'no_progress_steps': -1},
+        {'planning_seconds': 0.0},
+        {'planning_seconds': math.nan},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(limits):
+    with pytest.raises(Fault) as told:
+        Limits(**{'max_steps': 5, 'max_seconds': 1.0} | limits)
+    assert told.value.code is FaultCode.BAD_LIMITS
 
 
 def test_steps_time_and_lack_of_progress_end_a_goal():
     still = np.zeros(7)
     assert reach(ToyCell(), action=still, steps=5).code == FaultCode.MAX_STEPS
-    assert reach(ToyCell(), action=still, seconds=1.0).code == FaultCode.MAX_DURATION
-    assert reach(ToyCell(), action=still, patience=3).code == FaultCode.NO_PROGRESS
+    assert reach(ToyCell(), action=still, seconds=0.5).code == FaultCode.MAX_DURATION
+    outcome = reach(ToyCell(), action=still, patience=3)
+    assert outcome.code == FaultCode.NO_PROGRESS and outcome.progress.step == 3
 
 
 def test_a_plan_that_is_not_finite_never_reaches_the_arm():
@@ -219,12 +311,12 @@ def test_a_plan_of_several_steps_ends_with_a_clipped_one():
 
 
 def test_an_arm_that_strays_within_plans_is_not_one_that_never_stands_still():
-    cell, said = ToyCell(outcomes=['done', 'moved'] * 4), []
+    cell, said = ToyCell(outcomes=[DONE, MOVED] * 4), []
     cell.goals = [np.array([0.5, 0.3, 0.3])]
     outcome = reach(cell, steps_executed=2, said=said)
-    assert outcome.code == FaultCode.SUCCEEDED and [p.phase for p in said].count('replan') == 4
+    assert outcome.code == FaultCode.SUCCEEDED and [p.phase for p in said].count(Phase.REPLAN) == 4
     assert all(a < b for a, b in zip(cell.frozen_after[1:], cell.frozen_after[2:], strict=False))
-    strays = ToyCell(outcomes=['done', 'moved'] * 50)
+    strays = ToyCell(outcomes=[DONE, MOVED] * 50)
     strays.goals = [np.array([0.5, 0.9, 0.3])]
     assert reach(strays, steps_executed=2, steps=12).code == FaultCode.MAX_STEPS
 

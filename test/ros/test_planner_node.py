@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 import rclpy  # noqa: E402
+from builtin_interfaces.msg import Duration  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
 from jepa_wm_msgs.srv import (  # noqa: E402
@@ -26,6 +27,8 @@ from sensor_msgs.msg import Image  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
+from jepa_wm_ros.control.ports import MotionOutcome  # noqa: E402
+from jepa_wm_ros.control.progress import Phase  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
 from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
@@ -34,6 +37,19 @@ from support.ros_peers import AnswersAtOnce, ros, spinning, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
 PICTURE = np.full((48, 64, 3), 100, np.uint8)
+
+
+def test_the_loop_speaks_in_the_numbers_of_the_messages():
+    said = ReachGoal.Feedback
+    assert [phase.value for phase in Phase] == [
+        said.WAITING_FOR_OBSERVATION,
+        said.PLANNING,
+        said.MOVING,
+        said.REPLAN_STATE_CHANGED,
+        said.REACHED,
+    ]
+    for outcome in MotionOutcome:
+        assert outcome.value == getattr(ArmStatus, f'OUTCOME_{outcome.name}')
 
 
 @dataclass
@@ -45,6 +61,7 @@ class Toy:
     costs: str = 'distance'  # or 'nan', 'some nan', 'most nan'
     score_seconds: float = 0.0
     outcome: int = ArmStatus.OUTCOME_DONE
+    error_code: int = 0  # what the arm tells with it
     freeze_error: int = 0
     action_dim: int = 7
     silent_arm: bool = False
@@ -125,6 +142,7 @@ class ToyArm:
         self.toy.moves += 1
         self.status.session, self.status.sequence = command.session, command.sequence
         self.status.outcome, self.status.message = self.toy.outcome, 'as the test asked'
+        self.status.error_code = self.toy.error_code
         if self.toy.outcome == ArmStatus.OUTCOME_DONE:
             self.toy.hand = to_pose7(command.target, 0.0)
 
@@ -174,7 +192,9 @@ class Client:
 @pytest.fixture
 def graph(ros_domain):
     toy = Toy()
-    with ros(controller_timeout=2.0, observation_timeout=0.3, no_progress_steps=3):
+    with ros(
+        controller_timeout=2.0, motion_timeout=3.0, observation_timeout=0.3, no_progress_steps=3
+    ):
         planner, model, arm, client = PlannerNode(), ToyModel(toy), ToyArm(toy), Client()
         with spinning(planner, model.node, arm.node, client.node):
             assert planner.trigger_configure().name == 'SUCCESS'
@@ -202,6 +222,7 @@ def test_the_hand_reaches_the_goal_and_the_feedback_tells_how(graph):
         ({'goals': [Image()] * 17}, FaultCode.TOO_MANY_GOALS),
         ({'tolerance': math.nan}, FaultCode.BAD_LIMITS),
         ({'tolerance': -1.0}, FaultCode.BAD_LIMITS),
+        ({'max_duration': Duration(sec=-5)}, FaultCode.BAD_LIMITS),
         ({'switch_on': 9}, FaultCode.BAD_LIMITS),
         ({'switch_on': ReachGoal.Goal.SWITCH_ON_STEPS}, FaultCode.BAD_LIMITS),
         (
@@ -241,18 +262,37 @@ def test_some_candidates_without_a_finite_cost_are_counted_and_survived(graph):
 
 
 @pytest.mark.parametrize(
-    ('outcome', 'code'),
+    ('outcome', 'told', 'code'),
     [
-        (ArmStatus.OUTCOME_WORKSPACE, FaultCode.WORKSPACE_LIMIT),
-        (ArmStatus.OUTCOME_FAILED, FaultCode.ROBOT_REFLEX),
-        (ArmStatus.OUTCOME_REFUSED, FaultCode.COMMAND_REFUSED),
+        (ArmStatus.OUTCOME_WORKSPACE, 0, FaultCode.WORKSPACE_LIMIT),
+        (ArmStatus.OUTCOME_FAILED, FaultCode.ARM_LOST, FaultCode.ARM_LOST),
+        (ArmStatus.OUTCOME_REFUSED, FaultCode.BUSY, FaultCode.BUSY),
+        (ArmStatus.OUTCOME_STOPPED, FaultCode.STOPPED, FaultCode.STOPPED),
     ],
 )
-def test_how_the_controller_ends_a_command_ends_the_goal(graph, outcome, code):
+def test_how_the_controller_ends_a_command_ends_the_goal(graph, outcome, told, code):
     toy, client = graph
-    toy.outcome = outcome
+    toy.outcome, toy.error_code = outcome, told
     result = client.reach()
     assert (result.error_code, result.error_msg) == (code, 'as the test asked')
+    assert result.steps == 0 and toy.stops == 1
+
+
+def test_an_arm_that_moves_by_itself_is_planned_for_again_and_then_given_up(graph):
+    toy, client = graph
+    toy.outcome, toy.error_code = ArmStatus.OUTCOME_MOVED, FaultCode.ARM_MOVED
+    result = client.reach()
+    assert (result.error_code, result.steps) == (FaultCode.ARM_MOVED, 0)
+    phases = [f.phase for f in client.feedback]
+    assert phases.count(ReachGoal.Feedback.REPLAN_STATE_CHANGED) == toy.moves == 6
+
+
+def test_a_motion_that_does_not_end_in_time_is_stopped_before_the_goal_ends(graph):
+    toy, client = graph
+    toy.outcome = ArmStatus.OUTCOME_EXECUTING
+    result = client.reach()
+    assert result.error_code == FaultCode.CONTROLLER_LOST and 'not finish' in result.error_msg
+    assert toy.stops == 1 and 'not known' not in result.error_msg
 
 
 def test_a_silent_controller_is_lost(graph):

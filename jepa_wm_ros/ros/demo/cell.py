@@ -130,9 +130,8 @@ class DemoCell(JepaCommander):
         pose = self.pose()
         step = generator.normal(0.0, RANDOM_STEP, 3)
         step *= min(1.0, FR3.max_step / np.linalg.norm(step))
-        target = convention.integrate(pose, np.array([*step, 0, 0, 0, 0]))
-        commanded = to_pose7(self._status.commanded, 0.0)
-        target[convention.ROTATION] = commanded[convention.ROTATION]
+        commanded = to_pose7(self._status.commanded, self._status.gripper)
+        target = convention.waypoint(pose, commanded, np.array([*step, 0, 0, 0, 0]))
         self._sequence += 1
         command = ArmCommand(
             session=self._session,

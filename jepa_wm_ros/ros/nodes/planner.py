@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import traceback
 
 import numpy as np
 from geometry_msgs.msg import Point
@@ -24,8 +25,9 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
-from jepa_wm_ros.control.loop import Limits, Outcome, Progress, Reach
-from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.control.loop import Reach
+from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
+from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError, code_of
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
@@ -33,13 +35,6 @@ from jepa_wm_ros.ros.base.convert import from_pose7
 from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run
 from jepa_wm_ros.ros.ports import RosPorts
 
-PHASES = {
-    'waiting': ReachGoal.Feedback.WAITING_FOR_OBSERVATION,
-    'planning': ReachGoal.Feedback.PLANNING,
-    'moving': ReachGoal.Feedback.MOVING,
-    'replan': ReachGoal.Feedback.REPLAN_STATE_CHANGED,
-    'reached': ReachGoal.Feedback.REACHED,
-}
 SWITCH = {
     ReachGoal.Goal.SWITCH_ON_COST: 'cost',
     ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
@@ -188,15 +183,16 @@ class PlannerNode(NodeBase):
         self._preempted.clear()
         self._current = handle
         self.ports.cancelled = lambda: handle.is_cancel_requested or self._preempted.is_set()
+        reach = None
         try:
             goal_ids, reach = self._prepare(handle)
             return reach.run(goal_ids)
-        except Fault as fault:
-            return Outcome(fault.code, str(fault), Progress())
-        except Exception as error:  # whatever it is, the client hears of it and the arm stands
-            self.ports.stop()
-            self.get_logger().error(f'goal failed: {error!r}')
-            return Outcome(FaultCode.INTERNAL, f'{type(error).__name__}: {error}', Progress())
+        except JepaWmError as error:
+            return Outcome(error.code, str(error), Progress())
+        except Exception as error:  # a bug, logged whole: the client must still hear of its goal
+            self.get_logger().error(traceback.format_exc())
+            progress = Progress() if reach is None else reach.progress
+            return Outcome(code_of(error), f'{type(error).__name__}: {error}', progress)
         finally:
             self._current = None
 
@@ -236,7 +232,7 @@ class PlannerNode(NodeBase):
         profile = self._profile()
         reach = Reach(
             ports=self.ports,
-            mpc=Mpc(profile),
+            decider=Mpc(profile),
             gripper=self._gripper_policy(),
             goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
@@ -248,7 +244,7 @@ class PlannerNode(NodeBase):
             say=lambda progress: self._say(handle, progress),
             cancelled=self.ports.cancelled,
         )
-        return self.ports.prepare(goal), reach
+        return self.ports.prepare(goal.goals, goal.compressed_goals), reach
 
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
         try:
@@ -281,7 +277,7 @@ class PlannerNode(NodeBase):
 
     def _say(self, handle, progress: Progress) -> None:
         feedback = ReachGoal.Feedback(
-            phase=PHASES[progress.phase],
+            phase=progress.phase,
             step=progress.step,
             goal_index=progress.goal_index,
             cost=progress.cost,
@@ -297,7 +293,7 @@ class PlannerNode(NodeBase):
         if progress.waypoint is not None:
             feedback.waypoint = from_pose7(progress.waypoint)
         handle.publish_feedback(feedback)
-        if progress.phase == 'moving':
+        if progress.phase is Phase.MOVING:
             self._planning = [*self._planning[-199:], progress.planning_seconds]
             self._plan.publish(self._markers(progress.path))
 
