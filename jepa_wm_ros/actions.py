@@ -139,3 +139,19 @@ def rotation_angle(euler_a: np.ndarray, euler_b: np.ndarray) -> float:
 
     a, b = (Rotation.from_euler('xyz', e) for e in (euler_a, euler_b))
     return float((a * b.inv()).magnitude())
+
+
+def angle_between(a: np.ndarray, b: np.ndarray) -> float:
+    """Angle [rad], 0 to pi, between two orientations (unit quaternions)."""
+    b = b if a @ b >= 0 else -b
+    return 4.0 * float(np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)))
+
+
+def slerp(a: np.ndarray, b: np.ndarray, fraction: float) -> np.ndarray:
+    """The orientation a `fraction` of the way from `a` to `b` (unit quaternions), the short way."""
+    b = b if a @ b >= 0 else -b
+    half = angle_between(a, b) / 2
+    if half < 1e-9:
+        return b if fraction >= 1.0 else a
+    mixed = (np.sin((1 - fraction) * half) * a + np.sin(fraction * half) * b) / np.sin(half)
+    return mixed / np.linalg.norm(mixed)

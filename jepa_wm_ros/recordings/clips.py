@@ -9,9 +9,10 @@ import numpy as np
 
 from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.timeline import NS, Timeline
+from jepa_wm_ros.recordings.streams import NS
+from jepa_wm_ros.recordings.timeline import Timeline
 
-MAX_GAP = 0.5  # frames or states further apart than this are not bridged [s]
+MAX_GAP = 0.5  # frames further apart than this are not bridged [s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ def describe(
     *,
     period: int,
     max_gap: int,
+    state_gap: float,
     horizon: int,
     stride: int,
     promised: int,
@@ -172,7 +174,7 @@ def describe(
         clips_possible=max(0, (spanned - horizon - 1) // stride + 1),
         clips=len(clip_starts(steps, horizon, stride)),
     )
-    _name_irregularities(coverage, timeline, period / NS, max_gap / NS, name, findings)
+    _name_irregularities(coverage, timeline, period / NS, max_gap / NS, state_gap, name, findings)
     if not coverage.clips:
         raise BagError(
             f'{name}: no {horizon + 1} frames in a row, {period / NS:g} s apart, with a '
@@ -183,7 +185,13 @@ def describe(
 
 
 def _name_irregularities(
-    c: Coverage, timeline: Timeline, period: float, max_gap: float, name: str, findings: Findings
+    c: Coverage,
+    timeline: Timeline,
+    period: float,
+    max_gap: float,
+    state_gap: float,
+    name: str,
+    findings: Findings,
 ) -> None:
     if c.rate > 1.5 / period:
         findings.notice(
@@ -227,7 +235,7 @@ def _name_irregularities(
         note(
             'frames without state',
             f'{name}: {c.frames_without_state} of {c.frames} frames have '
-            f'no pose or gripper state within {max_gap:g} s around them{hint}',
+            f'no pose or gripper state around them (at most {state_gap:g} s apart){hint}',
         )
     missing = c.steps - c.steps_usable
     if missing and not c.gaps and not c.frames_without_state:

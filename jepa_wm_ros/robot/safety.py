@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jepa_wm_ros.actions import slerp
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3, Arm
-from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError, slerp
+from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
 
 MIN_FRACTION = 0.1  # of a request that must be left for it to be worth moving
 NEGLIGIBLE = 0.02  # requests below this part of a whole step are noise: clipped, not refused

@@ -17,7 +17,7 @@ from jepa_wm_ros.evaluation.offline.command import PARTIAL, main
 from jepa_wm_ros.evaluation.offline.rows import read_rows
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice, random_bounds
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
-from jepa_wm_ros.recordings.bags.topics import TopicSpec
+from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.registry import cell_spec
 from jepa_wm_ros.world_model.latents import cat_time

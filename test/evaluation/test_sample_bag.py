@@ -12,7 +12,7 @@ from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
-from jepa_wm_ros.recordings.bags.topics import TopicSpec
+from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import load_world_model
 
 pytestmark = pytest.mark.skipif(

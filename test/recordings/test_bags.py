@@ -8,8 +8,8 @@ from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.mcap_mend import _records
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
-from jepa_wm_ros.recordings.bags.topics import TopicSpec
 from jepa_wm_ros.recordings.bags.writer import CellBagWriter
+from jepa_wm_ros.recordings.topics import TopicError, TopicSpec
 from support.bags import MS, START, make_bag, picture_at, pose_at
 
 SETTINGS = ClipSettings(rate=4.0, horizon=3, stride=3)
@@ -118,12 +118,12 @@ def test_the_gripper_is_that_of_the_nearest_state(tmp_path):
     with CellBagWriter(tmp_path / 'bag') as writer:
         for i in range(41):
             writer.pose(START + i * 100 * MS, pose_at(i / 10))
-            if i % 4 == 0:
+            if i % 2 == 0:
                 writer.joints(START + i * 100 * MS, pose_at(i / 10))
-            writer.image(START + i * 100 * MS, picture_at(i / 10))
+            writer.image(START + i * 100 * MS + 40 * MS, picture_at(i / 10))
     closure = read(tmp_path / 'bag').timeline.poses[:9, 6]
     np.testing.assert_allclose(
-        closure, [pose_at(s)[6] for s in (0, 0, 0, 0.4, 0.4, 0.4, 0.4, 0.8, 0.8)], atol=1e-9
+        closure, [pose_at(s)[6] for s in (0, 0.2, 0.2, 0.4, 0.4, 0.6, 0.6, 0.8, 0.8)], atol=1e-9
     )
 
 
@@ -287,17 +287,17 @@ def test_a_topic_file_names_topics_and_refuses_unknown_keys(tmp_path):
         'image: /image\npose: /ee_pose\ngripper: /joint_states\n'
         'gripper_joints: [fr3_finger_joint1]\ngripper_open: 0.04\ngripper_closed: 0\n'
     )
-    spec = TopicSpec.from_yaml(good)
+    spec = TopicSpec.load(good)
     assert (spec.image, spec.gripper_joints) == ('/image', ('fr3_finger_joint1',))
     bad = tmp_path / 'bad.yaml'
     bad.write_text('camera: /image\n')
-    with pytest.raises(BagError, match="unknown keys \\['camera'\\]"):
-        TopicSpec.from_yaml(bad)
+    with pytest.raises(TopicError, match="unknown keys \\['camera'\\]"):
+        TopicSpec.load(bad)
 
 
 def test_shipped_topic_files_load():
     from jepa_wm_ros.resources import find
 
-    files = list(find('config', 'bags').glob('*.yaml'))
+    files = list(find('config', 'topics').glob('*.yaml'))
     assert len(files) >= 3
-    assert all(TopicSpec.from_yaml(file).image for file in files)
+    assert all(TopicSpec.load(file).image for file in files)

@@ -3,12 +3,11 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
-from jepa_wm_ros.actions import euler_to_quaternion
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.clips import choose_clips, clip_starts, resample, split_runs
-from jepa_wm_ros.recordings.timeline import NS, Timeline, interpolate_pose
+from jepa_wm_ros.recordings.streams import NS
+from jepa_wm_ros.recordings.timeline import Timeline
 
 PERIOD = NS // 4
 MAX_GAP = NS // 2
@@ -100,36 +99,6 @@ def test_drawn_clips_repeat_with_their_seed_and_stay_in_order():
     assert draw(1) != draw(2)
     clip = choose_clips(line, steps, horizon=3, stride=1, limit=1, seed=1)[0]
     np.testing.assert_allclose(clip.actions[:, 0], 0.01)
-
-
-def test_positions_are_interpolated_linearly_and_orientations_along_the_arc():
-    turns = Rotation.from_euler('xyz', [[0.0, 0.0, 0.2], [0.0, 0.0, 1.4]])
-    first = (np.array([0.0, 0.0, 0.0]), turns[0].as_quat())
-    last = (np.array([0.4, -0.8, 0.2]), turns[1].as_quat())
-    pose = interpolate_pose(1000, first, 2000, last, 1250)
-    np.testing.assert_allclose(pose, [0.1, -0.2, 0.05, 0.0, 0.0, 0.5], atol=1e-12)
-    # -q is the same rotation as q: the short way round is taken all the same
-    pose = interpolate_pose(1000, first, 2000, (last[0], -last[1]), 1250)
-    np.testing.assert_allclose(pose[3:], [0.0, 0.0, 0.5], atol=1e-12)
-
-
-def test_interpolation_follows_scipys_slerp():
-    from scipy.spatial.transform import Slerp
-
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        ends = Rotation.random(2, random_state=rng.integers(1 << 31))
-        share = rng.uniform()
-        truth = Slerp([0, 1], ends)(share)
-        pose = interpolate_pose(
-            0,
-            (np.zeros(3), ends[0].as_quat()),
-            10**9,
-            (np.zeros(3), ends[1].as_quat()),
-            int(share * 1e9),
-        )
-        angle = (Rotation.from_quat(euler_to_quaternion(pose[3:])) * truth.inv()).magnitude()
-        assert angle < 1e-6
 
 
 # Position [m] and rotation matrix of the TCP that MuJoCo finds in franky-sim's FR3 model.

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from jepa_wm_ros.actions import angle_between, slerp
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError, angle_between, slerp
+from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
 from jepa_wm_ros.robot.safety import (
     SafetyEnvelope,
     WorkspaceError,

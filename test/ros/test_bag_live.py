@@ -2,7 +2,8 @@
 """Bag equals live: frames of a bag, evaluated offline and played to the real world-model node.
 
 Messages go out over DDS as they were recorded; only their stamps are moved to the present, which
-is what `ros2 bag play` does with the clock.
+is what `ros2 bag play` does with the clock. Frames lie between states, and one is asked for before
+the state after it was heard.
 """
 
 import threading
@@ -20,15 +21,19 @@ from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
 from jepa_wm_ros.evaluation.offline.trial import PLANS_PER_SEED, ClipTrial, PlannerChoice  # noqa: E402
 from jepa_wm_ros.recordings.bags.bag import Bag  # noqa: E402
+from jepa_wm_ros.recordings.bags.choice import choose_topics  # noqa: E402
 from jepa_wm_ros.recordings.bags.findings import Findings  # noqa: E402
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording  # noqa: E402
-from jepa_wm_ros.recordings.bags.topics import TopicSpec  # noqa: E402
-from jepa_wm_ros.ros.base.node import to_stamp  # noqa: E402
+from jepa_wm_ros.recordings.streams import NS, STATE_GAP  # noqa: E402
+from jepa_wm_ros.recordings.timeline import read_timeline  # noqa: E402
+from jepa_wm_ros.recordings.topics import TopicSpec  # noqa: E402
+from jepa_wm_ros.ros.base.convert import to_pose7  # noqa: E402
+from jepa_wm_ros.ros.base.node import to_ns, to_stamp  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.ros.ports import ServiceScore  # noqa: E402
 from jepa_wm_ros.world_model import load_world_model  # noqa: E402
-from support.bags import make_bag  # noqa: E402
-from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
+from support.bags import MS, START, make_bag, pose_at, write_messages  # noqa: E402
+from support.ros_peers import call, ros, spinning, tiny_model, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -66,13 +71,13 @@ class Player:
         copy(recorded, message)
         return message
 
-    def play(self, start: int, stop: int, now: int) -> int:
-        """Play what was recorded in start ... stop; the message at `stop` gets the stamp `now`."""
-        for topic, time, recorded in self.bag.messages(list(self.publishers), start, stop + 1):
+    def play(self, start: int, stop: int, shift: int, after_each=lambda: None) -> None:
+        """Play what was recorded in start <= time < stop [ns], with stamps moved by `shift`."""
+        for topic, _, recorded in self.bag.messages(list(self.publishers), start, stop):
             message = self.live(topic, recorded)
-            message.header.stamp = to_stamp(now - stop + time)
+            message.header.stamp = to_stamp(to_ns(message.header.stamp) + shift)
             self.publishers[topic].publish(message)
-        return now
+            after_each()
 
 
 def copy(recorded, message) -> None:
@@ -122,13 +127,13 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(('images', 'transport'), [('raw', 'raw'), ('jpeg', 'compressed')])
+@pytest.mark.parametrize(('images', 'topics'), [('raw', 'cell'), ('jpeg', 'cell_compressed')])
 def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
-    place, ros_domain, images, transport
+    place, ros_domain, images, topics
 ):
     folder, model_file = place
     path = folder / images
-    make_bag(path, seconds=5.0, images=images)
+    make_bag(path, seconds=5.0, images=images, image_delay=0.013)
     recording = read_recording(path, TopicSpec(), ClipSettings(4.0, 3, 3))
     clip = recording.clips[CLIP]
     records = recording.timeline.records
@@ -150,9 +155,8 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
             model=model_file,
             profile=folder / 'profile.yaml',
             threads=1,
-            transport=transport,
+            topics=topics,
             max_image_age=15.0,
-            max_state_age=0.05,
         ):
             node, player, client = WorldModelNode(), Player(bag), rclpy.create_node('client')
             with spinning(node, player.node, client):
@@ -167,7 +171,7 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
                     iter(bag.messages([recording.topics.image.name], goal_record, goal_record + 1))
                 )
                 goal = player.live(recording.topics.image.name, recorded_goal.content)
-                field = 'images' if transport == 'raw' else 'compressed'
+                field = 'images' if images == 'raw' else 'compressed'
                 prepared = call(
                     client,
                     PrepareGoal,
@@ -176,25 +180,28 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
                 )
                 goal_id = prepared.goal_ids[0]
 
-                now = client.get_clock().now().nanoseconds
                 frame = int(records[clip.frames[0]])
-                player.play(frame - 300_000_000, frame, now)
-                heard = node.observations
+                shift = client.get_clock().now().nanoseconds - frame
+                player.play(frame - 300_000_000, frame + 1, shift)
                 eventually(
                     lambda: (
-                        heard.frame is not None
-                        and heard.frame.stamp == now
-                        and heard.pose_at(now, 0) is not None
-                        and heard.gripper_at(now, 0) is not None
+                        node.observations.frame is not None
+                        and node.observations.frame.stamp == frame + shift
                     )
                 )
-                frozen = call(
-                    client,
-                    FreezeContext,
-                    'world_model/freeze_context',
-                    FreezeContext.Request(goal_id=goal_id),
+                request = FreezeContext.Request(
+                    goal_id=goal_id, not_before=to_stamp(frame + shift - 1)
                 )
-                assert frozen.image_stamp == to_stamp(now)
+                asked = client.create_client(FreezeContext, 'world_model/freeze_context')
+                answer = asked.call_async(request)
+                eventually(lambda: node._waiting)
+                player.play(frame + 1, frame + 40_000_000, shift)
+                frozen = wait(answer)
+                assert frozen.error_code == 0, frozen.error_msg
+                assert frozen.image_stamp == to_stamp(frame + shift)
+                np.testing.assert_allclose(
+                    to_pose7(frozen.pose, frozen.gripper), clip.poses[0], atol=1e-9
+                )
 
                 live = node.session.contexts[frozen.context_id]
                 assert torch.equal(live.context.visual, latents[0].visual)
@@ -218,3 +225,79 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
             node.close()
             for each in (node, player.node, client):
                 each.destroy_node()
+
+
+def joints_only(folder):
+    """A description as config/topics/robotiq.yaml's: all of the arm in its joint states."""
+    path = folder / 'joints.yaml'
+    path.write_text(
+        'image: image\npose: joint_states\npose_type: sensor_msgs/msg/JointState\n'
+        'gripper: joint_states\ngripper_joints: [fr3_finger_joint1]\n'
+        'gripper_open: 0.04\ngripper_closed: 0.0\n'
+    )
+    return path
+
+
+def arm_at(seconds: float) -> np.ndarray:
+    """Joint angles (7,) of an arm in motion [rad]."""
+    return np.array([0.3 * seconds, -0.785, 0.0, -2.356, 0.1 * seconds, 1.571, 0.785])
+
+
+def irregular_messages():
+    """Frames before, between and after states and in gaps of them, with late states among them."""
+    states = [ms for ms in range(50, 3000, 33) if not 900 < ms < 1300 and not 2000 < ms < 2150]
+    events = [(ms, role, ms) for ms in states for role in ('pose', 'joints')]
+    events += [(ms + 45, 'image', ms) for ms in range(0, 3000, 70)]
+    events += [(ms + 70, role, ms) for ms in (411, 1611) for role in ('pose', 'joints')]
+    return [
+        (role, START + ms * MS, START + heard * MS, pose_at(ms / 1000))
+        for heard, role, ms in sorted(events)
+    ]
+
+
+@pytest.mark.parametrize('description', [lambda folder: 'cell', joints_only])
+def test_every_frame_of_a_bag_has_live_the_state_it_has_in_the_bag_or_none_in_both(
+    place, tmp_path, ros_domain, description
+):
+    topics, path = description(tmp_path), tmp_path / 'bag'
+    write_messages(path, irregular_messages(), arm_at)
+    with Bag(path, Findings()) as bag:
+        chosen = choose_topics(bag.topics, TopicSpec.load(topics), bag.findings, path)
+        timeline = read_timeline(bag, chosen, STATE_GAP)
+        refused = np.isnan(timeline.poses).any(1)
+        assert 4 < refused.sum() < len(refused) - 20
+        with ros(model=place[1], threads=1, topics=topics, max_image_age=15.0):
+            node, player = WorldModelNode(), Player(bag)
+            with spinning(node, player.node):
+                assert node.trigger_configure().name == 'SUCCESS'
+                assert node.trigger_activate().name == 'SUCCESS'
+                player.publishers = {  # what nobody listens to would never be heard
+                    topic.name: player.publishers[topic.name] for topic in chosen.all
+                }
+                eventually(
+                    lambda: all(p.get_subscription_count() for p in player.publishers.values())
+                )
+                heard, frames, hear = threading.Event(), [], node.observations.hear
+
+                def listen(*message):
+                    frames.extend(hear(*message))
+                    heard.set()
+                    return []
+
+                def wait_for_it():
+                    assert heard.wait(20.0)
+                    heard.clear()
+
+                node.observations.hear = listen
+                end = int(timeline.records[-1]) + NS
+                shift = player.node.get_clock().now().nanoseconds - end
+                player.play(START, end, shift, wait_for_it)
+                frames += node.observations._listener.streams.finish()
+            node.close()
+            for each in (node, player.node):
+                each.destroy_node()
+    assert [frame.stamp - shift for frame in frames] == timeline.stamps.tolist()
+    assert [frame.state is None for frame in frames] == refused.tolist()
+    for frame, pose7 in zip(frames, timeline.poses, strict=True):
+        if frame.state is not None:
+            np.testing.assert_allclose(frame.state.pose7, pose7, atol=1e-9)

@@ -76,7 +76,7 @@ def model_file(tmp_path_factory):
 @pytest.fixture
 def graph(model_file, ros_domain):
     # Generous ages: a loaded machine must not look like a dead camera.
-    with ros(model=model_file, threads=1, max_image_age=3.0, max_state_age=3.0):
+    with ros(model=model_file, threads=1, max_image_age=3.0, max_state_gap=3.0):
         node, cell, client = WorldModelNode(), Cell(), rclpy.create_node('client')
         with spinning(node, cell.node, client):
             assert node.trigger_configure().name == 'SUCCESS'

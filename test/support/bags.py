@@ -45,10 +45,17 @@ def make_bag(
     encoding='rgb8',
     size=(48, 64),
     joints: bool = True,
+    image_delay: float = 0.0,
     **options,
 ):
-    """Write a bag; `stamp` bends the clock of all stamps, `skip` leaves frames out."""
-    events = [(round(i * 1e9 / image_hz), 'image') for i in range(round(seconds * image_hz))]
+    """Write a bag; `stamp` bends the clock of all stamps, `skip` leaves frames out.
+
+    With image_delay [s] frames lie between states, else at the stamps of some.
+    """
+    events = [
+        (round((i / image_hz + image_delay) * 1e9), 'image')
+        for i in range(round(seconds * image_hz))
+    ]
     events += [(round(i * 1e9 / state_hz), 'state') for i in range(round(seconds * state_hz) + 1)]
     with CellBagWriter(path, **options) as writer:
         for elapsed, kind in sorted(events):
@@ -65,3 +72,19 @@ def make_bag(
                     **({'encoding': encoding} if options.get('images', 'raw') == 'raw' else {}),
                 )
     return path
+
+
+def write_messages(path, messages, arm=None) -> None:
+    """Write a bag of (role, stamp, record time, pose7); role is 'image', 'pose' or 'joints'.
+
+    arm(seconds after START) are joint angles (7,) to write with the fingers'.
+    """
+    with CellBagWriter(path) as writer:
+        for role, stamp, record, pose7 in messages:
+            if role == 'image':
+                writer.image(stamp, np.zeros((2, 2, 3), np.uint8), record)
+            elif role == 'pose':
+                writer.pose(stamp, pose7, record)
+            else:
+                angles = arm and arm((record - START) / 1e9)
+                writer.joints(stamp, pose7, angles, record)

@@ -78,9 +78,8 @@ def parser() -> argparse.ArgumentParser:
     topics = p.add_argument_group('topics (default: the only fitting topic of the bag)')
     topics.add_argument(
         '--topics',
-        type=Path,
-        metavar='YAML',
-        help='file such as config/bags/cell.yaml; the options below take precedence',
+        metavar='NAME',
+        help='a name in config/topics or a .yaml file; the options below take precedence',
     )
     topics.add_argument('--image', help='Image or CompressedImage topic')
     topics.add_argument(

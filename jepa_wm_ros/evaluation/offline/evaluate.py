@@ -24,7 +24,7 @@ from jepa_wm_ros.evaluation.offline.trial import PlannerChoice
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, Recording, read_recording
-from jepa_wm_ros.recordings.bags.topics import TopicSpec
+from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import load_world_model
 
 CLIPS, METRICS, REPORT, SETTINGS = 'clips.csv', 'metrics.json', 'report.html', 'settings.json'
@@ -91,7 +91,7 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
 
 def topic_spec(options: argparse.Namespace) -> TopicSpec:
     """The topic file with the options over it."""
-    spec = TopicSpec.from_yaml(options.topics) if options.topics else TopicSpec()
+    spec = TopicSpec.load(options.topics) if options.topics else TopicSpec()
     given = {
         name: value
         for name in ('image', 'pose', 'gripper', 'stamps')

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,6 +22,7 @@ from rosbags.typesys import Stores, get_typestore
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.mcap_mend import MendedMcap, is_chunked
 from jepa_wm_ros.recordings.bags.sqlite_mend import TruncatedSqlite, decompressed, zstd
+from jepa_wm_ros.recordings.topics import Topic
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
 
@@ -59,15 +59,6 @@ class _Source(Protocol):
     def deserialize(self, raw: bytes, kind: str) -> object: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A recorded topic: name, message type, and how many messages the bag says it holds."""
-
-    name: str
-    kind: str
-    count: int
 
 
 class Message(NamedTuple):

@@ -12,15 +12,20 @@ import numpy as np
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.recordings.bags.bag import Bag
+from jepa_wm_ros.recordings.bags.choice import choose_topics
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.topics import ChosenTopics, TopicSpec, choose_topics
 from jepa_wm_ros.recordings.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
-from jepa_wm_ros.recordings.timeline import NS, Timeline, read_timeline
+from jepa_wm_ros.recordings.streams import NS, STATE_GAP
+from jepa_wm_ros.recordings.timeline import Timeline, read_timeline
+from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
-    """How clips are cut: model rate [Hz], steps to the goal, steps between starts, how many."""
+    """How clips are cut: model rate [Hz], steps to the goal, steps between starts, how many.
+
+    Frames further than max_gap apart, and states further than state_gap, are not bridged [s].
+    """
 
     rate: float
     horizon: int
@@ -28,6 +33,7 @@ class ClipSettings:
     limit: int | None = None
     seed: int = 1
     max_gap: float = MAX_GAP
+    state_gap: float = STATE_GAP / NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,14 @@ def read_recording(
     period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
     with Bag(path, findings) as bag:
         chosen = choose_topics(bag.topics, spec, findings, bag.path)
-        # A model slower than the gap limit still needs its states bridged across one step.
-        timeline = read_timeline(bag, chosen, max(max_gap, period), on_message)
+        timeline = read_timeline(bag, chosen, round(NS * settings.state_gap), on_message)
     steps = resample(timeline, period, max(max_gap, 2 * period))
     coverage = describe(
         timeline,
         steps,
         period=period,
         max_gap=max(max_gap, 2 * period),
+        state_gap=settings.state_gap,
         horizon=settings.horizon,
         stride=settings.stride,
         promised=chosen.image.count,

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between geometry messages and arrays."""
+"""Between geometry messages and arrays, and from the name of a message type to its class."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 import numpy as np
 from geometry_msgs.msg import Pose
 
 from jepa_wm_ros import actions
+from jepa_wm_ros.errors import JepaWmError
 
 
 def pose_message(position: np.ndarray, quaternion: np.ndarray) -> Pose:
@@ -35,3 +38,15 @@ def from_pose7(pose7: np.ndarray) -> Pose:
     return pose_message(
         pose7[actions.POSITION], actions.euler_to_quaternion(pose7[actions.ROTATION])
     )
+
+
+def message_class(kind: str) -> type:
+    """The class of a message type such as sensor_msgs/msg/Image."""
+    package, _, name = kind.split('/')
+    try:
+        return getattr(import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError) as error:
+        raise JepaWmError(
+            f'message type {kind} is not installed ({error}): install {package} or describe '
+            'another topic'
+        ) from error

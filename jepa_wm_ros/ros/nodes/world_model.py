@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `world_model`: encodes what the camera sees and scores action sequences in latent space.
 
-Hears   image (Image) or image/compressed (CompressedImage), joint_states, ee_pose
+Hears   camera, hand pose and gripper, on the topics and in the types that `topics` describes
 Says    ~/latent_distance (LatentDistance), ~/imagined (Image, with a decoder), /diagnostics
 Serves  ~/prepare_goal, ~/freeze_context, ~/score_actions, ~/interrupt_scoring, ~/describe
 """
@@ -12,9 +12,9 @@ import json
 import math
 import sys
 import time
+from functools import partial
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.msg import LatentDistance
 from jepa_wm_msgs.srv import (
     DescribeModel,
@@ -24,19 +24,22 @@ from jepa_wm_msgs.srv import (
     ScoreActions,
 )
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.recordings.streams import ObservationBuffer
-from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
+from jepa_wm_ros.recordings.live import LiveObservations
+from jepa_wm_ros.recordings.streams import NS, STATE_GAP
+from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
+from jepa_wm_ros.ros.base.convert import message_class, pose_message
 from jepa_wm_ros.ros.base.faults import reply_fault
 from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_ns, to_stamp
 
+STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
 MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
 
 
@@ -54,32 +57,22 @@ class WorldModelNode(NodeBase):
             'threads', 0, "CPU threads of the model; 0: torch's choice.", bounds=(0, 256), **fixed
         )
         self.declare(
-            'transport', 'raw', 'Camera transport.', constraints='raw or compressed', **fixed
+            'topics',
+            'cell',
+            'What camera, hand pose and gripper are called: a name in config/topics or a file.',
+            **fixed,
         )
         self.declare('base_frame', FR3.base_frame, 'Frame the hand pose must be in.', **fixed)
-        self.declare(
-            'gripper_joints',
-            list(FR3.finger_joints),
-            'Joints whose positions add up to the gripper width.',
-            **fixed,
-        )
-        self.declare(
-            'gripper_max_width',
-            FR3.gripper_width,
-            'Width of the open gripper [m].',
-            bounds=(0.001, 1.0),
-            **fixed,
-        )
         self.declare(
             'max_image_age', 0.5, 'Older frames are not planned from [s].', bounds=(0.01, 60.0)
         )
         self.declare(
-            'max_state_age',
-            0.2,
-            'Largest gap between a frame and the arm state [s].',
+            'max_state_gap',
+            STATE_GAP / NS,
+            'Arm states further apart than this are not interpolated between [s].',
             bounds=(0.01, 60.0),
+            **fixed,
         )
-        self.observations = ObservationBuffer()
         self._waiting: list[tuple[Future, int, int]] = []
         self._wrong_frame = ''
         self._frames = 0
@@ -88,11 +81,8 @@ class WorldModelNode(NodeBase):
     # What it allocates
 
     def setup(self) -> None:
-        transport = self.value('transport')
-        if transport not in ('raw', 'compressed'):
-            raise Fault(
-                FaultCode.INTERNAL, f'parameter transport={transport!r}: use raw or compressed'
-            )
+        topics = live_topics(TopicSpec.load(self.value('topics')))
+        kinds = {topic.name: message_class(topic.kind) for topic in topics.all}
         self.session = ModelSession.load(
             model=self.value('model'),
             weights_dir=self.value('weights_dir'),
@@ -102,14 +92,17 @@ class WorldModelNode(NodeBase):
         )
         self.get_logger().info(f'{self.session.summary()}')
         self.worker = Worker(self, 'model')
-        kind, topic = {
-            'raw': (Image, 'image'),
-            'compressed': (CompressedImage, 'image/compressed'),
-        }[transport]
+        self.observations = LiveObservations(
+            topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
+        )
         self._heard = [
-            self.create_subscription(kind, topic, self._on_image, qos_profile_sensor_data),
-            self.create_subscription(JointState, 'joint_states', self._on_joints, 1),
-            self.create_subscription(PoseStamped, 'ee_pose', self._on_pose, 1),
+            self.create_subscription(
+                kind,
+                name,
+                partial(self._on_message, name),
+                qos_profile_sensor_data if name == topics.image.name else STATES,
+            )
+            for name, kind in kinds.items()
         ]
         self._distance = self.create_publisher(LatentDistance, '~/latent_distance', 1)
         self._imagined = self.create_publisher(Image, '~/imagined', 1)
@@ -147,31 +140,23 @@ class WorldModelNode(NodeBase):
 
     # What it hears
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        if not self.observations.add_frame(to_ns(message.header.stamp), self.now_ns(), message):
-            self.get_logger().warning(
-                f'frame refused: {self.observations.refused}', throttle_duration_sec=5.0
-            )
+    def _on_message(self, topic: str, message) -> None:
+        heard, said = self.observations, self.observations.refused
+        if topic == heard.topics.pose.name and not self._in_base_frame(message):
             return
-        self._frames += 1
+        heard.hear(topic, message, self.now_ns())
+        self._frames += topic == heard.topics.image.name
+        if heard.refused and heard.refused != said:
+            self.get_logger().warning(f'frame refused: {heard.refused}', throttle_duration_sec=5.0)
         self._answer_waiting()
 
-    def _on_pose(self, message: PoseStamped) -> None:
-        base = self.value('base_frame')
-        self._wrong_frame = '' if message.header.frame_id == base else message.header.frame_id
-        if not self._wrong_frame:
-            self.observations.add_pose(
-                to_ns(message.header.stamp), *position_and_quaternion(message.pose)
-            )
+    def _in_base_frame(self, message) -> bool:
+        frame = frame_of(message, self.observations.topics.pose.kind)
+        self._wrong_frame = '' if frame in (None, self.value('base_frame')) else frame
+        return not self._wrong_frame
 
-    def _on_joints(self, message: JointState) -> None:
-        width, found = 0.0, 0
-        for name, position in zip(message.name, message.position, strict=False):
-            if name in self.value('gripper_joints'):
-                width, found = width + position, found + 1
-        if found:
-            closure = 1.0 - width / self.value('gripper_max_width')
-            self.observations.add_gripper(to_ns(message.header.stamp), min(max(closure, 0.0), 1.0))
+    def _report(self, kind: str, topic: str, what: str) -> None:
+        self.get_logger().warning(f'{topic}: {what}', throttle_duration_sec=5.0)
 
     # What it serves
 
@@ -187,8 +172,8 @@ class WorldModelNode(NodeBase):
 
     async def _on_prepare_goal(self, request, response):
         try:
-            frame = self.observations.frame_after(0, self.now_ns(), self._ns('max_image_age'))
-            live = None if frame is None else ros_image.to_rgb8(frame.message)
+            frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
+            live = None if frame is None else ros_image.to_rgb8(frame.content)
             pictures = self._goal_pictures(request, live)
             ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         except Exception as error:
@@ -216,22 +201,22 @@ class WorldModelNode(NodeBase):
     async def _on_freeze_context(self, request, response):
         try:
             frame = await self._frame_after(to_ns(request.not_before))
-            position, quaternion, gripper = self._arm_at(frame.stamp)
+            arm = frame.state
             context = await self.worker.submit(
                 self.session.freeze,
-                ros_image.to_rgb8(frame.message),
-                position,
-                quaternion,
-                gripper,
+                ros_image.to_rgb8(frame.content),
+                arm.position,
+                arm.quaternion,
+                arm.closure,
                 request.goal_id,
             )
         except Exception as error:
             return reply_fault(response, error)
         response.context_id, response.distance = context.id, context.distance
         response.image_stamp = to_stamp(frame.stamp)
-        response.pose, response.gripper = pose_message(position, quaternion), gripper
+        response.pose, response.gripper = pose_message(arm.position, arm.quaternion), arm.closure
         said = LatentDistance(goal_id=request.goal_id, distance=context.distance)
-        said.header = frame.message.header
+        said.header = frame.content.header
         self._distance.publish(said)
         return response
 
@@ -265,52 +250,51 @@ class WorldModelNode(NodeBase):
         response.interrupted = self.session.interrupt(request.context_id)
         return response
 
-    # How it waits for a frame
+    # How it waits for a frame and the states around it
 
     def _frame_after(self, not_before: int) -> Future:
-        """A future of the first frame stamped after `not_before` [ns]; fails when none comes."""
+        """A future of the first frame with a state stamped after `not_before` [ns], or a Fault.
+
+        A frame is newer than the newest state when it arrives; the next state is a period away.
+        """
         future = Future(executor=self.executor)
         self._waiting.append((future, not_before, self.now_ns() + self._ns('max_image_age')))
         self._answer_waiting()
         return future
 
     def _answer_waiting(self) -> None:
-        now, waiting = self.now_ns(), []
+        now, age, waiting = self.now_ns(), self._ns('max_image_age'), []
         for future, not_before, deadline in self._waiting:
-            frame = self.observations.frame_after(not_before, now, self._ns('max_image_age'))
-            if frame is not None:
+            frame = self.observations.observation(not_before, now, age)
+            if self._wrong_frame or (frame is None and not 0 <= deadline - now <= 2 * age):
+                future.set_exception(self._why_none(not_before, now))
+            elif frame is not None:
                 future.set_result(frame)
-            elif now > deadline or now < deadline - 2 * self._ns('max_image_age'):
-                why = self.observations.refused or 'no new frame came'
-                future.set_exception(
-                    Fault(
-                        FaultCode.STALE_IMAGE,
-                        f'{why} within {self.value("max_image_age")} s on topic '
-                        f'{self._heard[0].topic_name}: is the camera running and its clock right?',
-                    )
-                )
             else:
                 waiting.append((future, not_before, deadline))
         self._waiting = waiting
 
-    def _arm_at(self, stamp: int) -> tuple[np.ndarray, np.ndarray, float]:
-        gap = self._ns('max_state_age')
-        pose, gripper = (
-            self.observations.pose_at(stamp, gap),
-            self.observations.gripper_at(stamp, gap),
-        )
+    def _why_none(self, not_before: int, now: int) -> Fault:
+        heard, age = self.observations, self.value('max_image_age')
         if self._wrong_frame:
-            raise Fault(
+            return Fault(
                 FaultCode.TF_ERROR,
-                f'ee_pose is in frame {self._wrong_frame!r}, not '
+                f'{heard.topics.pose.name} is in frame {self._wrong_frame!r}, not '
                 f'{self.value("base_frame")!r}: set base_frame or publish the pose in it',
             )
-        if pose is None:
-            raise Fault(
+        frame = heard.newest_frame(not_before, now, self._ns('max_image_age'))
+        if frame is not None and (lacking := heard.missing(frame.stamp)):
+            return Fault(
                 FaultCode.STALE_STATE,
-                f'no ee_pose within {gap / 1e9} s of the frame: is the controller running?',
+                f'no state within {self.value("max_state_gap")} s around a frame on topic '
+                f'{" and ".join(lacking)}: is the controller running and, with `topics`, '
+                'does it say what is said there?',
             )
-        return pose[:3], pose[3:], 0.0 if gripper is None else gripper
+        return Fault(
+            FaultCode.STALE_IMAGE,
+            f'{heard.refused or "no new frame came"} within {age} s on topic '
+            f'{self._heard[0].topic_name}: is the camera running and its clock right?',
+        )
 
     def _ns(self, parameter: str) -> int:
         return int(self.value(parameter) * 1e9)
