@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,8 +72,9 @@ class ProcessGroup:
 
     Each runs in a session of its own, so that Ctrl-C reaches only the caller, which then stops
     them in order. The kernel kills each one when the thread that started it dies, so start the
-    group in the main thread. Output goes to `log_dir`/NAME.log (a new temporary folder by default)
-    and, with `echo`, to stderr with the name in front.
+    group in the main thread. Output goes to `log_dir`/NAME.log and, with `echo`, to stderr with the
+    name in front. Without a `log_dir` a temporary folder is made, which stays only when a process
+    has ended by itself: then its error names the file.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class ProcessGroup:
     ) -> None:
         self.specs = tuple(specs)
         self.log_dir = log_dir
+        self._temporary = log_dir is None
         self.first_end: Ended | None = None
         self._echo = echo
         self._children: list[_Child] = []
@@ -128,7 +131,7 @@ class ProcessGroup:
 
         Not SIGINT, which a process that still imports its modules answers with a traceback.
         """
-        children = self._children[::-1]
+        children, undisturbed = self._children[::-1], self.first_end is None
         try:
             deadline = time.monotonic() + STOP_SECONDS
             for child in children:
@@ -140,6 +143,8 @@ class ProcessGroup:
             for child in children:
                 child.kill()
             self._children.clear()
+            if self._temporary and self.log_dir and undisturbed:
+                shutil.rmtree(self.log_dir, ignore_errors=True)
 
     def _on_end(self, ended: Ended) -> None:
         with self._change:

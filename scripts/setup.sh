@@ -17,6 +17,7 @@ case $distro in
 esac
 bin=$venv/bin
 log=$venv/setup.log
+opengl_packages=(libegl1 libgl1 libgl1-mesa-dri)
 pins=("$root"/requirements/{base,test,"ros-$distro"}.txt)
 begun=$SECONDS
 
@@ -71,8 +72,9 @@ missing_packages() {
   python_packages "$1"
   command -v c++ >/dev/null || command -v g++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
-  { has_library libEGL.so.1 && { has_library libEGL_mesa.so || has_library libEGL_nvidia.so; }; } \
-    || has_library libOSMesa.so || echo libegl1 libgl1-mesa-dri
+  # What a picture without a display needs; whether it really does is asked later (draws_pictures).
+  has_library libEGL.so.1 && has_library libEGL_mesa.so && has_library libGL.so.1 \
+    || has_library libEGL_nvidia.so || has_library libOSMesa.so || echo "${opengl_packages[@]}"
 }
 
 apt_install() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy "$@"; }
@@ -84,12 +86,8 @@ need_packages() {
   stage "system packages: $*" apt_install "$@"
 }
 
-can_render() {
-  MUJOCO_GL=$1 "$bin/python" -c 'import mujoco
-context = mujoco.GLContext(16, 16)
-context.make_current()
-context.free()' >>"$log" 2>&1
-}
+# The same code by which the simulated cell chooses; why there is none goes to the log.
+draws_pictures() { env -u MUJOCO_GL "$bin/python" "$root/jepa_wm_ros/sim/opengl.py" >>"$log" 2>&1; }
 
 # --- the stages -----------------------------------------------------------------------------------
 
@@ -131,22 +129,24 @@ interfaces_hash=$pins_hash-$(hash_of_files jepa_wm_msgs scripts/drop_missing_inc
 package_hash=$pins_hash-$(hash_of_files setup.py setup.cfg)
 
 if ! marked wheels "$pins_hash"; then
+  [[ ! -e $venv || -f $venv/.jepa_wm_begun ]] || fail "$venv was not made by make setup; move it away and call make again"
   python=$(find_python)
-  if ! marked begun "$pins_hash"; then
-    [[ ! -e $venv || -f $venv/.jepa_wm_begun ]] || fail "$venv was not made by make setup; move it away and call make again"
-    rm -rf "$venv"
-    mkdir -p "$venv"
-    mark begun "$pins_hash"
-  fi
   mapfile -t packages < <(missing_packages "$python" | tr ' ' '\n')
   [[ ${#packages[@]} == 0 ]] || need_packages "${packages[@]}"
+  # An installation that ended half-way is not mended but made anew; pip keeps what it downloaded.
+  rm -rf "$venv"
+  mkdir -p "$venv"
+  mark begun "$pins_hash"
   room=$(df --output=avail -BG "$venv" | tail -n 1 | tr -dc 0-9)
   ((room >= 10)) || fail "the environment needs 10 GB on the disk of $venv and $room GB are free"
   stage "virtual environment ${venv##*/} ($("$python" -V))" "$python" -m venv "$venv"
   stage 'pinned wheels (about 3 GB, some minutes)' install_wheels
-  can_render egl || can_render osmesa || need_packages libegl1 libgl1-mesa-dri libosmesa6
-  can_render egl || can_render osmesa || fail "MuJoCo finds no off-screen OpenGL (tried EGL and OSMesa); the reasons are in $log"
   mark wheels "$pins_hash"
+fi
+if ! marked pictures "$pins_hash"; then
+  draws_pictures || need_packages "${opengl_packages[@]}"
+  draws_pictures || fail "$(tail -n 1 "$log" | sed 's/^error: //'); the whole output is in $log"
+  mark pictures "$pins_hash"
 fi
 if ! marked interfaces "$interfaces_hash"; then
   stage 'building jepa_wm_msgs' build_interfaces

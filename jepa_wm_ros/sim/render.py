@@ -10,17 +10,17 @@ import os
 
 import numpy as np
 
-from jepa_wm_ros.sim import OFF_SCREEN
+from jepa_wm_ros.sim import opengl
 from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, WIDTH, SimError, compile_model
 from jepa_wm_ros.sim.variation import Appearance
 
 
 def _check_opengl(mujoco) -> None:
     """Stop with one line where MuJoCo would abort the process."""
-    wanted = os.environ.get('MUJOCO_GL')
-    if wanted is None:
-        raise SimError('no off-screen OpenGL: install libegl1 and libgl1-mesa-dri')
-    if wanted in OFF_SCREEN and mujoco.GLContext.__module__ != f'mujoco.{wanted}':
+    wanted = os.environ['MUJOCO_GL']
+    if wanted == opengl.NONE:
+        raise SimError(opengl.reason())
+    if wanted in opengl.BACKENDS and mujoco.GLContext.__module__ != f'mujoco.{wanted}':
         raise SimError(
             'mujoco was imported before jepa_wm_ros.sim and has no off-screen OpenGL: '
             f'set MUJOCO_GL={wanted} in the environment'

@@ -119,11 +119,16 @@ class ArmServer:
                 )
         answer = self._process.stdout.readline().decode().strip()
         if answer != expected:
-            raise SimError(
-                answer
-                or f'the arm server at {self.address} ended unexpectedly: '
-                'its messages above say why'
-            )
+            raise SimError(f'the arm server at {self.address} {self._end(answer)}')
+
+    def _end(self, answer: str) -> str:
+        """What happened to a server that does not say what it should."""
+        if answer:
+            return f'gave up: {answer}'
+        try:
+            return f'ended with status {self._process.wait(LAST_WORD_AFTER)} and without a word'
+        except subprocess.TimeoutExpired:
+            return 'closed its output but still runs'
 
 
 def _check_address(address: str) -> None:
@@ -217,8 +222,12 @@ def main(argv: list[str] | None = None) -> int:
     os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
     try:
         _Server(args.address, SharedState(args.state_fd), answers).run()
-    except SimError as error:
-        print(error, file=answers, flush=True)
+    except Exception as error:  # whatever it is, the process that waits must hear why
+        known = isinstance(error, SimError)
+        said = str(error) if known else f'{type(error).__name__}: {error}'
+        print(' '.join(said.split()), file=answers, flush=True)
+        if not known:
+            raise
         return 1
     return 0
 
