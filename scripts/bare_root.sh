@@ -54,7 +54,7 @@ lent=()
 lend_network
 trap 'umount "$root/proc" "$root/dev/shm" "$root/dev" 2>/dev/null' EXIT
 mount -t proc proc "$root/proc" || fail "cannot mount $root/proc"
-mount --bind /dev "$root/dev" && mount -t tmpfs shm "$root/dev/shm" || fail "cannot mount $root/dev"
+{ mount --bind /dev "$root/dev" && mount -t tmpfs shm "$root/dev/shm"; } || fail "cannot mount $root/dev"
 
 rm -rf "$root/root/jepa_wm_ros"
 git clone --quiet "$here" "$root/root/jepa_wm_ros" || fail "cannot clone $here"

@@ -131,12 +131,12 @@ package_hash=$pins_hash-$(hash_of_files setup.py setup.cfg)
 if ! marked wheels "$pins_hash"; then
   [[ ! -e $venv || -f $venv/.jepa_wm_begun ]] || fail "$venv was not made by make setup; move it away and call make again"
   python=$(find_python)
-  mapfile -t packages < <(missing_packages "$python" | tr ' ' '\n')
-  [[ ${#packages[@]} == 0 ]] || need_packages "${packages[@]}"
   # An installation that ended half-way is not mended but made anew; pip keeps what it downloaded.
   rm -rf "$venv"
   mkdir -p "$venv"
   mark begun "$pins_hash"
+  mapfile -t packages < <(missing_packages "$python" | tr ' ' '\n')
+  [[ ${#packages[@]} == 0 ]] || need_packages "${packages[@]}"
   room=$(df --output=avail -BG "$venv" | tail -n 1 | tr -dc 0-9)
   ((room >= 10)) || fail "the environment needs 10 GB on the disk of $venv and $room GB are free"
   stage "virtual environment ${venv##*/} ($("$python" -V))" "$python" -m venv "$venv"
