@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('mujoco')
 from jepa_wm_ros.sim import opengl  # noqa: E402
 from jepa_wm_ros.sim.render import CellRenderer  # noqa: E402
