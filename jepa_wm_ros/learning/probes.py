@@ -52,7 +52,8 @@ def same_episode_pairs(recording: Recording) -> tuple[Tensor, Tensor]:
         first.append(frames[i])
         second.append(frames[j])
     a, b = torch.cat(first), torch.cat(second)
-    still = (recording.cube[a, :3] - recording.cube[b, :3]).norm(dim=-1) < _STILL
+    cube = recording.extras['cube'][:, :3]
+    still = (cube[a] - cube[b]).norm(dim=-1) < _STILL
     return a[still], b[still]
 
 
@@ -76,10 +77,12 @@ def probe(latents: Tensor, recording: Recording, val_latents: Tensor, val: Recor
     z, z_val = latents.flatten(1).float(), val_latents.flatten(1).float()
     a, b = same_episode_pairs(val)
     latent = (z_val[a] - z_val[b]).square().mean(-1)
-    hand_cm = 100 * (val.poses[a, :3] - val.poses[b, :3]).norm(dim=-1)
+    hand_cm = 100 * (val.proprio[a, :3] - val.proprio[b, :3]).norm(dim=-1)
     return Probes(
-        hand_xyz_cm=probe_error_cm((z, recording.poses[:, :3]), (z_val, val.poses[:, :3])),
-        cube_xy_cm=probe_error_cm((z, recording.cube[:, :2]), (z_val, val.cube[:, :2])),
+        hand_xyz_cm=probe_error_cm((z, recording.proprio[:, :3]), (z_val, val.proprio[:, :3])),
+        cube_xy_cm=probe_error_cm(
+            (z, recording.extras['cube'][:, :2]), (z_val, val.extras['cube'][:, :2])
+        ),
         correlation=float(torch.corrcoef(torch.stack([latent.sqrt(), hand_cm]))[0, 1]),
         reached_distance=reached_distance(latent, hand_cm),
         effective_rank=effective_rank(z_val),

@@ -47,7 +47,7 @@ def new_model(settings: TrainSettings, recording: Recording, seed: int) -> World
         )
     values |= {
         'fps': recording.fps,
-        'proprio_dim': recording.poses.shape[1],
+        'proprio_dim': recording.proprio.shape[1],
         'action_dim': recording.actions.shape[1],
         **_as_tuples(stats),
     }
@@ -107,10 +107,10 @@ class EncoderStage(nn.Module):
         visual = visual.float().unflatten(0, windows.index.shape)
         actions = self.model.normalize_actions(windows.actions)
         flat = visual.flatten(2)
-        position = self.model.normalize_proprio(windows.poses)[..., :3]
+        position = self.model.normalize_proprio(windows.proprio)[..., :3]
         with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
             prediction = prediction_loss(
-                self.model, as_latents(self.model, visual, windows.poses), actions, s, generator
+                self.model, as_latents(self.model, visual, windows.proprio), actions, s, generator
             )
             inverse = self.inverse(flat, actions[:, :-1])
         return {
@@ -152,7 +152,7 @@ class PredictorStage(nn.Module):
         index = picked[:, None] + torch.arange(s.window)
         view = torch.randint(s.views, (s.batch, 1), generator=generator)
         actions = self.model.normalize_actions(self._recording.actions[index])
-        latents = as_latents(self.model, self._views[view, index], self._recording.poses[index])
+        latents = as_latents(self.model, self._views[view, index], self._recording.proprio[index])
         with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
             loss = prediction_loss(self.model, latents, actions, s, generator)
         return {'prediction': (1.0, loss)}
@@ -242,7 +242,7 @@ def validation(
                 for frames in windows.frames.split(64)
             ]
         )
-        latents = as_latents(model, visual.unflatten(0, windows.index.shape), windows.poses)
+        latents = as_latents(model, visual.unflatten(0, windows.index.shape), windows.proprio)
         actions = model.normalize_actions(windows.actions)
         rollout = model.unroll(latents[:, :1], actions[:, :-1].transpose(0, 1)).transpose()
         truth = latents.visual

@@ -1,42 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded episodes in memory, and batches of short windows drawn from them."""
+"""Batches of short windows drawn from recorded episodes, whose pictures stay on disk."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.recordings.formats.hdf5 import EpisodeError, read_episodes
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import open_episodes
 
 _SMALLEST_STD = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """All frames of a folder of episodes, one after the other; F frames in total.
+    """The frames of a set of episodes, one after the other; F frames in total.
 
-    frames   uint8 (F, S, S, 3)
-    poses    float32 (F, 7), measured pose7
-    actions  float32 (F, 7), commanded action after each frame; zero after an episode's last
-    cube     float32 (F, 7)
+    frames   uint8 (F, H, W, 3), a tensor or `StoredFrames`
+    proprio  float32 (F, P)
+    actions  float32 (F, A), commanded action after each frame; zero after an episode's last
+    extras   more tensors (F, ...) by name; zero after an episode's last where actions are
     episode  int64 (F,), which episode a frame belongs to
     fps      model steps per second
     """
 
-    frames: Tensor
-    poses: Tensor
+    frames: Any
+    proprio: Tensor
     actions: Tensor
-    cube: Tensor
+    extras: dict[str, Tensor]
     episode: Tensor
     fps: float
 
     @property
     def size(self) -> int:
-        """Side S of the frames in pixels."""
+        """Side S of the frames in pixels, their height."""
         return self.frames.shape[1]
 
     def windows(self, length: int) -> Tensor:
@@ -48,9 +51,41 @@ class Recording:
         return torch.nonzero(first == last).flatten()
 
 
+class StoredFrames:
+    """Pictures of many episodes one after the other, (F, H, W, 3) uint8, read when indexed."""
+
+    def __init__(self, episodes: Sequence[Any]) -> None:
+        """The pictures of each episode: arrays, or what slices like one."""
+        self._episodes = episodes
+        self._ends = np.cumsum([len(frames) for frames in episodes])
+        self.shape = (int(self._ends[-1]), *episodes[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice | Tensor) -> Tensor:
+        """The frames of a slice, or of a tensor of indices of any shape (faster in runs)."""
+        if isinstance(index, slice):
+            return self[torch.arange(*index.indices(len(self)))]
+        flat = index.reshape(-1).numpy()
+        found = np.empty((len(flat), *self.shape[1:]), np.uint8)
+        number = np.searchsorted(self._ends, flat, side='right')
+        breaks = (np.diff(flat) != 1) | (np.diff(number) != 0)
+        begins = [0, *(np.flatnonzero(breaks) + 1), len(flat)] if len(flat) else [0]
+        for begin, end in zip(begins, begins[1:], strict=False):
+            frames = self._episodes[number[begin]]
+            start = flat[begin] - (self._ends[number[begin]] - len(frames))
+            found[begin:end] = frames[start : start + end - begin]
+        return torch.from_numpy(found).reshape(*index.shape, *self.shape[1:])
+
+    def split(self, count: int) -> Iterator[Tensor]:
+        """The frames in order, `count` at a time."""
+        return (self[start : start + count] for start in range(0, len(self), count))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Mean and standard deviation of actions and of proprioception, each (7,)."""
+    """Mean and standard deviation of actions (A,) and of proprioception (P,)."""
 
     action_mean: Tensor
     action_std: Tensor
@@ -62,49 +97,69 @@ class Statistics:
 class Windows:
     """A batch of B windows of T consecutive frames.
 
-    frames   uint8 (B, T, S, S, 3)
-    poses    float32 (B, T, 7)
-    actions  float32 (B, T, 7), the commanded action after each frame
+    frames   uint8 (B, T, H, W, 3)
+    proprio  float32 (B, T, P)
+    actions  float32 (B, T, A), the commanded action after each frame
     index    int64 (B, T), of the frames in their recording
     """
 
     frames: Tensor
-    poses: Tensor
+    proprio: Tensor
     actions: Tensor
     index: Tensor
 
 
-def load_recording(directory: Path | str) -> Recording:
-    """Read a folder of episodes into memory (S = 96: 0.58 MB per episode of 20 steps)."""
-    frames, poses, actions, cube, episode = [], [], [], [], []
-    fps = size = None
-    for number, item in enumerate(read_episodes(directory)):
-        fps = fps or item.fps
-        size = size or item.frames.shape[1]
-        if (item.fps, item.frames.shape[1]) != (fps, size):
+def load_recording(path: Path | str) -> Recording:
+    """Open a set of episodes in any format of recordings/formats.
+
+    Numbers are read, some hundred bytes per frame; pictures are when a batch wants them.
+    """
+    parts, shape = [], None
+    for item in open_episodes(path):
+        told = (item.frames.shape[1:3], item.proprio.shape[1], item.actions.shape[1], item.fps)
+        if told != (shape := shape or told):
             raise EpisodeError(
-                f'{directory} mixes recordings: {size} px at {fps} Hz and '
-                f'{item.frames.shape[1]} px at {item.fps} Hz; keep one per folder'
+                f'{path} mixes recordings: {_told(shape)} and {_told(told)}; keep one per folder'
             )
-        frames.append(item.frames)
-        poses.append(item.poses)
-        actions.append(np.concatenate([item.actions, np.zeros((1, 7), np.float32)]))
-        cube.append(item.cube)
-        episode.append(np.full(len(item.frames), number))
+        parts.append(item)
+    if shape is None:
+        raise EpisodeError(f'{path} holds no episode: record some first')
     return Recording(
-        *(
-            torch.from_numpy(np.concatenate(parts))
-            for parts in (frames, poses, actions, cube, episode)
+        StoredFrames([item.frames for item in parts]),
+        _joined([item.proprio for item in parts]),
+        _joined([_per_frame(item, item.actions) for item in parts]),
+        {
+            name: _joined([_per_frame(item, item.extras[name]) for item in parts])
+            for name in set.intersection(*(set(item.extras) for item in parts))
+        },
+        torch.repeat_interleave(
+            torch.arange(len(parts)), torch.tensor([item.steps + 1 for item in parts])
         ),
-        fps=fps,
+        fps=parts[0].fps,
     )
+
+
+def _told(shape: tuple) -> str:
+    (height, width), proprio, action, fps = shape
+    return f'{width} x {height} px, P = {proprio}, A = {action} at {fps} Hz'
+
+
+def _joined(parts: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32, copy=False))
+
+
+def _per_frame(item: Episode, array: np.ndarray) -> np.ndarray:
+    """An array with one row per frame: one of zeros more where it had one per action."""
+    if len(array) == item.steps:
+        return np.concatenate([array, np.zeros_like(array[:1])])
+    return array
 
 
 def statistics(recording: Recording) -> Statistics:
     """Statistics of a recording; a dimension that never moves gets standard deviation 1."""
     moves = recording.actions[_has_successor(recording)]
     return Statistics(
-        moves.mean(0), _spread(moves), recording.poses.mean(0), _spread(recording.poses)
+        moves.mean(0), _spread(moves), recording.proprio.mean(0), _spread(recording.proprio)
     )
 
 
@@ -122,7 +177,9 @@ def draw_windows(
 
 def gather(recording: Recording, index: Tensor) -> Windows:
     """Windows of a recording whose frames are `index` (B, T)."""
-    return Windows(recording.frames[index], recording.poses[index], recording.actions[index], index)
+    return Windows(
+        recording.frames[index], recording.proprio[index], recording.actions[index], index
+    )
 
 
 def vary_light(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:

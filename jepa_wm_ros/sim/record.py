@@ -23,14 +23,15 @@ from jepa_wm_ros.sim.scene import SimError
 
 FRAME_SIZE = 96
 FPS = 4.0  # model steps per second
+FORMAT = 'hdf5'  # of recordings/formats
 SETTINGS = 'recording.json'
 _progress = None  # in a worker process: the shared count of episodes done
 
 
 def record_episode(cell, seed: int, steps: int):
-    """One `learning.episodes.Episode` of `steps` actions in the DirectCell `cell`."""
+    """One `Episode` of `steps` actions in the DirectCell `cell`."""
     from jepa_wm_ros.actions import actions_between
-    from jepa_wm_ros.recordings.formats.hdf5 import Episode
+    from jepa_wm_ros.recordings.episode import Episode
     from jepa_wm_ros.sim.exploration import Explorer
     from jepa_wm_ros.sim.variation import sample_cell
 
@@ -50,12 +51,14 @@ def record_episode(cell, seed: int, steps: int):
         cubes.append(cell.cube)
     return Episode(
         frames=np.stack(frames),
-        poses=np.array(poses, np.float32),
+        proprio=np.array(poses, np.float32),
         actions=np.stack(actions),
-        achieved=actions_between(np.array(poses)).astype(np.float32),
-        cube=np.array(cubes, np.float32),
-        seed=seed,
         fps=FPS,
+        seed=seed,
+        extras={
+            'achieved': actions_between(np.array(poses)).astype(np.float32),
+            'cube': np.array(cubes, np.float32),  # position [m] and quaternion, for probes
+        },
     )
 
 
@@ -82,10 +85,10 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm
 
-    from jepa_wm_ros.recordings.formats.hdf5 import recorded_indices
+    from jepa_wm_ros.recordings.formats import formats
 
     _claim(out, settings(seed, steps))
-    missing = sorted(set(range(episodes)) - recorded_indices(out))
+    missing = sorted(set(range(episodes)) - formats()[FORMAT].recorded(out))
     context = multiprocessing.get_context('spawn')
     count = context.Value('i', 0)
     with (
@@ -141,10 +144,10 @@ def die_with_parent() -> None:
 
 
 def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
-    from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
+    from jepa_wm_ros.recordings.formats import formats
     from jepa_wm_ros.sim.direct import DirectCell
 
-    with DirectCell() as cell, EpisodeWriter(out, name) as writer:
+    with DirectCell() as cell, formats()[FORMAT].create(out, name) as writer:
         for index in indices:
             writer.write(index, record_episode(cell, seed + index, steps))
             with _progress.get_lock():

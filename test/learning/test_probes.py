@@ -25,7 +25,7 @@ def recording(episodes: int, seed: int) -> Recording:
         torch.zeros(count, 2, 2, 3, dtype=torch.uint8),
         poses,
         torch.zeros(count, 7),
-        0.1 * normal(episodes, 7, seed=seed + 1).repeat_interleave(10, 0),
+        {'cube': 0.1 * normal(episodes, 7, seed=seed + 1).repeat_interleave(10, 0)},
         torch.arange(episodes).repeat_interleave(10),
         4.0,
     )
@@ -51,7 +51,7 @@ def test_reached_distance_is_the_median_of_near_pairs_and_falls_back_to_a_fit():
 
 def test_pairs_come_from_one_episode_and_from_a_cube_at_rest():
     data = recording(3, seed=0)
-    data.cube[15:20] += 0.05
+    data.extras['cube'][15:20] += 0.05
     a, b = same_episode_pairs(data)
     assert torch.equal(data.episode[a], data.episode[b])
     assert len(a) == 45 + 2 * 10 + 45
@@ -64,7 +64,9 @@ def test_effective_rank_counts_the_directions_in_use():
 
 def test_probing_a_latent_that_is_the_hand_gives_a_perfect_score():
     train, val = recording(20, seed=0), recording(8, seed=5)
-    latents = [torch.cat([r.poses[:, :3], r.cube[:, :2]], 1)[:, None] for r in (train, val)]
+    latents = [
+        torch.cat([r.proprio[:, :3], r.extras['cube'][:, :2]], 1)[:, None] for r in (train, val)
+    ]
     measured = probe(latents[0], train, latents[1], val)
     assert measured.hand_xyz_cm < 0.5 and measured.cube_xy_cm < 0.5
     assert measured.correlation > 0.99

@@ -20,7 +20,8 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.windows import Recording, load_recording
-from jepa_wm_ros.recordings.formats.hdf5 import Episode, EpisodeWriter
+from jepa_wm_ros.recordings.episode import Episode
+from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 from jepa_wm_ros.world_model import load_world_model
 
 SIZE = 16
@@ -83,13 +84,7 @@ def toy_episode(seed: int, steps: int = 8) -> Episode:
     shade = [np.exp(-60 * ((row - x) ** 2 + (column - y) ** 2)) for x, y in poses[:, :2]]
     frames = (255 * np.stack(shade)[..., None]).astype(np.uint8).repeat(3, axis=-1)
     return Episode(
-        frames,
-        poses,
-        actions,
-        np.diff(poses, axis=0),
-        np.zeros((steps + 1, 7), np.float32),
-        seed,
-        4.0,
+        frames, poses, actions, 4.0, seed, {'cube': np.zeros((steps + 1, 7), np.float32)}
     )
 
 
@@ -263,7 +258,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['--data', '/nowhere'], 'no episodes_'),
+        (['--data', '/nowhere'], 'no episodes in /nowhere'),
         (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
         (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
         (['--stage', 'predictor'], 'needs --encoder-from'),

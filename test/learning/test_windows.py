@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows stay inside their episode, statistics are those of the data, light varies as it says."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,14 @@ from hypothesis import strategies as st
 
 from jepa_wm_ros.learning.windows import (
     Recording,
+    StoredFrames,
     draw_windows,
     load_recording,
     statistics,
     vary_light,
 )
-from jepa_wm_ros.recordings.formats.hdf5 import Episode, EpisodeError, EpisodeWriter
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 
 
 def recording(lengths: list[int], size: int = 4) -> Recording:
@@ -26,9 +30,9 @@ def recording(lengths: list[int], size: int = 4) -> Recording:
     actions[last] = 0
     return Recording(
         frames=number.to(torch.uint8)[:, None, None, None].expand(count, size, size, 3),
-        poses=number[:, None].float().repeat(1, 7),
+        proprio=number[:, None].float().repeat(1, 7),
         actions=actions,
-        cube=torch.zeros(count, 7),
+        extras={'cube': torch.zeros(count, 7)},
         episode=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
         fps=4.0,
     )
@@ -87,14 +91,52 @@ def write(folder, fps: float = 4.0, size: int = 4) -> None:
                 index,
                 Episode(
                     frames=rng.integers(0, 255, (6, size, size, 3), dtype=np.uint8),
-                    poses=np.full((6, 7), index, np.float32),
-                    actions=np.ones((5, 7), np.float32),
-                    achieved=np.ones((5, 7), np.float32),
-                    cube=np.zeros((6, 7), np.float32),
-                    seed=index,
+                    proprio=np.full((6, 2), index, np.float32),
+                    actions=np.ones((5, 3), np.float32),
                     fps=fps,
+                    seed=index,
+                    extras={'achieved': np.ones((5, 3), np.float32)},
                 ),
             )
+
+
+def test_stored_frames_are_those_of_a_tensor_however_they_are_asked_for():
+    episodes = [
+        np.full((n, 2, 2, 3), 10 * n, np.uint8) + np.uint8(np.arange(n))[:, None, None, None]
+        for n in (3, 1, 4)
+    ]
+    whole, stored = torch.from_numpy(np.concatenate(episodes)), StoredFrames(episodes)
+    assert stored.shape == whole.shape and len(stored) == 8
+    for index in (
+        torch.tensor([[0, 1, 2], [4, 5, 6]]),
+        torch.tensor([7, 0, 3, 2, 3, 4]),
+        torch.arange(8),
+        torch.empty(0, dtype=torch.int64),
+        slice(2, 6),
+        slice(None),
+    ):
+        assert torch.equal(stored[index], whole[index])
+    assert torch.equal(torch.cat(list(stored.split(3))), whole)
+    assert [len(part) for part in stored.split(3)] == [3, 3, 2]
+
+
+def test_loading_and_drawing_hold_no_more_than_a_batch_of_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        for index in range(30):
+            frames = rng.integers(0, 255, (21, 96, 96, 3), dtype=np.uint8)  # 0.58 MB
+            writer.write(
+                index,
+                Episode(frames, np.zeros((21, 7), np.float32), np.zeros((20, 7), np.float32), 4.0),
+            )
+    load_recording(tmp_path)  # what is imported and cached once is not counted
+    tracemalloc.start()
+    data = load_recording(tmp_path)
+    for _ in range(20):
+        draw_windows(data, data.windows(4), 4, 8, torch.Generator().manual_seed(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3e6  # two batches are 1.8 MB, all pictures 17 MB
 
 
 def test_a_folder_of_episodes_becomes_one_recording(tmp_path):
@@ -103,7 +145,8 @@ def test_a_folder_of_episodes_becomes_one_recording(tmp_path):
     assert data.frames.shape == (12, 4, 4, 3) and data.fps == 4.0
     assert data.episode.tolist() == [0] * 6 + [1] * 6
     assert data.actions[:, 0].tolist() == ([1.0] * 5 + [0.0]) * 2
-    assert data.poses[6:, 0].tolist() == [1.0] * 6
+    assert data.extras['achieved'].shape == data.actions.shape == (12, 3)
+    assert data.proprio[6:, 0].tolist() == [1.0] * 6
 
 
 @pytest.mark.parametrize('other', [{'fps': 8.0}, {'size': 6}])

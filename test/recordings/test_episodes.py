@@ -5,33 +5,32 @@ import h5py
 import numpy as np
 import pytest
 
-from jepa_wm_ros.recordings.formats.hdf5 import (
-    Episode,
-    EpisodeError,
-    EpisodeWriter,
-    episode_files,
-    read_episodes,
-    recorded_indices,
-)
+from jepa_wm_ros.recordings import formats
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import open_episodes
+from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter, recorded_indices
 
 
 def make_episode(seed: int, steps: int = 5, size: int = 8) -> Episode:
     rng = np.random.default_rng(seed)
     return Episode(
         frames=rng.integers(0, 256, (steps + 1, size, size, 3), dtype=np.uint8),
-        poses=rng.normal(size=(steps + 1, 7)).astype(np.float32),
-        actions=rng.normal(size=(steps, 7)).astype(np.float32),
-        achieved=rng.normal(size=(steps, 7)).astype(np.float32),
-        cube=rng.normal(size=(steps + 1, 7)).astype(np.float32),
-        seed=seed,
+        proprio=rng.normal(size=(steps + 1, 4)).astype(np.float32),
+        actions=rng.normal(size=(steps, 2)).astype(np.float32),
         fps=4.0,
+        seed=seed,
+        extras={
+            'achieved': rng.normal(size=(steps, 2)).astype(np.float32),
+            'cube': rng.normal(size=(steps + 1, 7)).astype(np.float32),
+        },
     )
 
 
 def same(a: Episode, b: Episode) -> bool:
-    arrays = ('frames', 'poses', 'actions', 'achieved', 'cube')
-    return (a.seed, a.fps) == (b.seed, b.fps) and all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in arrays
+    arrays = [(a.frames[:], b.frames[:]), (a.proprio, b.proprio), (a.actions, b.actions)]
+    arrays += [(a.extras[name], b.extras[name]) for name in a.extras]
+    return (a.seed, a.fps, a.extras.keys()) == (b.seed, b.fps, b.extras.keys()) and all(
+        np.array_equal(one, other) for one, other in arrays
     )
 
 
@@ -43,8 +42,8 @@ def test_episodes_read_back_as_written_across_shards_and_processes(tmp_path):
     with EpisodeWriter(tmp_path, 'b') as writer:
         writer.write(5, episodes[5])
         writer.write(6, episodes[6])
-    read = list(read_episodes(tmp_path))
-    assert len(episode_files(tmp_path)) == 4
+    read = list(open_episodes(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 4
     assert len(read) == 7 and all(same(a, b) for a, b in zip(episodes, read, strict=True))
 
 
@@ -60,9 +59,9 @@ def test_a_reader_never_meets_an_unfinished_file(tmp_path):
     writer = EpisodeWriter(tmp_path, 'a')
     writer.write(0, make_episode(0))
     with pytest.raises(EpisodeError, match='record some first'):
-        episode_files(tmp_path)
+        open_episodes(tmp_path)
     writer.close()
-    assert len(list(read_episodes(tmp_path))) == 1
+    assert len(list(open_episodes(tmp_path))) == 1
 
 
 def test_a_crash_while_recording_keeps_what_was_written(tmp_path):
@@ -76,9 +75,11 @@ def test_a_crash_while_recording_keeps_what_was_written(tmp_path):
     'change, message',
     [
         ({'actions': np.zeros((4, 7), np.float32)}, r'actions of an episode of 5 steps'),
-        ({'poses': np.full((6, 7), np.nan, np.float32)}, 'poses has NaN'),
+        ({'proprio': np.full((6, 7), np.nan, np.float32)}, 'proprio has NaN'),
+        ({'proprio': np.zeros((5, 7), np.float32)}, r'proprio .* must be \(6, ...\), got \(5, 7\)'),
+        ({'extras': {'cube': np.zeros((4, 7))}}, r'cube .* must be \(5, ...\) or \(6, ...\)'),
         ({'frames': np.zeros((6, 8, 8, 3), np.float32)}, 'frames must be uint8'),
-        ({'frames': np.zeros((6, 8, 9, 3), np.uint8)}, 'frames of an episode'),
+        ({'frames': np.zeros((6, 8, 9), np.uint8)}, 'frames must be uint8'),
         ({'fps': 0.0}, 'fps must be positive'),
     ],
 )
@@ -93,10 +94,48 @@ def test_a_foreign_file_is_named_with_what_it_lacks(tmp_path):
     with h5py.File(tmp_path / 'episodes_x_0000.h5', 'w') as file:
         file.create_group('episode_000000')['frames'] = np.zeros((2, 4, 4, 3), np.uint8)
     with pytest.raises(EpisodeError, match=r'episodes_x_0000.h5:episode_000000 lacks'):
-        list(read_episodes(tmp_path))
+        list(open_episodes(tmp_path))
 
 
 def test_a_file_that_is_not_hdf5_is_named(tmp_path):
     (tmp_path / 'episodes_x_0000.h5').write_text('no')
     with pytest.raises(EpisodeError, match=r'not a readable HDF5 file'):
-        list(read_episodes(tmp_path))
+        list(open_episodes(tmp_path))
+
+
+def test_pictures_stay_on_disk_until_they_are_sliced(tmp_path):
+    episode = make_episode(0, steps=9)
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        writer.write(0, episode)
+    stored = open_episodes(tmp_path)[0]
+    assert not isinstance(stored.frames, np.ndarray) and stored.frames.shape == (10, 8, 8, 3)
+    assert np.array_equal(stored.frames[3:5], episode.frames[3:5])
+
+
+def test_a_cut_is_an_episode_of_its_own_and_the_same_from_memory_and_from_disk(tmp_path):
+    episode = make_episode(0, steps=9)
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        writer.write(0, episode)
+    cut = open_episodes(tmp_path)[0].cut(2, 4)
+    assert same(cut, episode.cut(2, 4)) and cut.steps == 4
+    assert np.array_equal(cut.frames, episode.frames[2:7])
+    assert np.array_equal(cut.actions, episode.actions[2:6])
+    assert np.array_equal(cut.extras['cube'], episode.extras['cube'][2:7])
+    assert np.array_equal(cut.extras['achieved'], episode.extras['achieved'][2:6])
+    with pytest.raises(EpisodeError, match='no 4 steps from step 6'):
+        episode.cut(6, 4)
+
+
+def test_another_format_is_a_module_of_the_folder(tmp_path, monkeypatch):
+    folder = tmp_path / 'formats'
+    folder.mkdir()
+    (folder / 'text_format.py').write_text(
+        'from jepa_wm_ros.recordings.formats import Format\n'
+        "FORMAT = Format('text', 'a .txt file', lambda path: path.suffix == '.txt', "
+        'lambda path: path.name)\n'
+    )
+    monkeypatch.setattr(formats, '__path__', [*formats.__path__, str(folder)])
+    assert set(formats.formats()) == {'hdf5', 'text'}
+    assert open_episodes(tmp_path / 'x.txt') == 'x.txt'
+    with pytest.raises(EpisodeError, match='a .txt file'):
+        open_episodes(tmp_path / 'nothing')

@@ -119,10 +119,12 @@ def test_an_episode_holds_what_was_commanded_and_what_came_of_it(cell):
     episode = record.record_episode(cell, seed=5, steps=6)
     assert episode.frames.shape == (7, 96, 96, 3)
     assert np.linalg.norm(episode.actions[:, :3], axis=1).max() <= 0.0751
-    target = episode.poses[:-1, :3] + episode.actions[:, :3]
+    target = episode.proprio[:-1, :3] + episode.actions[:, :3]
     inside = ((target > FR3.workspace_low) & (target < FR3.workspace_high)).all(axis=1)
     assert inside.any()
-    np.testing.assert_allclose(episode.achieved[inside, :3], episode.actions[inside, :3], atol=4e-3)
+    np.testing.assert_allclose(
+        episode.extras['achieved'][inside, :3], episode.actions[inside, :3], atol=4e-3
+    )
     again = record.record_episode(cell, seed=5, steps=6)
     assert np.array_equal(episode.frames, again.frames)
 

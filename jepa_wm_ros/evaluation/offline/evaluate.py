@@ -23,7 +23,7 @@ from jepa_wm_ros.evaluation.offline.summary import Summary, short, summarize, ta
 from jepa_wm_ros.evaluation.offline.trial import PlannerChoice
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, Recording, read_recording
+from jepa_wm_ros.recordings.bags.recording import BagRecording, ClipSettings, read_recording
 from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import load_world_model
 
@@ -102,7 +102,7 @@ def topic_spec(options: argparse.Namespace) -> TopicSpec:
     return dataclasses.replace(spec, **given)
 
 
-def _read(path: Path, spec: TopicSpec, settings: ClipSettings) -> Recording:
+def _read(path: Path, spec: TopicSpec, settings: ClipSettings) -> BagRecording:
     # Counting first costs an open; it gives the bar its end.
     with Bag(path, Findings()) as bag:
         total = sum(topic.count for topic in bag.topics.values())

@@ -20,7 +20,7 @@ from jepa_wm_ros.evaluation.offline.summary import short
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import Recording, read_frames
+from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames
 from jepa_wm_ros.world_model import Latents
 
 SIDE = 128  # of a picture in a strip [px]
@@ -91,7 +91,7 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
 class _Studio:
     """Turns rollouts of one model into pictures."""
 
-    def __init__(self, trial: ClipTrial, recording: Recording) -> None:
+    def __init__(self, trial: ClipTrial, recording: BagRecording) -> None:
         self.trial = trial
         self._gallery = None
         if trial.model.decoder is None:
@@ -106,7 +106,7 @@ class _Studio:
                 f'{short(trial.name)}: imagined pictures are decoded from the predicted latents'
             )
 
-    def _recorded(self, recording: Recording) -> Gallery:
+    def _recorded(self, recording: BagRecording) -> Gallery:
         known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
         chosen = known[np.linspace(0, len(known) - 1, min(GALLERY, len(known))).astype(int)]
         pictures, latents = [], []
@@ -135,7 +135,7 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def _frames(recording: Recording, number: int) -> list[np.ndarray]:
+def _frames(recording: BagRecording, number: int) -> list[np.ndarray]:
     clip = recording.clips[number]
     with Bag(recording.path, Findings()) as bag:
         pictures = read_frames(bag, recording, [int(f) for f in clip.frames])
@@ -143,7 +143,9 @@ def _frames(recording: Recording, number: int) -> list[np.ndarray]:
     return [picture for picture in read if not isinstance(picture, str)]  # all: the row is ok
 
 
-def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row, name: str) -> Strip:
+def _film(
+    studio: _Studio, recording: BagRecording, rows: Sequence[Row], row: Row, name: str
+) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
     strips = [('recorded: start … goal', beside([square(f, SIDE) for f in frames]))]
@@ -163,7 +165,7 @@ def _film(studio: _Studio, recording: Recording, rows: Sequence[Row], row: Row, 
     )
 
 
-def _counterfactual(studio: _Studio, recording: Recording, row: Row) -> Strip:
+def _counterfactual(studio: _Studio, recording: BagRecording, row: Row) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
     strips = [

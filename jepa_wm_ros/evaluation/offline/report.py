@@ -17,7 +17,7 @@ from jepa_wm_ros.evaluation.offline.report_page import PAGE
 from jepa_wm_ros.evaluation.offline.rows import EXPERT, Row
 from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, bag_label
 from jepa_wm_ros.evaluation.offline.summary import Summary, short
-from jepa_wm_ros.recordings.bags.recording import Recording
+from jepa_wm_ros.recordings.bags.recording import BagRecording
 
 
 def write_report(
@@ -55,7 +55,7 @@ def _interval(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
     return f'{value} [{interval.low * scale:.{digits}f}, {interval.high * scale:.{digits}f}]'
 
 
-def _bag(recording: Recording) -> dict:
+def _bag(recording: BagRecording) -> dict:
     return {
         'name': bag_label(recording),
         'path': str(recording.path),

@@ -22,7 +22,7 @@ from jepa_wm_ros.evaluation.offline.rows import Row
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import Recording, read_frames
+from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames
 from jepa_wm_ros.world_model import Latents, load_world_model
 
 BLOCK = 4  # clips of a task: lost when interrupted, and read in one go
@@ -33,7 +33,7 @@ LONG_BLOCK = 64  # where a bag cannot be read from the middle
 class EvaluationPlan:
     """What to evaluate: bags already read, models by name, planners by profile, seeds."""
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[BagRecording, ...]
     models: tuple[str, ...]
     planners: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -67,7 +67,7 @@ class Shard:
         return Shard(int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1)))
 
 
-def bag_label(recording: Recording) -> str:
+def bag_label(recording: BagRecording) -> str:
     """The bag's name in tables: the last part of its path."""
     return recording.path.resolve().name
 
@@ -118,7 +118,7 @@ class Evaluator:
 
     def _clip(
         self,
-        recording: Recording,
+        recording: BagRecording,
         label: str,
         number: int,
         pictures: dict[int, np.ndarray | str],

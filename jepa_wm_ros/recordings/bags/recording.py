@@ -37,7 +37,7 @@ class ClipSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class BagRecording:
     """One bag, read once: everything but its pictures. Small enough to send to a worker."""
 
     path: Path
@@ -53,7 +53,7 @@ def read_recording(
     spec: TopicSpec,
     settings: ClipSettings,
     on_message: Callable[[], None] | None = None,
-) -> Recording:
+) -> BagRecording:
     """Read the stamps and states of a bag and cut its clips. Raises BagError when none remain."""
     findings = Findings()
     period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
@@ -81,11 +81,11 @@ def read_recording(
         limit=settings.limit,
         seed=settings.seed,
     )
-    return Recording(Path(path), chosen, timeline, clips, coverage, findings)
+    return BagRecording(Path(path), chosen, timeline, clips, coverage, findings)
 
 
 def read_frames(
-    bag: Bag, recording: Recording, frames: Sequence[int]
+    bag: Bag, recording: BagRecording, frames: Sequence[int]
 ) -> dict[int, np.ndarray | str]:
     """Pictures (H, W, 3) uint8 RGB of timeline rows; the reason in place of an unreadable one.
 

@@ -1,2 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes on disk, one file per format."""
+"""Episodes on disk. Each module of this folder is one format: what it calls `FORMAT`.
+
+A new format is a new module: `claims` says by names alone whether a path is of that format, `open`
+gives its episodes; where it can be written, `create` gives a writer and `recorded` what is there.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+
+
+class EpisodeSource(Protocol):
+    """Episodes stored in one place, in order; pictures are read when they are sliced."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> Episode: ...
+
+    def __iter__(self) -> Iterator[Episode]: ...
+
+
+class EpisodeSink(AbstractContextManager, Protocol):
+    """Where a recorder puts episodes."""
+
+    def write(self, index: int, episode: Episode) -> None:
+        """Store `episode` under `index`, which must be unique in the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to keep episodes.
+
+    create(path, name of the recording process) opens a writer; recorded(path) are the indices of
+    episodes already written, none where there is nothing yet.
+    """
+
+    name: str
+    looks_like: str
+    claims: Callable[[Path], bool]
+    open: Callable[[Path], EpisodeSource]
+    create: Callable[[Path, str], EpisodeSink] | None = None
+    recorded: Callable[[Path], set[int]] | None = None
+
+
+def formats() -> dict[str, Format]:
+    """The formats there are, by name."""
+    modules = (import_module(f'{__name__}.{m.name}') for m in pkgutil.iter_modules(__path__))
+    return {module.FORMAT.name: module.FORMAT for module in modules}
+
+
+def open_episodes(path: Path | str) -> EpisodeSource:
+    """The episodes at `path`, in whatever format they are; EpisodeError when there are none."""
+    path = Path(path)
+    known = formats()
+    for format in known.values():
+        if format.claims(path):
+            return format.open(path)
+    looks = '; '.join(f'{format.name}: {format.looks_like}' for format in known.values())
+    raise EpisodeError(
+        f'no episodes in {path} ({looks}): record some first '
+        f'(python -m jepa_wm_ros.sim.record --out {path})'
+    )

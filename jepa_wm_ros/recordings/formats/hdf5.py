@@ -1,80 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes on disk: a folder of HDF5 files, each holding whole recorded episodes.
+"""Episodes as a folder of HDF5 files, each holding whole recorded episodes.
 
 A file `episodes_<name>_<shard>.h5` appears under its name only when it is complete (it is written
 as `.part` and renamed), so a recorder that dies costs at most one shard and a reader never meets
-a half-written file. Inside, a group `episode_000123` holds one `Episode`.
+a half-written file. Inside, a group `episode_000123` holds one `Episode`: the data sets `frames`
+(one chunk per picture, so that a window is read without its neighbours), `proprio`, `actions`, the
+group `extras`, and the attributes `seed` and `fps`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 
 import h5py
 import numpy as np
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import Format
 
 PATTERN = 'episodes_*.h5'
-
-
-class EpisodeError(JepaWmError):
-    """An episode or a folder of episodes that cannot be used."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Episode:
-    """T model steps of one recording; index t of `frames`, `poses`, `cube` is before action t.
-
-    frames    uint8 (T+1, S, S, 3), RGB, already cropped square and resized
-    poses     float32 (T+1, 7), measured pose7 of the hand (m, rad, closure), base frame
-    actions   float32 (T, 7), commanded actions (m, rad, closure): what a planner emits
-    achieved  float32 (T, 7), the actions the arm really made
-    cube      float32 (T+1, 7), cube position (m) and quaternion, for probes only
-    seed      of the scene and of the motion
-    fps       model steps per second
-    """
-
-    frames: np.ndarray
-    poses: np.ndarray
-    actions: np.ndarray
-    achieved: np.ndarray
-    cube: np.ndarray
-    seed: int
-    fps: float
-
-    def __post_init__(self) -> None:
-        if self.frames.ndim != 4 or self.frames.dtype != np.uint8 or len(self.frames) < 2:
-            raise EpisodeError(
-                f'frames must be uint8 (T+1 >= 2, S, S, 3), got {self.frames.dtype} '
-                f'{self.frames.shape}'
-            )
-        size, steps = self.frames.shape[1], len(self.frames) - 1
-        expected = {
-            'frames': (steps + 1, size, size, 3),
-            'poses': (steps + 1, 7),
-            'actions': (steps, 7),
-            'achieved': (steps, 7),
-            'cube': (steps + 1, 7),
-        }
-        for name, shape in expected.items():
-            array = getattr(self, name)
-            if array.shape != shape:
-                raise EpisodeError(
-                    f'{name} of an episode of {steps} steps must be {shape}, got {array.shape}'
-                )
-            if name != 'frames' and not np.isfinite(array).all():
-                raise EpisodeError(f'{name} has NaN or infinite numbers: record the episode again')
-        if not self.fps > 0:
-            raise EpisodeError(f'fps must be positive, got {self.fps}')
-
-    @property
-    def steps(self) -> int:
-        """Number of actions T."""
-        return len(self.actions)
+EPISODES_PER_FILE = 100
+OPEN_FILES, OPEN_EPISODES = 64, 2048  # kept open to read from
 
 
 class EpisodeWriter:
@@ -83,7 +31,9 @@ class EpisodeWriter:
     An exception inside the `with` block still keeps the episodes already written.
     """
 
-    def __init__(self, directory: Path | str, name: str, episodes_per_file: int = 100) -> None:
+    def __init__(
+        self, directory: Path | str, name: str, episodes_per_file: int = EPISODES_PER_FILE
+    ) -> None:
         self.directory = Path(directory)
         self.name = name
         self.episodes_per_file = episodes_per_file
@@ -95,9 +45,15 @@ class EpisodeWriter:
         if self._file is None:
             self._file = h5py.File(self._part_of(self._next_path()), 'w')
         group = self._file.create_group(f'episode_{index:06d}')
-        group.create_dataset('frames', data=episode.frames, compression='lzf')
-        for name in ('poses', 'actions', 'achieved', 'cube'):
-            group.create_dataset(name, data=getattr(episode, name), dtype=np.float32)
+        frames = np.asarray(episode.frames[:])
+        group.create_dataset(
+            'frames', data=frames, chunks=(1, *frames.shape[1:]), compression='lzf'
+        )
+        group.create_dataset('proprio', data=episode.proprio, dtype=np.float32)
+        group.create_dataset('actions', data=episode.actions, dtype=np.float32)
+        extras = group.create_group('extras')
+        for name, array in episode.extras.items():
+            extras.create_dataset(name, data=array, dtype=np.float32)
         group.attrs['seed'] = episode.seed
         group.attrs['fps'] = episode.fps
         if len(self._file) >= self.episodes_per_file:
@@ -123,42 +79,82 @@ class EpisodeWriter:
     def __enter__(self) -> EpisodeWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exc) -> None:
         self.close()
 
 
-def episode_files(directory: Path | str) -> list[Path]:
-    """Complete episode files of a folder, sorted; EpisodeError when there are none."""
-    directory = Path(directory)
-    files = sorted(directory.glob(PATTERN))
-    if not files:
-        raise EpisodeError(
-            f'no {PATTERN} in {directory}: record some first '
-            f'(python -m jepa_wm_ros.sim.record --out {directory})'
-        )
-    return files
+class Hdf5Episodes:
+    """Episodes of a folder in the order of their files and indices."""
+
+    def __init__(self, directory: Path | str) -> None:
+        self._places: list[tuple[Path, str]] = []
+        for path in _files(directory):
+            with _open(path) as file:
+                self._places += [(path, name) for name in sorted(file)]
+        # Per set, so that what it holds open goes with it.
+        self._file = lru_cache(OPEN_FILES)(_open)
+        self._pictures = lru_cache(OPEN_EPISODES)(lambda p, name: self._file(p)[name]['frames'])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Episode:
+        path, name = self._places[number]
+        group = self._file(path)[name]
+        try:
+            return Episode(
+                _Frames(self, path, name),
+                group['proprio'][:],
+                group['actions'][:],
+                float(group.attrs['fps']),
+                int(group.attrs['seed']),
+                {key: array[:] for key, array in group['extras'].items()},
+            )
+        except KeyError as error:
+            raise EpisodeError(
+                f'{path}:{name} lacks {error.args[0]}: not an episode of this project, '
+                'record it again'
+            ) from error
+        except EpisodeError as error:
+            raise EpisodeError(f'{path}:{name}: {error}') from error
+
+    def pictures(self, path: Path, name: str) -> h5py.Dataset:
+        """The pictures of one episode, to be sliced."""
+        return self._pictures(path, name)
+
+
+class _Frames:
+    """The pictures of a stored episode, read when they are sliced."""
+
+    __slots__ = ('_episodes', '_place', 'dtype', 'shape')
+
+    def __init__(self, episodes: Hdf5Episodes, path: Path, name: str) -> None:
+        self._episodes, self._place = episodes, (path, name)
+        stored = episodes.pictures(path, name)
+        self.shape, self.dtype = stored.shape, stored.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index) -> np.ndarray:
+        return self._episodes.pictures(*self._place)[index]
 
 
 def recorded_indices(directory: Path | str) -> set[int]:
     """Indices already recorded in a folder (empty when there is no folder), to resume recording."""
     found: set[int] = set()
-    for path in sorted(Path(directory).glob(PATTERN)):
+    for path in _files(directory):
         with _open(path) as file:
             found.update(int(name.removeprefix('episode_')) for name in file)
     return found
 
 
-def read_episodes(directory: Path | str) -> Iterator[Episode]:
-    """Episodes of a folder in the order of their files and indices."""
-    for path in episode_files(directory):
-        with _open(path) as file:
-            for name in sorted(file):
-                yield _read_group(path, name, file[name])
+def _files(directory: Path | str) -> list[Path]:
+    """Complete episode files of a folder, sorted."""
+    return sorted(Path(directory).glob(PATTERN))
 
 
 def _open(path: Path) -> h5py.File:
@@ -170,13 +166,11 @@ def _open(path: Path) -> h5py.File:
         ) from error
 
 
-def _read_group(path: Path, name: str, group: h5py.Group) -> Episode:
-    try:
-        arrays = {key: group[key][:] for key in ('frames', 'poses', 'actions', 'achieved', 'cube')}
-        return Episode(**arrays, seed=int(group.attrs['seed']), fps=float(group.attrs['fps']))
-    except KeyError as error:
-        raise EpisodeError(
-            f'{path}:{name} lacks {error.args[0]}: not an episode of this project, record it again'
-        ) from error
-    except EpisodeError as error:
-        raise EpisodeError(f'{path}:{name}: {error}') from error
+FORMAT = Format(
+    name='hdf5',
+    looks_like=f'a folder of {PATTERN}',
+    claims=lambda path: bool(_files(path)),
+    open=Hdf5Episodes,
+    create=EpisodeWriter,
+    recorded=recorded_indices,
+)
