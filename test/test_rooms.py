@@ -20,11 +20,14 @@ FILES = {'yaml', 'h5py', 'safetensors', 'tqdm'}
 BAGS = {'rosbags', 'apsw', 'backports', 'compression'}  # and what rosbags itself reads them with
 REPORTS = {'matplotlib', 'jinja2', 'lpips'}
 ROOMS = {
-    'world_model': (ARITHMETIC | PICTURES | FILES | {'torch', 'torchvision', 'timm'}, {'actions'}),
-    'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
+    'world_model': (
+        ARITHMETIC | PICTURES | FILES | {'torch', 'torchvision', 'timm'},
+        {'actions', 'objective'},
+    ),
+    'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, {'objective'}),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
     'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'ros_image'}),
-    'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning'}),
+    'control': (ARITHMETIC | {'torch'}, {'actions', 'objective', 'world_model', 'planning'}),
     # its recorder writes episodes through the one image pipeline of world_model
     'sim': (
         ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
@@ -37,12 +40,22 @@ ROOMS = {
     # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (
         ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
-        {'actions', 'world_model', 'planning', 'recordings', 'control', 'sim', 'ros_image'},
+        {
+            'actions',
+            'objective',
+            'world_model',
+            'planning',
+            'recordings',
+            'control',
+            'sim',
+            'ros_image',
+        },
     ),
     'ros': (
         ARITHMETIC | PICTURES | REPORTS | {'torch'},
         {
             'actions',
+            'objective',
             'world_model',
             'planning',
             'recordings',
@@ -59,6 +72,7 @@ ROOMS = {
     'actions': (ARITHMETIC | {'array_api_compat'}, set()),
     'errors': (set(), set()),
     'fr3': ({'numpy'}, set()),
+    'objective': (set(), set()),
     'resources': (set(), set()),
     'processes': (set(), set()),
     'bringup': (set(), {'processes'}),

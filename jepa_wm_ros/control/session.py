@@ -14,8 +14,10 @@ import torch
 
 from jepa_wm_ros import actions as convention
 from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import load_profile
-from jepa_wm_ros.world_model import Latents, Objective, WorldModel, load_world_model
+from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
+from jepa_wm_ros.world_model.distance import distance
 
 MAX_GOALS = 64
 MAX_CONTEXTS = 2
@@ -47,6 +49,7 @@ class ModelSession:
 
     model: WorldModel
     objective: Objective
+    mode: str = 'exact'
     goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
@@ -61,10 +64,9 @@ class ModelSession:
             torch.set_num_threads(threads)
         settings = load_profile(profile)
         session = cls(
-            load_world_model(
-                model, weights_dir=weights_dir or None, device=device, mode=settings.mode
-            ),
-            Objective(**settings.objective),
+            load_world_model(model, weights_dir=weights_dir or None, device=device),
+            settings.objective,
+            settings.mode,
         )
         if settings.mode == 'compiled':
             session.warm_up(settings.settings.horizon)
@@ -129,13 +131,18 @@ class ModelSession:
         pose = [*position, *convention.quaternion_to_euler(quaternion), gripper]
         proprio = torch.tensor([pose], dtype=torch.float32)
         context = self.model.encode(self._pixels(picture), proprio)
-        number, distance = next(self.ids), self._distance(context, goal)
-        self.contexts[number] = self.model.scorer(
-            context, goal, self.objective, interrupted=lambda: number in self.interrupted
+        number = next(self.ids)
+        self.contexts[number] = LatentCost(
+            self.model,
+            context,
+            goal,
+            self.objective,
+            self.mode,
+            interrupted=lambda: number in self.interrupted,
         )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
-        return Context(number, distance)
+        return Context(number, self._distance(context, goal))
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""
@@ -175,7 +182,7 @@ class ModelSession:
         return self.model.prepare_images(picture[None])
 
     def _distance(self, here: Latents, goal: Latents) -> float:
-        return float(self.model.distance(here, goal, self.objective).reshape(-1)[-1])
+        return float(distance(here, goal, self.objective))
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
         """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""

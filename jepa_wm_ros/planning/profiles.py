@@ -4,7 +4,7 @@
 planner: cem                     # registry.PLANNERS
 settings: {horizon: 3, ...}      # of that planner
 objective: {kind: L2, sum_all: false, alpha: 0.0}
-mode: exact                      # of the world model: plain, exact, fast or compiled
+mode: exact                      # of scoring: plain, exact, fast or compiled
 steps_executed: 3                # steps carried out before the next plan
 budget_seconds: null             # time for one plan; null: until the iterations are done
 """
@@ -12,13 +12,14 @@ budget_seconds: null             # time for one plan; null: until the iterations
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from jepa_wm_ros import resources
+from jepa_wm_ros.objective import Objective, ObjectiveError, checked_mode
 from jepa_wm_ros.planning.protocol import Planner, SettingsError
 from jepa_wm_ros.planning.registry import (
     DESCENDING,
@@ -29,30 +30,26 @@ from jepa_wm_ros.planning.registry import (
 )
 from jepa_wm_ros.planning.settings import PlannerSettings, is_count, is_number, require
 
-MODES = ('plain', 'exact', 'fast', 'compiled')
-OBJECTIVES = ('L2', 'L1', 'cosine')
 SEARCH_LENGTH = {'iterations', 'num_samples'}
-OBJECTIVE_DEFAULTS = {'kind': 'L2', 'sum_all': False, 'alpha': 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """One way of planning, checked.
 
-    objective: kind (L2 mean square, L1 or cosine), sum_all (all steps instead of the last) and
-    alpha (weight of the proprioceptive distance); it is the scorer's, the profile carries it.
+    objective and mode are for the scorer: the profile carries them to it.
     """
 
     name: str
     planner: str
     settings: PlannerSettings
-    objective: Mapping[str, Any] = field(default_factory=dict)
+    objective: Objective = Objective()
     mode: str = 'exact'
     steps_executed: int = 1
     budget_seconds: float | None = None
 
     def __post_init__(self):
-        require(self.mode in MODES, 'mode', self.mode, f'one of {", ".join(MODES)}')
+        checked_mode(self.mode)
         require(
             is_count(self.steps_executed, 1) and self.steps_executed <= self.settings.horizon,
             'steps_executed',
@@ -66,36 +63,10 @@ class Profile:
             self.budget_seconds,
             'a number > 0 or null',
         )
-        object.__setattr__(self, 'objective', checked_objective(self.objective))
 
     def make_planner(self) -> Planner:
         """A planner with these settings."""
         return make_planner(self.planner, self.settings)
-
-
-def checked_objective(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The objective with its defaults filled in. Raises SettingsError."""
-    refuse_unknown(given, list(OBJECTIVE_DEFAULTS), 'objective')
-    objective = {**OBJECTIVE_DEFAULTS, **given}
-    require(
-        objective['kind'] in OBJECTIVES,
-        'objective.kind',
-        objective['kind'],
-        f'one of {", ".join(OBJECTIVES)}',
-    )
-    require(
-        isinstance(objective['sum_all'], bool),
-        'objective.sum_all',
-        objective['sum_all'],
-        'true or false',
-    )
-    require(
-        is_number(objective['alpha']) and objective['alpha'] >= 0,
-        'objective.alpha',
-        objective['alpha'],
-        'a number >= 0',
-    )
-    return objective
 
 
 def profiles_directory() -> Path:
@@ -127,7 +98,7 @@ def load_profile(
         raise SettingsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
     try:
         return _profile(path.stem, values, planner, settings or {})
-    except SettingsError as error:
+    except (SettingsError, ObjectiveError) as error:
         raise SettingsError(f'{path}: {error}') from error
 
 
@@ -139,6 +110,8 @@ def _profile(name: str, values: Any, planner: str | None, overrides: Mapping[str
     for key in ('settings', 'objective'):
         given[key] = {} if given.get(key) is None else given[key]
         require(isinstance(given[key], Mapping), key, given[key], 'a table of keys and values')
+    refuse_unknown(given['objective'], [f.name for f in fields(Objective)], 'objective')
+    given['objective'] = Objective(**given['objective'])
     make_settings(given['planner'], given['settings'])
     if planner is not None and planner != given['planner']:
         known = set(settings_keys(planner))

@@ -15,7 +15,6 @@ _HOME = {
     'ModelSpec': 'spec',
     'EncoderSpec': 'spec',
     'PredictorSpec': 'spec',
-    'Objective': 'objective',
     'WorldModel': 'model',
     'build': 'model',
     'CheckpointError': 'files.checkpoints',

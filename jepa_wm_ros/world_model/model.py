@@ -6,9 +6,7 @@ Source: arXiv 2512.24497 sections 3 and 4; REFERENCE sections 2, 3 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,36 +18,22 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
 from jepa_wm_ros.world_model.latents import Latents, cat_time
-from jepa_wm_ros.world_model.objective import Objective, distance
 from jepa_wm_ros.world_model.predictor import Predictor
-from jepa_wm_ros.world_model.scoring.fast_rollout import narrowed
 from jepa_wm_ros.world_model.spec import ModelSpec
 
-if TYPE_CHECKING:
-    from jepa_wm_ros.world_model.scoring.scorer import LatentCost
-
-MODES = ('plain', 'exact', 'fast', 'compiled')
 LATENT_EPS = 1e-5
 ENCODE_CHUNK = 32
 
 
 class WorldModel(nn.Module):
-    """Encoder, predictor and the statistics between physical units and the network.
+    """Encoder, predictor and the statistics between physical units and the network."""
 
-    `mode` chooses how candidates are scored: 'plain' (direct reading), 'exact' (same numbers,
-    less work), 'fast' (narrower numbers) or 'compiled' (fast, by torch.compile).
-    """
-
-    def __init__(self, spec: ModelSpec, mode: str = 'exact') -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        if mode not in MODES:
-            raise JepaWmError(f'mode {mode!r} is unknown; choose one of {", ".join(MODES)}')
         self.spec = spec
-        self.mode = mode
         self.encoder = build_encoder(spec.encoder, spec.img_size)
         self.predictor = Predictor(spec)
         self.decoder: nn.Module | None = None  # pictures for people, see heads.py
-        self._narrow: tuple[Predictor, ...] = ()  # a tuple keeps it out of the state dict
 
     @property
     def device(self) -> torch.device:
@@ -59,23 +43,8 @@ class WorldModel(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.predictor.predictor_norm.weight.dtype
 
-    @property
-    def narrow_predictor(self) -> Predictor:
-        """The predictor in fast mode's numbers, made at first use.
-
-        `to`, `train`, `eval` and `freeze` drop it; call one of them after changing weights.
-        """
-        if not self._narrow:
-            self._narrow = (narrowed(self.predictor),)
-        return self._narrow[0]
-
-    def _apply(self, *args, **kwargs) -> WorldModel:
-        self._narrow = ()
-        return super()._apply(*args, **kwargs)
-
     def train(self, mode: bool = True) -> WorldModel:
         """As torch's, but a frozen encoder stays in evaluation mode."""
-        self._narrow = ()
         super().train(mode)
         self.encoder.train(mode and any(p.requires_grad for p in self.encoder.parameters()))
         return self
@@ -224,25 +193,6 @@ class WorldModel(nn.Module):
         inverse = torch.linalg.pinv(encoder.weight.double()).to(features)
         return self.denormalize_proprio(features @ inverse.T)
 
-    # --- imagined latents -> costs ------------------------------------------------------------
-
-    def distance(self, latents: Latents, goal: Latents, objective: Objective) -> Tensor:
-        """Costs (B,) of a rollout (T, B, ...) against one goal frame (1, 1, ...)."""
-        return distance(latents, goal, objective)
-
-    def scorer(
-        self,
-        context: Latents,
-        goal: Latents,
-        objective: Objective | None = None,
-        micro_batch: int | None = None,
-        interrupted: Callable[[], bool] | None = None,
-    ) -> LatentCost:
-        """A planner's cost function over physical actions, with context and goal frozen."""
-        from jepa_wm_ros.world_model.scoring.scorer import LatentCost
-
-        return LatentCost(self, context, goal, objective or Objective(), micro_batch, interrupted)
-
 
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -256,13 +206,12 @@ def build(
     *,
     device: str | torch.device = 'cpu',
     dtype: torch.dtype = torch.float32,
-    mode: str = 'exact',
     seed: int | None = None,
 ) -> WorldModel:
     """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory."""
     if seed is not None:
         torch.manual_seed(seed)
     with torch.device(device):
-        model = WorldModel(spec, mode)
+        model = WorldModel(spec)
         model.predictor.reset_parameters()
     return model.to(dtype)

@@ -11,9 +11,10 @@ pytest.importorskip('h5py')
 
 from jepa_wm_ros.evaluation.bench import __main__ as bench  # noqa: E402
 from jepa_wm_ros.evaluation.bench import planners as bench_planners  # noqa: E402
-from jepa_wm_ros.evaluation.bench.modes import in_mode, operations, weightless  # noqa: E402
+from jepa_wm_ros.evaluation.bench.modes import operations, weightless  # noqa: E402
 from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems  # noqa: E402
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, matrix_rates  # noqa: E402
+from jepa_wm_ros.world_model import LatentCost  # noqa: E402
 
 TARGET = 0.03 * torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
 
@@ -131,5 +132,5 @@ def test_the_table_lines_its_columns_up():
 @pytest.mark.parametrize('mode', ['plain', 'exact', 'fast'])
 def test_work_is_counted_without_doing_it(mode):
     cost, actions = next(random_problems(1, torch.device('cpu'), 64)).cost, torch.zeros(5, 3, 7)
-    cost = in_mode(cost.model, mode).scorer(cost.context, cost.goal, cost.objective)
+    cost = LatentCost(cost.model, cost.context, cost.goal, cost.objective, mode)
     assert operations(weightless(cost), actions.to('meta')) == operations(cost, actions) > 1e4

@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import Budget, Mpc, SettingsError, load_profile
 from jepa_wm_ros.planning.gripper import GripperSampling
 from jepa_wm_ros.planning.mpc import shifted
@@ -120,7 +121,7 @@ def test_the_paper_profile_has_the_published_droid_numbers():
     assert (s.var_scale, s.momentum_mean, s.momentum_std, s.warm_start) == (0.1, 0, 0, False)
     assert s.bounds(7).tolist() == [0.1] * 6 + [0.75]
     assert (paper.steps_executed, paper.mode) == (3, 'exact')
-    assert paper.objective == {'kind': 'L2', 'sum_all': False, 'alpha': 0.0}
+    assert paper.objective == Objective('L2', sum_all=False, alpha=0.0)
 
 
 @pytest.mark.parametrize('name', ['paper', 'fast', 'reactive', 'cell'])

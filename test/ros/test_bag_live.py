@@ -142,9 +142,7 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
         pictures = read_frames(bag, recording, [int(f) for f in clip.frames])
         frames = [pictures[int(f)] for f in clip.frames]
         choice = PlannerChoice.load(str(folder / 'profile.yaml'), 3)
-        trial = ClipTrial(
-            load_world_model(model_file, mode=choice.profile.mode), 'model', [choice], [SEED]
-        )
+        trial = ClipTrial(load_world_model(model_file), 'model', [choice], [SEED])
         latents = [trial.encode(f, p) for f, p in zip(frames, clip.poses, strict=True)]
         offline = {
             row.planner: row for row in trial.rows('bag', CLIP, 0, clip, latents, frames, set())

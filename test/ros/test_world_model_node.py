@@ -26,7 +26,7 @@ from jepa_wm_ros.control.session import ModelSession  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.planning import load_profile  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
-from jepa_wm_ros.world_model import Objective, load_world_model  # noqa: E402
+from jepa_wm_ros.world_model import LatentCost, load_world_model  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -125,10 +125,11 @@ def test_costs_and_gradients_over_the_service_are_those_of_the_model(graph, mode
     model = load_world_model(model_file)
     pose = torch.tensor([[*POSITION, *EULER, GRIPPER]])
     here = model.encode(model.prepare_images(cell.picture[None]), pose)
-    scorer = model.scorer(
+    scorer = LatentCost(
+        model,
         here,
         model.encode_goal(model.prepare_images(goal[None])),
-        Objective(**load_profile('cell').objective),
+        load_profile('cell').objective,
     )
     costs, gradient = scorer.gradient(torch.from_numpy(actions))
     np.testing.assert_allclose(answer.costs, costs, rtol=1e-4)

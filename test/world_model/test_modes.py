@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plain mode is the oracle: exact mode gives its numbers with less work, fast mode nearly."""
 
+import gc
 import random
+import weakref
 
 import pytest
 import torch
 from test_predictor import COMBINATIONS, small_spec
 
 from jepa_wm_ros.errors import Interrupted
-from jepa_wm_ros.planning import profiles
-from jepa_wm_ros.world_model import Latents, Objective, blocks, build
-from jepa_wm_ros.world_model import model as world_model
-from jepa_wm_ros.world_model.scoring import fast_rollout
+from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.world_model import LatentCost, Latents, blocks, build
+from jepa_wm_ros.world_model.scoring import narrow
 from jepa_wm_ros.world_model.scoring.fast_rollout import CompileError, unroll
 from jepa_wm_ros.world_model.scoring.scorer import default_micro_batch
 
@@ -44,8 +45,7 @@ def off(value, want):
 
 
 def in_mode(mode, model, context, goal, objective=None):
-    model.mode = mode
-    return model.scorer(context, goal, objective or Objective(sum_all=True, alpha=0.2))
+    return LatentCost(model, context, goal, objective or Objective(sum_all=True, alpha=0.2), mode)
 
 
 @pytest.mark.parametrize(('dtype', 'bound'), [(torch.float32, FLOAT32), (torch.float64, FLOAT64)])
@@ -76,7 +76,7 @@ def test_every_window_and_horizon_imagines_the_same_frames(conditioning, window,
 
 @pytest.mark.parametrize('parts', COMBINATIONS[::3], ids=lambda p: '-'.join(p.values()))
 def test_fast_mode_stays_within_its_bound_and_its_slope_points_the_same_way(parts, monkeypatch):
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
     model, context, goal, actions = random_case(parts, torch.float32)
     exact = in_mode('exact', model, context, goal)
     want, slope = exact(actions), exact.gradient(actions)[1]
@@ -146,7 +146,7 @@ def test_no_mode_but_plain_builds_a_mask(monkeypatch):
 def test_compiled_mode_is_fast_mode_for_any_number_of_candidates(
     backend, parts, monkeypatch, compiler
 ):
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
     compiler(backend)
     model, context, goal, _ = random_case(parts, torch.float32)
     for number in (3, 1, 6):
@@ -172,25 +172,66 @@ def test_without_a_compiler_compiled_mode_says_so_in_one_line(compiler):
     assert 'no C++ compiler' in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_the_narrow_copy_is_made_once_and_follows_the_weights(monkeypatch):
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+@pytest.fixture
+def narrows(monkeypatch):
+    """Any model is worth narrowing, on any machine."""
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
+
+
+def shifted_in_place(predictor):
+    with torch.no_grad():
+        predictor.predictor_proj.bias.add_(1)
+
+
+def replaced(predictor):
+    predictor.predictor_proj.bias.data = predictor.predictor_proj.bias + 1
+
+
+def loaded(predictor):
+    name = 'predictor_proj.bias'
+    predictor.load_state_dict({name: predictor.state_dict()[name] + 1}, strict=False)
+
+
+@pytest.mark.parametrize('change', [shifted_in_place, replaced, loaded])
+def test_the_narrow_copy_is_made_once_and_follows_the_weights(change, narrows):
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
     model, context, goal, actions = random_case(parts, torch.float32)
     model.spec = model.spec.replace(normalize_latents=False)
     names = set(model.state_dict())
     before = in_mode('fast', model, context, goal)(actions)
-    assert model.narrow_predictor is model.narrow_predictor
+    assert narrow.narrow_copy(model.predictor) is narrow.narrow_copy(model.predictor)
     assert set(model.state_dict()) == names
-    with torch.no_grad():
-        model.predictor.predictor_proj.bias.add_(1)
-    model.freeze()
+    change(model.predictor)
     after = in_mode('fast', model, context, goal)(actions)
     assert off(after, before) > 0.05
     assert off(after, in_mode('exact', model, context, goal)(actions)) < NARROW
 
 
+def test_the_narrow_copy_goes_with_its_model(narrows, monkeypatch):
+    parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
+    for worth in (0, 1 << 30):
+        monkeypatch.setattr(narrow, 'WORTH_NARROWING', worth)
+        model, context, goal, _ = random_case(parts, torch.float32)
+        in_mode('fast', model, context, goal)
+        kept = weakref.ref(model.predictor)
+        del model
+        gc.collect()
+        assert kept() is None
+
+
+def test_one_model_serves_all_modes_in_any_order(narrows):
+    parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'feature'}
+    model, context, goal, actions = random_case(parts, torch.float32)
+    order = ('fast', 'plain', 'exact', 'fast')
+    scorers = [in_mode(mode, model, context, goal) for mode in order]
+    first = {scorer.mode: scorer(actions) for scorer in scorers}
+    assert all(torch.equal(scorer(actions), first[scorer.mode]) for scorer in reversed(scorers))
+    assert not torch.equal(first['fast'], first['exact'])
+
+
 def test_without_bfloat16_products_fast_mode_is_exact_mode(monkeypatch):
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: False)
     monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
     parts = {'conditioning': 'feature', 'position': 'learned', 'proprio': 'none'}
@@ -203,9 +244,9 @@ def test_a_model_too_small_to_gain_by_narrow_numbers_keeps_its_own(monkeypatch):
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
     model, *_ = random_case(parts, torch.float32)
-    assert model.narrow_predictor is model.predictor
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
-    assert model.freeze().narrow_predictor is not model.predictor
+    assert narrow.narrow_copy(model.predictor) is model.predictor
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
+    assert narrow.narrowed(model.predictor) is not model.predictor
 
 
 @pytest.mark.parametrize('gradient', [False, True])
@@ -214,8 +255,8 @@ def test_scoring_can_be_interrupted_before_every_block(asked_before, gradient):
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
     model, context, goal, actions = random_case(parts, torch.float32)
     asked = []
-    scorer = model.scorer(
-        context, goal, interrupted=lambda: asked.append(0) or len(asked) > asked_before
+    scorer = LatentCost(
+        model, context, goal, interrupted=lambda: asked.append(0) or len(asked) > asked_before
     )
     with pytest.raises(Interrupted):
         scorer.gradient(actions) if gradient else scorer(actions)
@@ -229,7 +270,7 @@ def test_scoring_can_be_interrupted_before_every_block(asked_before, gradient):
 def test_a_gradient_takes_fewer_candidates_at_a_time_than_a_score():
     parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
     model, context, goal, _ = random_case(parts, torch.float32)
-    scorer = model.scorer(context, goal, micro_batch=6)
+    scorer = LatentCost(model, context, goal, micro_batch=6)
     first, actions = model.predictor.predictor_blocks[0].mlp, torch.randn(6, 1, 7)
     depth = len(model.predictor.predictor_blocks)
     assert rows_through(first, lambda: scorer(actions)) == [(6, 1)]
@@ -247,22 +288,18 @@ def test_a_score_never_waits_for_its_device_nor_leaves_it(mode, parts, monkeypat
     """On a device whose tensors have no numbers: one look at them would be an error, and so would
     be a table that lies elsewhere.
     """
-    monkeypatch.setattr(fast_rollout, 'WORTH_NARROWING', 0)
+    monkeypatch.setattr(narrow, 'WORTH_NARROWING', 0)
     monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: True)
     spec = small_spec(**parts).replace(
         context_window=2, proprio_rollout='integrate' if parts['proprio'] == 'token' else 'predict'
     )
-    model = build(spec, device='meta', mode=mode).freeze()
+    model = build(spec, device='meta').freeze()
     with torch.device('meta'):
         frames = Latents(
             torch.empty(2, 1, 1, 2, 2, 20), model.encode_proprio(torch.empty(2, 7), 2, 1)
         )
         actions = torch.empty(5, 3, 7)
-    scorer = model.scorer(frames[:1], frames[1:], Objective(sum_all=True, alpha=0.2))
+    scorer = LatentCost(model, frames[:1], frames[1:], Objective(sum_all=True, alpha=0.2), mode)
     assert scorer(actions).shape == (5,)
     costs, slope = scorer.gradient(actions)
     assert costs.device.type == slope.device.type == 'meta' and slope.shape == actions.shape
-
-
-def test_profiles_know_the_modes_of_the_model():
-    assert profiles.MODES == world_model.MODES

@@ -4,10 +4,11 @@
 import pytest
 import torch
 
-from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.world_model import Latents, Objective, build
+from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.world_model import LatentCost, Latents, build
+from jepa_wm_ros.world_model.distance import distance, distance_curve
 from jepa_wm_ros.world_model.files.registry import cell_spec
-from jepa_wm_ros.world_model.objective import distance, distance_curve
 
 
 def cell_model(dtype=torch.float32, **changes):
@@ -32,7 +33,7 @@ def test_costs_are_the_distance_of_the_normalised_rollouts_end():
     model = cell_model()
     context, goal = two_frames(model)
     actions = torch.randn(5, 3, 7)
-    costs = model.scorer(context, goal, Objective(alpha=0.1))(actions)
+    costs = LatentCost(model, context, goal, Objective(alpha=0.1))(actions)
     normalized = (actions - 0.1) / torch.tensor([0.5, 1, 2, 1, 1, 1, 4])
     rollout = model.unroll(context, normalized.transpose(0, 1))
     want = (rollout.visual[-1] - goal.visual[0]).square().flatten(1).mean(1)
@@ -45,8 +46,8 @@ def test_candidates_never_see_each_other(micro_batch):
     model = cell_model()
     context, goal = two_frames(model)
     actions = torch.randn(7, 3, 7)
-    scorer = model.scorer(context, goal, micro_batch=micro_batch)
-    alone = torch.cat([model.scorer(context, goal)(a[None]) for a in actions])
+    scorer = LatentCost(model, context, goal, micro_batch=micro_batch)
+    alone = torch.cat([LatentCost(model, context, goal)(a[None]) for a in actions])
     assert torch.allclose(scorer(actions), alone, atol=1e-6)
 
 
@@ -68,9 +69,8 @@ def test_out_of_memory_halves_the_batch_and_changes_no_cost(monkeypatch):
     model = cell_model(torch.float64)
     context, goal = two_frames(model)
     actions = torch.randn(13, 2, 7, dtype=torch.float64)
-    want = model.scorer(context, goal)(actions)
-    scorer = model.scorer(context, goal, micro_batch=16)
-    monkeypatch.setattr(model, 'mode', 'plain')
+    want = LatentCost(model, context, goal)(actions)
+    scorer = LatentCost(model, context, goal, mode='plain', micro_batch=16)
     tried = hungry(model, 3, monkeypatch)
     assert torch.allclose(scorer(actions), want, rtol=1e-12)
     assert scorer.micro_batch == 2 and max(tried) == 13
@@ -78,16 +78,15 @@ def test_out_of_memory_halves_the_batch_and_changes_no_cost(monkeypatch):
 
 def test_no_memory_for_one_candidate_is_one_clear_line(monkeypatch):
     model = cell_model()
-    scorer = model.scorer(*two_frames(model))
+    scorer = LatentCost(model, *two_frames(model), mode='plain')
     hungry(model, 0, monkeypatch)
-    monkeypatch.setattr(scorer.model, 'mode', 'plain')
     with pytest.raises(JepaWmError, match='out of memory for even a single candidate'):
         scorer(torch.randn(4, 2, 7))
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
     model = cell_model()
-    scorer = model.scorer(*two_frames(model))
+    scorer = LatentCost(model, *two_frames(model))
 
     def broken(*_):
         raise RuntimeError('shapes do not match')
@@ -101,7 +100,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch):
 def test_the_gradient_is_that_of_finite_differences(kind):
     model = cell_model(torch.float64)
     context, goal = two_frames(model)
-    scorer = model.scorer(context, goal, Objective(kind, sum_all=True, alpha=0.3))
+    scorer = LatentCost(model, context, goal, Objective(kind, sum_all=True, alpha=0.3))
     actions = torch.randn(2, 2, 7, dtype=torch.float64)
     costs, gradient = scorer.gradient(actions)
     assert torch.allclose(costs, scorer(actions))
@@ -115,7 +114,7 @@ def test_the_gradient_is_that_of_finite_differences(kind):
 def test_a_context_made_in_inference_mode_has_gradients():
     model = cell_model()
     with torch.inference_mode():
-        scorer = model.scorer(*two_frames(model))
+        scorer = LatentCost(model, *two_frames(model))
         scorer(torch.randn(2, 2, 7))
     assert scorer.gradient(torch.randn(2, 2, 7))[1].abs().sum() > 0
 
@@ -123,7 +122,7 @@ def test_a_context_made_in_inference_mode_has_gradients():
 def test_what_happens_to_the_latents_later_changes_no_cost():
     model = cell_model()
     context, goal = two_frames(model)
-    scorer = model.scorer(context, goal)
+    scorer = LatentCost(model, context, goal)
     actions = torch.randn(2, 2, 7)
     before = scorer(actions)
     context.visual.add_(1)
@@ -135,7 +134,7 @@ def test_what_happens_to_the_latents_later_changes_no_cost():
 def test_actions_of_another_shape_are_refused(shape):
     model = cell_model()
     with pytest.raises(JepaWmError, match=r'actions must be \(N, H, 7\)'):
-        model.scorer(*two_frames(model))(torch.zeros(shape))
+        LatentCost(model, *two_frames(model))(torch.zeros(shape))
 
 
 def hand_made():
@@ -167,6 +166,24 @@ def test_alpha_weighs_proprioception_when_both_sides_have_it():
     assert distance(seen, goal, Objective(alpha=0.5)).item() == pytest.approx(1)
 
 
-def test_an_unknown_objective_is_refused():
-    with pytest.raises(JepaWmError, match='choose one of L2, L1, cosine'):
-        Objective('L3')
+@pytest.mark.parametrize(
+    ('wrong', 'rule'),
+    [
+        ({'kind': 'L3'}, 'choose one of L2, L1, cosine'),
+        ({'sum_all': 1}, 'true or false'),
+        ({'alpha': -0.1}, 'a number >= 0'),
+        ({'alpha': float('nan')}, 'a number >= 0'),
+        ({'alpha': True}, 'a number >= 0'),
+    ],
+)
+def test_an_objective_that_no_scorer_knows_is_refused(wrong, rule):
+    with pytest.raises(JepaWmError, match=rule) as caught:
+        Objective(**wrong)
+    assert caught.value.code == FaultCode.BAD_LIMITS
+
+
+def test_an_unknown_mode_is_refused():
+    model = cell_model()
+    with pytest.raises(JepaWmError, match='choose one of plain, exact, fast, compiled') as caught:
+        LatentCost(model, *two_frames(model), mode='quick')
+    assert caught.value.code == FaultCode.BAD_LIMITS

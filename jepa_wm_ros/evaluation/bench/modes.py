@@ -22,12 +22,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, seconds
-from jepa_wm_ros.world_model import EncoderSpec, Latents, Objective, WorldModel, build
+from jepa_wm_ros.objective import MODES
+from jepa_wm_ros.world_model import EncoderSpec, LatentCost, Latents, WorldModel, build
 from jepa_wm_ros.world_model.files.registry import find
 from jepa_wm_ros.world_model.scoring.fast_rollout import unroll
-from jepa_wm_ros.world_model.scoring.scorer import LatentCost
 
-MODES = ('plain', 'exact', 'fast', 'compiled')  # on a CPU without the last, which gains nothing
 HORIZON, PAPER_SAMPLES, PAPER_ITERATIONS = 3, 300, 15
 SIZES = {'jepa_wm_droid': 6, 'dino_wm_droid': 16, 'vjepa2_ac_droid': 4}  # candidates on a CPU
 ACTION_STD = 0.05
@@ -70,20 +69,20 @@ def measure_modes(
 
 
 def scorers(name: str, device: torch.device) -> dict[str, LatentCost]:
-    """The same random model with its cost function in each mode, sharing one set of weights."""
+    """A random model's cost function in each mode; on a CPU not compiled, which gains nothing."""
     spec = find(name).spec
     encoder = EncoderSpec('patch', spec.encoder.width, patch_size=spec.encoder.patch_size)
     spec = spec.replace(encoder=encoder)  # the real encoder runs once per plan, it is not timed
-    first = build(spec, device=device, seed=0).freeze()
+    model = build(spec, device=device, seed=0).freeze()
     generator = torch.Generator(device).manual_seed(2)
     side, width = spec.grid, spec.encoder.width
     context = Latents(torch.randn(1, 1, 1, side, side, width, device=device, generator=generator))
     truth = ACTION_STD * torch.randn(HORIZON, 1, 7, device=device, generator=generator)
     with torch.no_grad(), all_threads():
-        make_actions_matter(first, context)
-        goal = imagined(first, context, truth)[-1:]
-    modes = MODES if device.type == 'cuda' else MODES[:-1]
-    return {mode: in_mode(first, mode).scorer(context, goal, Objective()) for mode in modes}
+        make_actions_matter(model, context)
+        goal = imagined(model, context, truth)[-1:]
+    modes = [mode for mode in MODES if mode != 'compiled' or device.type == 'cuda']
+    return {mode: LatentCost(model, context, goal, mode=mode) for mode in modes}
 
 
 def make_actions_matter(model: WorldModel, context: Latents) -> None:
@@ -117,13 +116,6 @@ def all_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(timed_with)
-
-
-def in_mode(model: WorldModel, mode: str) -> WorldModel:
-    """`model` in another mode, sharing its weights."""
-    other = build(model.spec, device='meta', mode=mode)
-    other.load_state_dict(model.state_dict(), assign=True)
-    return other.freeze()
 
 
 def _speeds(
@@ -194,10 +186,10 @@ def weightless(score: LatentCost) -> LatentCost:
     """The same work on tensors without numbers, which takes no time: only to be counted. Compiled
     products cannot be; they are those of fast mode.
     """
-    mode = 'fast' if score.model.mode == 'compiled' else score.model.mode
-    model = build(score.model.spec, device='meta', mode=mode).freeze()
+    mode = 'fast' if score.mode == 'compiled' else score.mode
+    model = build(score.model.spec, device='meta').freeze()
     context, goal = (frame.map(lambda t: t.to('meta')) for frame in (score.context, score.goal))
-    return model.scorer(context, goal, score.objective)
+    return LatentCost(model, context, goal, score.objective, mode)
 
 
 def operations(score: Callable[[Tensor], Tensor], actions: Tensor) -> float:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bench.modes import in_mode
 from jepa_wm_ros.evaluation.bench.problems import BOUNDS, Problem
 from jepa_wm_ros.evaluation.bench.result import Figure, clock, seconds
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
+from jepa_wm_ros.world_model import LatentCost
 
 PAPER_EVALUATIONS = 15 * 300
 GRADIENT_WORTH = 3  # evaluations; modes.py measures about two
@@ -58,7 +58,7 @@ def plan_in_modes(label: str, problems: Iterator[Problem], count: int) -> list[F
         exact, plans = problem.cost, {}
         device = torch.device(exact.device)
         for mode, times in took.items():
-            cost = in_mode(exact.model, mode).scorer(exact.context, exact.goal, exact.objective)
+            cost = LatentCost(exact.model, exact.context, exact.goal, exact.objective, mode)
             times.append(
                 seconds(
                     lambda c=cost, m=mode, p=plans, i=index: p.update({m: paper.plan(c, index=i)}),

@@ -23,8 +23,8 @@ from jepa_wm_ros.planning.mpc import candidates, shifted
 from jepa_wm_ros.world_model import (
     CheckpointError,
     EncoderSpec,
+    LatentCost,
     Latents,
-    Objective,
     WorldModel,
     build,
     load_world_model,
@@ -73,12 +73,12 @@ def random_problems(count: int, device: torch.device, width: int) -> Iterator[Pr
 
 def _imagined_second_step(model: WorldModel, context: Latents, goal: Latents, seed: int) -> Problem:
     planner = make_planner('icem', {**BOUNDS, 'horizon': 4, 'seed': seed})
-    plan = planner.plan(model.scorer(context, goal, Objective()))
+    plan = planner.plan(LatentCost(model, context, goal))
     error = torch.tensor(ARM_ERROR) * torch.randn(7, generator=torch.Generator().manual_seed(seed))
     action = plan.actions[:1, None] + error.to(plan.actions)
     with torch.no_grad():
         now = model.unroll(context, model.normalize_actions(action))[-1:]
-    return Problem(model.scorer(now, goal, Objective()), candidates(plan)[:, 1:])
+    return Problem(LatentCost(model, now, goal), candidates(plan)[:, 1:])
 
 
 def shipped_problems(
@@ -108,6 +108,6 @@ def _second_steps_in_the_cell(model: WorldModel, count: int) -> Iterator[Problem
             here = encode(*cell.reset(task.start, task.cell))
             goal = encode(cell.goal_frame(task.goal), task.goal)
             planner = make_planner('icem', {**BOUNDS, 'seed': seed})
-            plan = planner.plan(model.scorer(here, goal, Objective()))
+            plan = planner.plan(LatentCost(model, here, goal))
             now = encode(*cell.step(limited(plan.actions[0].double().cpu().numpy())))
-            yield Problem(model.scorer(now, goal, Objective()), shifted(candidates(plan), 1))
+            yield Problem(LatentCost(model, now, goal), shifted(candidates(plan), 1))

@@ -27,7 +27,8 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
-from jepa_wm_ros.world_model import Latents, Objective, WorldModel, load_world_model
+from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
+from jepa_wm_ros.world_model.distance import distance
 
 MAX_STEP = FR3.max_step  # m, norm of one translation: the limit of the arm's controller
 NEAR_CM, NEARER_CM = 4.0, 2.5
@@ -103,7 +104,6 @@ class Planned:
         self.name = name
         self.reached_distance = model.spec.reached_distance
         self._model, self._profile = model, profile
-        self._objective = Objective(**profile.objective)
 
     def begin(self, goal_frame, goal, seed) -> None:
         self._mpc = Mpc(self._profile)
@@ -115,16 +115,19 @@ class Planned:
         begun, planned = time.perf_counter(), not self._queue
         with torch.inference_mode():
             here = self._encode(frame, pose)
-            distance = float(self._model.distance(here, self._goal, self._objective)[-1])
+            left = float(distance(here, self._goal, self._profile.objective))
         if planned:
-            plan = self._mpc.plan(self._model.scorer(here, self._goal, self._objective))
+            score = LatentCost(
+                self._model, here, self._goal, self._profile.objective, self._profile.mode
+            )
+            plan = self._mpc.plan(score)
             self._queue = list(plan.actions[: self._profile.steps_executed].double().numpy())
         action = self._queue.pop(0)
         self._mpc.executed(1)
         if limited(action) is not action:
             self._queue.clear()  # the others were planned for where it does not lead
         seconds = time.perf_counter() - begun if planned else math.nan
-        return Decision(action, distance, seconds)
+        return Decision(action, left, seconds)
 
     def _encode(self, frame: np.ndarray, pose: np.ndarray) -> Latents:
         proprio = torch.as_tensor(pose, dtype=torch.float32)[None]
@@ -236,9 +239,9 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
     if not options.no_baselines:
         yield from (NoMotion(), RandomActions(), StraightLine())
     for name in options.model:
+        model = load_world_model(name, weights_dir=options.weights_dir)
         for choice in options.planner:
             profile = load_profile(*_profile_and_planner(choice))
-            model = load_world_model(name, weights_dir=options.weights_dir, mode=profile.mode)
             label = choice if len(options.model) == 1 else f'{Path(name).stem} {choice}'
             yield Planned(label, model, profile)
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.evaluation.goldens.row import Row, relative_error
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning.protocol import IterationReport
 from jepa_wm_ros.planning.registry import make_planner
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.model import WorldModel
-from jepa_wm_ros.world_model.objective import Objective
 from jepa_wm_ros.world_model.scoring.scorer import LatentCost
 
 OBJECTIVE = {'L2': 'L2', 'L1': 'L1', 'repr_sim': 'cosine'}

@@ -74,8 +74,6 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
     films, counterfactuals, notes = [], [], []
     recordings = {bag_label(recording): recording for recording in plan.recordings}
     for trial in load_trials(plan):
-        if not trial.baselines:
-            continue
         planner = plan.planners[0]
         chosen = choose_clips(rows, trial.name, planner)
         if not chosen:

@@ -142,22 +142,12 @@ class Evaluator:
 
 
 def load_trials(plan: EvaluationPlan) -> list[ClipTrial]:
-    """One trial per model and scoring mode; the first of each model carries the baselines."""
+    """One trial per model."""
     trials = []
     for name in plan.models:
-        by_mode: dict[str, list[PlannerChoice]] = {}
-        for choice in plan.choices():
-            by_mode.setdefault(choice.profile.mode, []).append(choice)
-        for index, (mode, choices) in enumerate(by_mode.items()):
-            model = load_world_model(
-                name, weights_dir=plan.weights_dir, device=plan.device, mode=mode
-            )
-            perceptual, _ = find_perceptual(model) if index == 0 else (None, '')
-            trials.append(
-                ClipTrial(
-                    model, name, choices, plan.seeds, baselines=index == 0, perceptual=perceptual
-                )
-            )
+        model = load_world_model(name, weights_dir=plan.weights_dir, device=plan.device)
+        perceptual, _ = find_perceptual(model)
+        trials.append(ClipTrial(model, name, plan.choices(), plan.seeds, perceptual=perceptual))
     return trials
 
 

@@ -20,10 +20,11 @@ from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.offline.perceptual import Perceptual
 from jepa_wm_ros.evaluation.offline.rows import EXPERT, RANDOM, ZERO, Row, curve
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import Budget, Profile, load_profile
 from jepa_wm_ros.recordings.clips import Clip
-from jepa_wm_ros.world_model import Latents, Objective, WorldModel
-from jepa_wm_ros.world_model.objective import distance_per_frame
+from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel
+from jepa_wm_ros.world_model.distance import distance_per_frame
 
 PLANS_PER_SEED = 1_000_000  # random numbers of clip c at seed s: plan index s * this + c
 # of random actions where a profile sets none [m, rad, closure]
@@ -50,7 +51,7 @@ class PlannerChoice:
 
     @property
     def objective(self) -> Objective:
-        return Objective(**self.profile.objective)
+        return self.profile.objective
 
 
 def random_bounds(profile: Profile) -> np.ndarray:
@@ -71,7 +72,6 @@ class ClipTrial:
         planners: Sequence[PlannerChoice],
         seeds: Sequence[int],
         *,
-        baselines: bool = True,
         perceptual: Perceptual | None = None,
     ) -> None:
         if model.spec.action_dim != DIM:
@@ -83,15 +83,12 @@ class ClipTrial:
         self.name = name
         self.planners = planners
         self.seeds = seeds
-        self.baselines = baselines
         self.perceptual = perceptual
 
     def keys(self, bag: str, number: int) -> list[tuple]:
         """Keys of all rows of one clip."""
-        names = []
-        if self.baselines:
-            names = [(EXPERT, self.seeds[0]), (ZERO, self.seeds[0])]
-            names += [(RANDOM, seed) for seed in self.seeds]
+        names = [(EXPERT, self.seeds[0]), (ZERO, self.seeds[0])]
+        names += [(RANDOM, seed) for seed in self.seeds]
         names += [(planner.name, seed) for planner in self.planners for seed in self.seeds]
         return [(bag, number, self.name, name, seed) for name, seed in names]
 
@@ -143,7 +140,7 @@ class ClipTrial:
             settings = planner.profile
             begun = time.perf_counter()
             plan = settings.make_planner().plan(
-                self.model.scorer(context, goal, objective),
+                LatentCost(self.model, context, goal, objective, settings.mode),
                 budget=Budget(seconds=settings.budget_seconds),
                 index=row.seed * PLANS_PER_SEED + row.clip,
             )

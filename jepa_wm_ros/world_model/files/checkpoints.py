@@ -50,7 +50,6 @@ def load_world_model(
     weights_dir: str | Path | None = None,
     device: str | torch.device = 'cpu',
     dtype: torch.dtype = torch.float32,
-    mode: str = 'exact',
 ) -> WorldModel:
     """A frozen world model in evaluation mode.
 
@@ -63,16 +62,16 @@ def load_world_model(
     path = Path(name_or_path).expanduser()
     folder = Path(weights_dir) if weights_dir else weights_directory()
     if path.suffix == SAFETENSORS:
-        model = _load_own(path, mode)
+        model = _load_own(path)
     elif path.is_dir():
-        model = load_folder(path, mode)
+        model = load_folder(path)
     elif path.name != str(name_or_path) or path.is_file():
-        model = load_entry(find_file(existing_file(path)), path, folder, mode)
+        model = load_entry(find_file(existing_file(path)), path, folder)
     else:
         entry = find(str(name_or_path))
         weights = entry.weights.present_file(folder)
         own = weights.suffix == SAFETENSORS
-        model = _load_own(weights, mode) if own else load_entry(entry, weights, folder, mode)
+        model = _load_own(weights) if own else load_entry(entry, weights, folder)
     model.decoder = _present_decoder(model, folder)
     return model.to(device=device, dtype=dtype).freeze()
 
@@ -126,10 +125,10 @@ def spec_of(name_or_path: str | Path) -> ModelSpec:
     return read_spec(read_metadata(path), path)
 
 
-def _load_own(path: Path, mode: str) -> WorldModel:
+def _load_own(path: Path) -> WorldModel:
     tensors, metadata = read_safetensors(path)
     check_sha256(path)
-    model = allocate(read_spec(metadata, path), mode)
+    model = allocate(read_spec(metadata, path))
     load_strict(model, tensors, str(path))
     return model
 

@@ -162,7 +162,7 @@ def _check(options: argparse.Namespace) -> None:
     frame = torch.randint(0, 256, (1, 480, 640, 3), dtype=torch.uint8)
     proprio = torch.tensor([spec.proprio_mean]) if spec.uses_proprio else None
     encoding, latents = _timed(lambda: model.encode(model.prepare_images(frame), proprio), model)
-    cost = LatentCost(model, latents, latents, _objective())
+    cost = LatentCost(model, latents, latents)
     actions = model.denormalize_actions(
         0.1 * torch.randn(options.candidates, options.horizon, spec.action_dim)
     )
@@ -192,12 +192,6 @@ def _timed(work: Callable, model) -> tuple[float, object]:
         if model.device.type == 'cuda':
             torch.cuda.synchronize(model.device)
     return time.perf_counter() - begun, result
-
-
-def _objective():
-    from jepa_wm_ros.world_model.objective import Objective
-
-    return Objective()
 
 
 def _peak_memory(model) -> float:

@@ -46,35 +46,33 @@ IGNORED = {
 }
 
 
-def load_entry(entry: Entry, weights: Path, folder: Path, mode: str = 'exact') -> WorldModel:
+def load_entry(entry: Entry, weights: Path, folder: Path) -> WorldModel:
     """A published model from its file; the encoder's is beside it or in `folder`."""
     check_sha256(existing_file(weights), entry.weights.sha256)
     beside = weights.parent / entry.encoder.file
     encoder = beside if beside.is_file() else entry.encoder.present_file(folder)
     check_sha256(encoder, entry.encoder.sha256)
-    return load_official(entry.spec, weights, encoder, mode)
+    return load_official(entry.spec, weights, encoder)
 
 
-def load_folder(folder: Path, mode: str = 'exact') -> WorldModel:
+def load_folder(folder: Path) -> WorldModel:
     """A model of the reference code: config.json, checkpoint.pth.tar and the encoder's file."""
     config = read_json(folder / 'config.json')
     spec = spec_from_official(config, folder.name)
-    return load_official(spec, folder / 'checkpoint.pth.tar', folder / encoder_file(config), mode)
+    return load_official(spec, folder / 'checkpoint.pth.tar', folder / encoder_file(config))
 
 
-def load_official(
-    spec: ModelSpec, checkpoint: Path, encoder: Path, mode: str = 'exact'
-) -> WorldModel:
+def load_official(spec: ModelSpec, checkpoint: Path, encoder: Path) -> WorldModel:
     """A model of `spec` with the weights of two published files."""
-    model = allocate(spec, mode)
+    model = allocate(spec)
     load_predictor(model, checkpoint)
     load_encoder(model.encoder, encoder)
     return model
 
 
-def allocate(spec: ModelSpec, mode: str = 'exact') -> WorldModel:
+def allocate(spec: ModelSpec) -> WorldModel:
     """A model whose weights are memory to be filled: no time is spent on random numbers."""
-    model = build(spec, device='meta', mode=mode).to_empty(device='cpu')
+    model = build(spec, device='meta').to_empty(device='cpu')
     for module in model.modules():
         if hasattr(module, 'init_non_persistent_buffers'):
             module.init_non_persistent_buffers()

@@ -15,10 +15,8 @@ computed together, and attention runs frame by frame without a mask (REFERENCE s
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -26,15 +24,11 @@ from torch import Tensor
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model.blocks import Block, Halves, Memory
 from jepa_wm_ros.world_model.latents import Latents, cat_time
+from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.predictor import Predictor
-
-if TYPE_CHECKING:
-    from jepa_wm_ros.world_model.model import WorldModel
-
 
 COMPILER = 'inductor'
 KERNEL_SETS = 32  # of a half: one or many candidates, one or many frames, with a slope or without
-WORTH_NARROWING = 2048  # numbers in a frame; with fewer a CPU loses by converting what it gains
 
 
 class CompileError(JepaWmError):
@@ -68,31 +62,6 @@ def unroll(
         frames.append(Latents(model.normalize_visual(visual), proprio))
     frames[0] = context.expand_batch(batch)
     return cat_time(frames).transpose()
-
-
-def narrowed(predictor: Predictor) -> Predictor:
-    """A frozen copy that multiplies tokens in bfloat16; itself where the machine has none or where
-    the model is too small to gain by it.
-
-    What is left in float32 costs little and is where rounding would do most harm: the sums from
-    block to block, norms and modulations.
-    """
-    device = predictor.predictor_norm.weight.device
-    if device.type == 'cuda':
-        gains = torch.cuda.is_bf16_supported()
-    else:
-        large = predictor.grid**2 * predictor.spec.token_width >= WORTH_NARROWING
-        gains = large and (
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )
-    if not gains:
-        return predictor
-    narrow = copy.deepcopy(predictor).requires_grad_(False).eval()
-    wide = [layer for block in narrow.predictor_blocks for layer in (block.attn, block.mlp)]
-    for layer in (narrow.predictor_embed, *wide, narrow.predictor_proj):
-        if layer is not None:
-            layer.to(torch.bfloat16)
-    return narrow
 
 
 @cache

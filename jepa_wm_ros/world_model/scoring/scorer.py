@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from jepa_wm_ros.errors import FaultCode, Interrupted, JepaWmError
+from jepa_wm_ros.objective import Objective, checked_mode
+from jepa_wm_ros.world_model.distance import distance
 from jepa_wm_ros.world_model.latents import Latents
-from jepa_wm_ros.world_model.objective import Objective, distance
+from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.scoring.fast_rollout import compiled_halves, tensor_cores, unroll
-
-if TYPE_CHECKING:
-    from jepa_wm_ros.world_model.model import WorldModel
+from jepa_wm_ros.world_model.scoring.narrow import narrow_copy
 
 ACTIVATION_BUDGET = 1 << 30  # bytes; on a GPU a quarter of what is free
 LIVE_ACTIVATIONS = 16
@@ -29,7 +28,9 @@ class ScoreError(JepaWmError):
 class LatentCost:
     """Latent distance to the goal at the end of each candidate's imagined rollout.
 
-    Context and goal are frozen at construction: frames that arrive later change nothing.
+    Context and goal are frozen at construction: frames that arrive later change nothing. One model
+    serves any `mode` (objective.MODES); what fast and compiled mode make of its weights is kept in
+    narrow.py.
     Candidates are scored `micro_batch` at a time; out of memory halves it and goes on, which
     changes no cost since candidates never see each other. `interrupted` is asked before every
     block of every step (in plain mode, every micro-batch): when it says yes, Interrupted is raised.
@@ -40,16 +41,21 @@ class LatentCost:
         model: WorldModel,
         context: Latents,
         goal: Latents,
-        objective: Objective,
+        objective: Objective | None = None,
+        mode: str = 'exact',
+        *,
         micro_batch: int | None = None,
         interrupted: Callable[[], bool] | None = None,
     ) -> None:
         self.model = model
-        self.objective = objective
+        self.objective = objective or Objective()
+        self.mode = checked_mode(mode)
         self.interrupted = interrupted
         with torch.inference_mode(False):  # so that `gradient` may use what inference made
             self.context = context.map(lambda t: t.detach().clone())
             self.goal = goal.map(lambda t: t.detach().clone())
+            narrow = mode in ('fast', 'compiled')
+            self._predictor = narrow_copy(model.predictor) if narrow else model.predictor
         self.action_dim = model.spec.action_dim
         self.device = model.device
         self.dtype = torch.promote_types(model.dtype, torch.float32)
@@ -69,11 +75,12 @@ class LatentCost:
         """Imagined frames (H + 1, N, ...) of physical actions (N, H, A), the context first."""
         model = self.model
         normalized = model.normalize_actions(actions.to(model.device, model.dtype)).transpose(0, 1)
-        if model.mode == 'plain':
+        if self.mode == 'plain':
             return model.unroll(self.context, normalized)
-        predictor = model.predictor if model.mode == 'exact' else model.narrow_predictor
-        halves = compiled_halves() if model.mode == 'compiled' else None
-        return unroll(model, predictor, self.context, normalized, pause=self._pause, halves=halves)
+        halves = compiled_halves() if self.mode == 'compiled' else None
+        return unroll(
+            model, self._predictor, self.context, normalized, pause=self._pause, halves=halves
+        )
 
     def _costs(self, actions: Tensor) -> Tensor:
         return distance(self.unroll(actions), self.goal, self.objective).to(actions)
@@ -94,7 +101,7 @@ class LatentCost:
             raise ScoreError(
                 f'actions must be (N, H, {self.action_dim}), got {tuple(actions.shape)}'
             )
-        fast_gpu = self.model.mode in ('fast', 'compiled') and self.model.device.type == 'cuda'
+        fast_gpu = self.mode in ('fast', 'compiled') and self.model.device.type == 'cuda'
         done, start = [], 0
         with tensor_cores() if fast_gpu else contextlib.nullcontext():
             while start < len(actions):

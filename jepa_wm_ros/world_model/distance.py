@@ -3,35 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model.latents import Latents
-
-KINDS = ('L2', 'L1', 'cosine')
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """kind: 'L2' (mean square), 'L1' (mean absolute) or 'cosine' (negated similarity).
-
-    sum_all: add up every frame of the rollout, the context's included, not only the last.
-    alpha: weight of the proprioceptive distance.
-    """
-
-    kind: str = 'L2'
-    sum_all: bool = False
-    alpha: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise JepaWmError(
-                f'objective {self.kind!r} is unknown; choose one of {", ".join(KINDS)}'
-            )
 
 
 def distance_per_frame(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:

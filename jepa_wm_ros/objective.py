@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What who plans asks of who scores: which distance counts, and how its numbers are computed.
+
+Profiles (planning/), the request between the nodes (ros/) and the model (world_model/) share these
+few words; each is defined here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jepa_wm_ros.errors import FaultCode, JepaWmError
+
+KINDS = ('L2', 'L1', 'cosine')
+# plain: direct reading; exact: the same numbers with less work; fast: narrower numbers where that
+# gains time; compiled: fast, by torch.compile
+MODES = ('plain', 'exact', 'fast', 'compiled')
+
+
+class ObjectiveError(JepaWmError):
+    """An objective or a mode that no scorer knows."""
+
+    code = FaultCode.BAD_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """How near to the goal a rollout ends (arXiv 2512.24497 section 4).
+
+    kind: 'L2' (mean square), 'L1' (mean absolute) or 'cosine' (negated similarity).
+    sum_all: add up every frame of the rollout, the context's included, not only the last.
+    alpha: weight of the proprioceptive distance.
+    """
+
+    kind: str = 'L2'
+    sum_all: bool = False
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.kind in KINDS, 'objective.kind', self.kind, f'choose one of {", ".join(KINDS)}')
+        _check(isinstance(self.sum_all, bool), 'objective.sum_all', self.sum_all, 'true or false')
+        number = isinstance(self.alpha, int | float) and not isinstance(self.alpha, bool)
+        valid = number and math.isfinite(self.alpha) and self.alpha >= 0
+        _check(valid, 'objective.alpha', self.alpha, 'give a number >= 0')
+
+
+def checked_mode(mode: str) -> str:
+    """`mode`, when it is one of MODES; ObjectiveError otherwise."""
+    _check(mode in MODES, 'mode', mode, f'choose one of {", ".join(MODES)}')
+    return mode
+
+
+def _check(valid: bool, name: str, value: object, rule: str) -> None:
+    if not valid:
+        raise ObjectiveError(f'{name}={value!r} is refused: {rule}')
