@@ -136,7 +136,7 @@ def plan_processes(
     patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
     processes = [
         node('franka_controller', arm_address=address, **patience),
-        node('world_model', model=model, profile=profile),
+        node('world_model', model=model),
         node('planner', planner=planner, profile=profile),
     ]
     if robot == 'sim':

@@ -50,11 +50,7 @@ def test_only_what_was_asked_for_overrides_the_parameter_file():
     asked = named(
         plan_processes(model='jepa_wm_droid', planner='mppi', profile='fast', use_sim_time=True)
     )
-    assert asked['world_model'].parameters == {
-        'model': 'jepa_wm_droid',
-        'profile': 'fast',
-        'use_sim_time': True,
-    }
+    assert asked['world_model'].parameters == {'model': 'jepa_wm_droid', 'use_sim_time': True}
     assert asked['planner'].parameters == {
         'planner': 'mppi',
         'profile': 'fast',

@@ -14,13 +14,14 @@ import torch
 
 from jepa_wm_ros import actions as convention
 from jepa_wm_ros.errors import Fault, FaultCode
-from jepa_wm_ros.objective import Objective
-from jepa_wm_ros.planning import load_profile
+from jepa_wm_ros.objective import Objective, checked_mode
 from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
+from jepa_wm_ros.world_model.device import device_faults
 from jepa_wm_ros.world_model.distance import distance
 
 MAX_GOALS = 64
 MAX_CONTEXTS = 2
+L2 = Objective()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,6 @@ class ModelSession:
     """
 
     model: WorldModel
-    objective: Objective
-    mode: str = 'exact'
     goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
@@ -57,27 +56,26 @@ class ModelSession:
 
     @classmethod
     def load(
-        cls, *, model: str, weights_dir: str, profile: str, device: str, threads: int
+        cls, *, model: str, weights_dir: str, device: str, threads: int, warm_up_mode: str = ''
     ) -> ModelSession:
-        """Load a model by name or path for a planning profile."""
+        """Load a model by name or path, and warm up a scoring mode when one is given."""
         if threads:
             torch.set_num_threads(threads)
-        settings = load_profile(profile)
-        session = cls(
-            load_world_model(model, weights_dir=weights_dir or None, device=device),
-            settings.objective,
-            settings.mode,
-        )
-        if settings.mode == 'compiled':
-            session.warm_up(settings.settings.horizon)
+        if warm_up_mode:
+            checked_mode(warm_up_mode)
+        with device_faults():
+            session = cls(load_world_model(model, weights_dir=weights_dir or None, device=device))
+        if warm_up_mode:
+            session.warm_up(warm_up_mode)
         return session
 
-    def warm_up(self, horizon: int) -> None:
-        """Let the model compile now, which takes a minute, what the first plan would wait for."""
+    def warm_up(self, mode: str) -> None:
+        """Make ready now what the first plan in `mode` would wait for; compiling takes a minute."""
         side = self.model.spec.img_size
-        black = np.zeros((side, side, 3), np.uint8)
+        black, upright = np.zeros((side, side, 3), np.uint8), np.array([0.0, 0.0, 0.0, 1.0])
         (goal,), _ = self.prepare_goals([black], None)
-        context = self.freeze(black, np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), 0.0, goal)
+        context = self.freeze(black, np.zeros(3), upright, 0.0, goal, mode=mode)
+        horizon = self.model.spec.context_window + 1  # the window fills, then slides
         scorer = self.contexts.pop(context.id)
         del self.goals[goal]
         for candidates in (1, 2):
@@ -100,19 +98,23 @@ class ModelSession:
             f'{spec.img_size} px, {spec.fps} steps/s'
         )
 
+    @device_faults()
     @torch.inference_mode()
     def prepare_goals(
         self, pictures: list[np.ndarray], live: np.ndarray | None
     ) -> tuple[list[int], list[float]]:
-        """Encode goal pictures (H, W, 3) uint8; distance of the live picture to each, or NaN."""
+        """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN."""
         latents = [self.model.encode_goal(self._pixels(picture)) for picture in pictures]
         here = None if live is None else self.model.encode_goal(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, latents, strict=True))
         while len(self.goals) > MAX_GOALS:
             self.goals.popitem(last=False)
-        return ids, [math.nan if here is None else self._distance(here, goal) for goal in latents]
+        return ids, [
+            math.nan if here is None else float(distance(here, goal, L2)) for goal in latents
+        ]
 
+    @device_faults()
     @torch.inference_mode()
     def freeze(
         self,
@@ -121,8 +123,12 @@ class ModelSession:
         quaternion: np.ndarray,
         gripper: float,
         goal_id: int,
+        objective: Objective = L2,
+        mode: str = 'exact',
     ) -> Context:
-        """Freeze a picture (H, W, 3) and arm state as the context of one plan to a goal."""
+        """Freeze a picture (H, W, 3) and arm state as the context of one plan to a goal; distance
+        and scores are those of `objective`, the scores computed in `mode`.
+        """
         if goal_id not in self.goals:
             raise Fault(
                 FaultCode.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first'
@@ -136,13 +142,13 @@ class ModelSession:
             self.model,
             context,
             goal,
-            self.objective,
-            self.mode,
+            objective,
+            mode,
             interrupted=lambda: number in self.interrupted,
         )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
-        return Context(number, self._distance(context, goal))
+        return Context(number, float(distance(context, goal, objective)))
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""
@@ -151,6 +157,7 @@ class ModelSession:
             self.interrupted.add(context_id)
         return known
 
+    @device_faults()
     def score(
         self, context_id: int, actions: np.ndarray, want_gradient: bool, imagine: bool
     ) -> Score:
@@ -180,9 +187,6 @@ class ModelSession:
 
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
         return self.model.prepare_images(picture[None])
-
-    def _distance(self, here: Latents, goal: Latents) -> float:
-        return float(distance(here, goal, self.objective))
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
         """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""

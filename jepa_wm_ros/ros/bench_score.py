@@ -61,7 +61,7 @@ class Bench(NodeBase):
 
 def measure(model: str, calls: int) -> dict[str, float]:
     """Milliseconds per call: over the service, in process, and the difference of the medians."""
-    local = ModelSession.load(model=model, weights_dir='', profile='cell', device='cpu', threads=1)
+    local = ModelSession.load(model=model, weights_dir='', device='cpu', threads=1)
     actions = torch.randn(CANDIDATES, HORIZON, 7) * 0.03
     rclpy.init()
     bench, executor = Bench(), SingleThreadedExecutor()

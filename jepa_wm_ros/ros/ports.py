@@ -26,8 +26,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from jepa_wm_ros import actions as convention
 from jepa_wm_ros.control.ports import Motion, Observation
 from jepa_wm_ros.errors import Fault, FaultCode, Interrupted
+from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.ros.arm_port import POLL_SECONDS, ArmPort
-from jepa_wm_ros.ros.base.convert import to_pose7
+from jepa_wm_ros.ros.base.convert import objective_message, to_pose7
 from jepa_wm_ros.ros.base.node import NodeBase, to_ns, to_stamp
 
 
@@ -86,6 +87,7 @@ class RosPorts:
         self._node = node
         self._arm = ArmPort(node, node.value)
         self.cancelled: Callable[[], bool] = lambda: False
+        self.objective, self.mode = Objective(), 'exact'  # of the profile that plans
         group = ReentrantCallbackGroup()
         self._clients = {
             name: node.create_client(kind, f'world_model/{name}', callback_group=group)
@@ -137,7 +139,12 @@ class RosPorts:
     def observe(self, goal_id: int, not_before: int) -> Observation:
         """Freeze the first frame after `not_before` [ns]; waits up to observation_timeout."""
         deadline = time.monotonic() + self._node.value('observation_timeout')
-        request = FreezeContext.Request(goal_id=goal_id, not_before=to_stamp(not_before))
+        request = FreezeContext.Request(
+            goal_id=goal_id,
+            not_before=to_stamp(not_before),
+            objective=objective_message(self.objective),
+            mode=self.mode,
+        )
         while True:
             try:
                 seen = self.ask('freeze_context', request)

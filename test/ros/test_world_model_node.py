@@ -12,6 +12,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)
 
 import rclpy  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
+from jepa_wm_msgs.msg import Objective as ObjectiveMessage  # noqa: E402
 from jepa_wm_msgs.srv import (  # noqa: E402
     DescribeModel,
     FreezeContext,
@@ -24,9 +25,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.control.session import ModelSession  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
-from jepa_wm_ros.planning import load_profile  # noqa: E402
+from jepa_wm_ros.objective import Objective  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.world_model import LatentCost, load_world_model  # noqa: E402
+from jepa_wm_ros.world_model.distance import distance  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -92,8 +94,8 @@ def prepare(client, *pictures):
     return call(client, PrepareGoal, 'world_model/prepare_goal', PrepareGoal.Request(images=images))
 
 
-def freeze(client, goal_id, fresh=False):
-    request = FreezeContext.Request(goal_id=goal_id)
+def freeze(client, goal_id, fresh=False, **wishes):
+    request = FreezeContext.Request(goal_id=goal_id, **wishes)
     if fresh:
         request.not_before = client.get_clock().now().to_msg()
     return call(client, FreezeContext, 'world_model/freeze_context', request)
@@ -114,23 +116,32 @@ def score(client, context_id, actions, **wishes):
     )
 
 
-def test_costs_and_gradients_over_the_service_are_those_of_the_model(graph, model_file):
+@pytest.mark.parametrize(
+    ('asked', 'objective'),
+    [
+        ({}, Objective()),
+        (
+            {'objective': ObjectiveMessage(kind='L1', sum_all=True), 'mode': 'plain'},
+            Objective('L1', sum_all=True),
+        ),
+    ],
+)
+def test_costs_over_the_service_are_those_of_the_model_by_the_objective_asked_for(
+    graph, model_file, asked, objective
+):
     _, cell, client = graph
     goal = picture(1)
     goal_id = prepare(client, goal).goal_ids[0]
-    context = freeze(client, goal_id)
+    context = freeze(client, goal_id, **asked)
     actions = np.random.default_rng(0).normal(0, 0.05, (5, 3, 7)).astype(np.float32)
     answer = score(client, context.context_id, actions, want_gradient=True)
 
     model = load_world_model(model_file)
     pose = torch.tensor([[*POSITION, *EULER, GRIPPER]])
     here = model.encode(model.prepare_images(cell.picture[None]), pose)
-    scorer = LatentCost(
-        model,
-        here,
-        model.encode_goal(model.prepare_images(goal[None])),
-        load_profile('cell').objective,
-    )
+    there = model.encode_goal(model.prepare_images(goal[None]))
+    assert context.distance == pytest.approx(float(distance(here, there, objective)), rel=1e-4)
+    scorer = LatentCost(model, here, there, objective, asked.get('mode', 'exact'))
     costs, gradient = scorer.gradient(torch.from_numpy(actions))
     np.testing.assert_allclose(answer.costs, costs, rtol=1e-4)
     np.testing.assert_allclose(
@@ -231,6 +242,18 @@ def test_unknown_goals_and_contexts_are_named(graph):
     assert score(client, 999_999, np.zeros((1, 1, 7))).error_code == FaultCode.UNKNOWN_ID
 
 
+@pytest.mark.parametrize(
+    ('asked', 'named'),
+    [({'objective': ObjectiveMessage(kind='L3')}, 'L3'), ({'mode': 'quick'}, 'quick')],
+)
+def test_an_objective_or_mode_it_does_not_know_is_refused_and_no_other_taken(graph, asked, named):
+    _, _, client = graph
+    goal_id = prepare(client, picture(1)).goal_ids[0]
+    answer = freeze(client, goal_id, **asked)
+    assert answer.error_code == FaultCode.BAD_LIMITS and answer.context_id == 0
+    assert named in answer.error_msg and '\n' not in answer.error_msg
+
+
 def test_scoring_is_given_up_when_it_is_interrupted_and_other_contexts_go_on(graph):
     node, _, client = graph
     goal_id = prepare(client, picture(1)).goal_ids[0]
@@ -276,18 +299,17 @@ def test_a_missing_model_fails_the_configure_in_one_line(tmp_path, ros_domain):
         node.destroy_node()
 
 
-def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, tmp_path, compiler):
+def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, compiler):
     made = []
     compiler(lambda graph, _: made.append(graph) or graph.forward)
-    profile = tmp_path / 'compiled.yaml'
-    profile.write_text('planner: icem\nmode: compiled\nsettings: {horizon: 3}\n')
     session = ModelSession.load(
-        model=str(model_file), weights_dir='', profile=str(profile), device='cpu', threads=1
+        model=str(model_file), weights_dir='', device='cpu', threads=1, warm_up_mode='compiled'
     )
     before = len(made)
     assert before and not session.goals and not session.contexts
     (goal,), _ = session.prepare_goals([picture(0)], None)
-    context = session.freeze(picture(1), np.array(POSITION), np.array([1.0, 0, 0, 0]), 0.1, goal)
+    pose = np.array(POSITION), np.array([1.0, 0, 0, 0]), 0.1
+    context = session.freeze(picture(1), *pose, goal, mode='compiled')
     for candidates, slope in ((24, False), (1, True), (4, False), (19, False), (3, True)):
         session.score(context.id, np.zeros((candidates, 3, 7), np.float32), slope, False)
     assert len(made) == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between geometry messages and arrays, and from the name of a message type to its class."""
+"""Between messages and what the rooms without ROS know, and from a message type to its class."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from importlib import import_module
 
 import numpy as np
 from geometry_msgs.msg import Pose
+from jepa_wm_msgs.msg import Objective as ObjectiveMessage
 
 from jepa_wm_ros import actions
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.objective import Objective
 
 
 def pose_message(position: np.ndarray, quaternion: np.ndarray) -> Pose:
@@ -50,3 +52,15 @@ def message_class(kind: str) -> type:
             f'message type {kind} is not installed ({error}): install {package} or describe '
             'another topic'
         ) from error
+
+
+def objective_message(objective: Objective) -> ObjectiveMessage:
+    """The objective as a message."""
+    return ObjectiveMessage(
+        kind=objective.kind, sum_all=objective.sum_all, alpha=float(objective.alpha)
+    )
+
+
+def to_objective(message: ObjectiveMessage) -> Objective:
+    """The objective of a message, an empty kind standing for L2; ObjectiveError if unknown."""
+    return Objective(message.kind or 'L2', message.sum_all, message.alpha)

@@ -230,6 +230,7 @@ class PlannerNode(NodeBase):
             tolerance = NEVER_REACHED
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
         profile = self._profile()
+        self.ports.objective, self.ports.mode = profile.objective, profile.mode
         reach = Reach(
             ports=self.ports,
             decider=Mpc(profile),

@@ -35,7 +35,7 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
-from jepa_wm_ros.ros.base.convert import message_class, pose_message
+from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_objective
 from jepa_wm_ros.ros.base.faults import reply_fault
 from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_ns, to_stamp
 
@@ -51,7 +51,12 @@ class WorldModelNode(NodeBase):
         fixed = {'read_only': True}
         self.declare('model', 'jepa_wm_cell', 'Model name (see `model list`) or file.', **fixed)
         self.declare('weights_dir', '', "Folder of weight files; empty: the package's.", **fixed)
-        self.declare('profile', 'cell', 'Planning profile: gives objective and mode.', **fixed)
+        self.declare(
+            'warm_up_mode',
+            '',
+            'Scoring mode made ready at configure (compiled takes a minute); empty: none.',
+            **fixed,
+        )
         self.declare('device', 'cpu', 'Torch device: cpu, cuda, cuda:1, ...', **fixed)
         self.declare(
             'threads', 0, "CPU threads of the model; 0: torch's choice.", bounds=(0, 256), **fixed
@@ -86,9 +91,9 @@ class WorldModelNode(NodeBase):
         self.session = ModelSession.load(
             model=self.value('model'),
             weights_dir=self.value('weights_dir'),
-            profile=self.value('profile'),
             device=self.value('device'),
             threads=self.value('threads'),
+            warm_up_mode=self.value('warm_up_mode'),
         )
         self.get_logger().info(f'{self.session.summary()}')
         self.worker = Worker(self, 'model')
@@ -209,6 +214,8 @@ class WorldModelNode(NodeBase):
                 arm.quaternion,
                 arm.closure,
                 request.goal_id,
+                to_objective(request.objective),
+                request.mode or 'exact',
             )
         except Exception as error:
             return reply_fault(response, error)

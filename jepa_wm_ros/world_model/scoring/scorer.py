@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jepa_wm_ros.errors import FaultCode, Interrupted, JepaWmError
 from jepa_wm_ros.objective import Objective, checked_mode
+from jepa_wm_ros.world_model.device import is_out_of_memory
 from jepa_wm_ros.world_model.distance import distance
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.model import WorldModel
@@ -110,13 +111,13 @@ class LatentCost:
                 try:
                     done.append(score(actions[start : start + size]))
                     start += size
-                except RuntimeError as error:
+                except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                     self._halve(error)
         return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
 
-    def _halve(self, error: RuntimeError) -> None:
+    def _halve(self, error: Exception) -> None:
         if self.micro_batch == 1:
             raise ScoreError(
                 'out of memory for even a single candidate: use a smaller model or horizon',
@@ -125,16 +126,6 @@ class LatentCost:
         self.micro_batch //= 2
         if self.model.device.type == 'cuda':
             torch.cuda.empty_cache()
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA raises its own class; the CPU allocator a RuntimeError known by its words."""
-    words = str(error)
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or 'out of memory' in words
-        or "can't allocate memory" in words
-    )
 
 
 def default_micro_batch(model: WorldModel) -> int:

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model's session without ROS: the objective asked for counts, and a device that fails is told
+by its code.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.world_model import build
+from jepa_wm_ros.world_model.files.registry import cell_spec
+
+HERE = np.array([0.5, 0.1, 0.3]), np.array([1.0, 0.0, 0.0, 0.0]), 0.2
+ACTIONS = np.random.default_rng(0).normal(0, 0.05, (4, 3, 7)).astype(np.float32)
+
+
+def picture(seed):
+    return np.random.default_rng(seed).integers(0, 255, (48, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def session():
+    statistics = {
+        f'{what}_{name}': (value,) * 7
+        for what in ('action', 'proprio')
+        for name, value in (('mean', 0.0), ('std', 0.5))
+    }
+    spec = cell_spec(depth=1, predictor_width=64, heads=4).replace(**statistics)
+    return ModelSession(build(spec, seed=0).freeze())
+
+
+def test_distance_and_costs_are_those_of_the_objective_of_each_context(session):
+    (goal,), _ = session.prepare_goals([picture(1)], None)
+    model = session.model
+    here, there = (
+        model.encode(model.prepare_images(picture(seed)[None]), torch.zeros(1, 7)).visual
+        for seed in (0, 1)
+    )
+    for kind, norm in (('L2', torch.square), ('L1', torch.abs)):
+        frozen = session.freeze(picture(0), *HERE, goal, Objective(kind))
+        assert frozen.distance == pytest.approx(float(norm(here - there).mean()), rel=1e-5)
+        last = session.score(frozen.id, ACTIONS, False, False).costs
+        summed = session.freeze(picture(0), *HERE, goal, Objective(kind, sum_all=True))
+        first = session.score(summed.id, ACTIONS[:, :1], False, False).costs
+        assert (first > frozen.distance).all() and last.shape == (4,)
+
+
+def test_the_same_model_scores_in_whatever_mode_a_context_asks_for(session):
+    (goal,), _ = session.prepare_goals([picture(1)], None)
+    costs = []
+    for mode in ('plain', 'exact'):
+        frozen = session.freeze(picture(0), *HERE, goal, mode=mode)
+        costs.append(session.score(frozen.id, ACTIONS, False, False).costs)
+        assert session.contexts[frozen.id].mode == mode
+    np.testing.assert_allclose(*costs, rtol=1e-4)
+
+
+def cuda_error(code):
+    error = torch.AcceleratorError('CUDA error: something\nand a long story')
+    error.error_code = code
+    return error
+
+
+def cpu_allocator():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ('error', 'code'),
+    [
+        (lambda: torch.OutOfMemoryError('CUDA out of memory'), FaultCode.OUT_OF_MEMORY),
+        (cpu_allocator, FaultCode.OUT_OF_MEMORY),
+        (MemoryError, FaultCode.OUT_OF_MEMORY),
+        (lambda: cuda_error(2), FaultCode.OUT_OF_MEMORY),
+        (lambda: cuda_error(719), FaultCode.DEVICE_LOST),
+    ],
+)
+def test_a_device_that_fails_has_its_code_whatever_was_asked_of_it(session, error, code):
+    (goal,), _ = session.prepare_goals([picture(1)], None)
+    context = session.freeze(picture(0), *HERE, goal).id
+    error = error()
+
+    def fail(*_):
+        raise error
+
+    session.model.encoder.forward = fail
+    session.model.predictor.embed = fail
+    for ask in (
+        lambda: session.prepare_goals([picture(1)], None),
+        lambda: session.freeze(picture(0), *HERE, goal),
+        lambda: session.score(context, ACTIONS, False, False),
+    ):
+        with pytest.raises(JepaWmError) as caught:
+            ask()
+        assert caught.value.code == code and '\n' not in str(caught.value)
+
+
+def test_words_alone_are_no_lack_of_memory(session):
+    def fail(*_):
+        raise RuntimeError('the cache ran out of memory slots')
+
+    session.model.encoder.forward = fail
+    with pytest.raises(RuntimeError, match='slots') as caught:
+        session.prepare_goals([picture(1)], None)
+    assert not isinstance(caught.value, JepaWmError)
