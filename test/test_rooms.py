@@ -37,7 +37,16 @@ ROOMS = {
     # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (
         ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
-        {'actions', 'world_model', 'planning', 'recordings', 'control', 'sim', 'ros_image'},
+        {
+            'actions',
+            'world_model',
+            'planning',
+            'recordings',
+            'control',
+            'learning',
+            'sim',
+            'ros_image',
+        },
     ),
     'ros': (
         ARITHMETIC | PICTURES | REPORTS | {'torch'},

@@ -9,19 +9,25 @@ predictor  the encoder is frozen, all frames are encoded once, and a fresh predi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
+from jepa_wm_ros.learning.training_loss import (
+    draw_prefix,
+    frame_loss,
+    published_settings,
+    training_loss,
+)
 from jepa_wm_ros.learning.windows import (
     Recording,
     Statistics,
-    Windows,
     draw_windows,
     gather,
     statistics,
@@ -29,9 +35,7 @@ from jepa_wm_ros.learning.windows import (
 )
 from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
-from jepa_wm_ros.world_model.training_loss import LossSettings, training_loss
 
-ROLL = 3  # of pose7
 _ENCODE_BATCH = 256
 _VALIDATION_WINDOWS = 1024
 
@@ -65,24 +69,30 @@ def _as_tuples(stats: Statistics) -> dict[str, tuple[float, ...]]:
 
 def prepare_predictor(model: WorldModel) -> None:
     """Set what learning starts from beside random numbers: no change, and a fixed proprio map."""
-    predictor = model.predictor
-    if model.spec.predictor.predict_change:
+    spec, predictor = model.spec, model.predictor
+    if spec.predictor.predict_change:
         nn.init.zeros_(predictor.predictor_proj.weight)
-    if predictor.proprio_encoder is not None:
-        fix_proprio_encoder(predictor.proprio_encoder)
+    if spec.predictor.proprio == 'feature':
+        fix_proprio_encoder(predictor.proprio_encoder, spec.proprio_wraps)
 
 
-def fix_proprio_encoder(encoder: nn.Linear) -> None:
-    """Make it an orthonormal map that is not trained and does not see the roll.
+def fix_proprio_encoder(encoder: nn.Linear, unheard: tuple[int, ...]) -> None:
+    """Make it an orthonormal map that is not trained and does not hear some entries.
 
-    Trained on its own predictions it could shrink its features to zero. The roll of a hand that
-    points down jumps between +pi and -pi, so as a number it only adds noise.
+    Trained on its own predictions it could shrink its features to zero. An angle that jumps by a
+    turn, such as the roll of a hand that points down, as a number only adds noise.
     """
     nn.init.orthogonal_(encoder.weight)
     nn.init.zeros_(encoder.bias)
     with torch.no_grad():
-        encoder.weight[:, ROLL] = 0
+        encoder.weight[:, list(unheard)] = 0
     encoder.requires_grad_(False)
+
+
+def position_entries(spec: ModelSpec) -> tuple[int, ...]:
+    """Entries of the proprioception that latents should tell: a position, else all but jumps."""
+    steady = (entry for entry in range(spec.proprio_dim) if entry not in spec.proprio_wraps)
+    return spec.proprio_position or tuple(steady)
 
 
 class EncoderStage(nn.Module):
@@ -93,31 +103,33 @@ class EncoderStage(nn.Module):
         self.model = model
         dim = model.spec.encoder.width * model.spec.grid**2
         self.inverse = InverseDynamics(dim, model.spec.action_dim)
-        self.proprio = ProprioDecoder(dim, 3)
+        self._told = list(position_entries(model.spec))
+        self.proprio = ProprioDecoder(dim, len(self._told))
+        self.to(model.device)
         self._recording, self._settings = recording, settings
         self._starts = recording.windows(settings.window)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """Weighted losses of a batch of windows, drawn and lit by `generator`."""
-        s = self._settings
+        s, model = self._settings, self.model
         windows = draw_windows(self._recording, self._starts, s.window, s.batch, generator)
-        pixels = vary_light(prepare(self.model, windows), s.light, generator)
-        with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
-            visual = self.model.encoder(pixels.flatten(0, 1))
-        visual = visual.float().unflatten(0, windows.index.shape)
-        actions = self.model.normalize_actions(windows.actions)
+        pixels = vary_light(prepare(model, windows.frames), s.light, generator)
+        with narrow_numbers(model, s):
+            latents = model.encode(pixels, windows.proprio)
+        visual = latents.visual.float()
+        actions = model.normalize_actions(windows.actions.to(model.device))
         flat = visual.flatten(2)
-        position = self.model.normalize_proprio(windows.proprio)[..., :3]
-        with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
+        position = model.normalize_proprio(windows.proprio.to(model.device))[..., self._told]
+        with narrow_numbers(model, s):
             prediction = prediction_loss(
-                self.model, as_latents(self.model, visual, windows.proprio), actions, s, generator
+                model, Latents(visual, latents.proprio), actions, s, generator
             )
             inverse = self.inverse(flat, actions[:, :-1])
         return {
             'prediction': (1.0, prediction),
             'sigreg': (
                 s.sigreg,
-                torch.stack([sigreg(visual[:, t].flatten(0, 1)) for t in range(s.window)]).mean(),
+                torch.stack([sigreg(visual[:, t].flatten(0, -2)) for t in range(s.window)]).mean(),
             ),
             'inverse': (s.inverse_dynamics, inverse),
             'proprio': (s.proprio, self.proprio(flat, position)),
@@ -151,10 +163,12 @@ class PredictorStage(nn.Module):
         picked = self._starts[torch.randint(len(self._starts), (s.batch,), generator=generator)]
         index = picked[:, None] + torch.arange(s.window)
         view = torch.randint(s.views, (s.batch, 1), generator=generator)
-        actions = self.model.normalize_actions(self._recording.actions[index])
-        latents = as_latents(self.model, self._views[view, index], self._recording.proprio[index])
-        with torch.autocast('cpu', torch.bfloat16, enabled=s.bfloat16):
-            loss = prediction_loss(self.model, latents, actions, s, generator)
+        model = self.model
+        actions = model.normalize_actions(self._recording.actions[index].to(model.device))
+        proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)
+        latents = Latents(self._views[view, index].to(model.device), proprio)
+        with narrow_numbers(model, s):
+            loss = prediction_loss(model, latents, actions, s, generator)
         return {'prediction': (1.0, loss)}
 
 
@@ -165,33 +179,29 @@ def prediction_loss(
     settings: StageSettings,
     generator: torch.Generator,
 ) -> Tensor:
-    """The paper's loss of clips, the rollout starting from a random frame of them."""
-    last = settings.window - settings.rollout_steps
-    prefix = int(torch.randint(max(1, last), (), generator=generator))
-    return training_loss(
-        model,
-        latents,
-        actions,
-        LossSettings(
-            rollout_steps=settings.rollout_steps,
-            window=model.spec.context_window,
-            stop_gradient=settings.stop_gradient,
-        ),
-        prefix,
-    ).total
-
-
-def prepare(model: WorldModel, windows: Windows) -> Tensor:
-    """Pixels (B, T, 3, S, S) of a batch, through the one image pipeline."""
-    return model.prepare_images(windows.frames.flatten(0, 1)).unflatten(0, windows.index.shape)
-
-
-def as_latents(model: WorldModel, visual: Tensor, poses: Tensor) -> Latents:
-    """Latents of encodings (B, T, g*g, D) and measured poses (B, T, 7)."""
-    side = model.spec.grid
-    return Latents(
-        visual.unflatten(2, (1, side, side)), model.encode_proprio(poses, *visual.shape[:2])
+    """The paper's loss of clips as the model's family has it, over this stage's rollout."""
+    wanted = replace(
+        published_settings(model.spec),
+        rollout_steps=settings.rollout_steps,
+        window=model.spec.context_window,
+        stop_gradient=settings.stop_gradient,
     )
+    prefix = draw_prefix(settings.window, wanted, generator)
+    return training_loss(model, latents, actions, wanted, prefix).total
+
+
+def narrow_numbers(
+    model: WorldModel, settings: StageSettings
+) -> contextlib.AbstractContextManager[None]:
+    """bfloat16 on the model's device where the stage wants it."""
+    if not settings.bfloat16:
+        return contextlib.nullcontext()
+    return torch.autocast(model.device.type, torch.bfloat16)
+
+
+def prepare(model: WorldModel, frames: Tensor) -> Tensor:
+    """Pixels (B, T, 3, S, S) of frames (B, T, S, S, 3), through the one image pipeline."""
+    return model.prepare_images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
 @torch.no_grad()
@@ -201,7 +211,9 @@ def encode_frames(
     light: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Encodings (F, g*g, D) of all frames; with `light`, each episode in a light of its own."""
+    """Visual latents (F, 1, g, g, D) of all frames, in main memory; with `light`, each episode in
+    a light of its own.
+    """
     model.encoder.eval()
     episodes = int(recording.episode[-1]) + 1
     gain = torch.ones(episodes, 1, 1, 1)
@@ -218,14 +230,16 @@ def encode_frames(
         recording.frames.split(_ENCODE_BATCH), recording.episode.split(_ENCODE_BATCH), strict=True
     ):
         pixels = model.prepare_images(frames)
-        parts.append(model.encoder(pixels * gain[episode] + offset[episode]))
+        lit = pixels * gain[episode] + offset[episode]
+        parts.append(model.encode_goal(lit).visual[:, 0].cpu())
     return torch.cat(parts)
 
 
 def validation(
     model: WorldModel, recording: Recording, settings: StageSettings
 ) -> Callable[[], dict[str, float]]:
-    """A function that measures one-step, rollout and copy errors (mean square) on a recording.
+    """A function that measures one-step, rollout and copy errors on a recording, as the family's
+    loss measures them.
 
     copy is the error of predicting that nothing changes: a model has to stay well below it.
     """
@@ -237,21 +251,21 @@ def validation(
     @torch.no_grad()
     def measure() -> dict[str, float]:
         visual = torch.cat(
-            [
-                model.encoder(model.prepare_images(frames.flatten(0, 1)))
-                for frames in windows.frames.split(64)
-            ]
+            [model.encode_goal(prepare(model, part)).visual for part in windows.frames.split(64)]
         )
-        latents = as_latents(model, visual.unflatten(0, windows.index.shape), windows.proprio)
-        actions = model.normalize_actions(windows.actions)
-        rollout = model.unroll(latents[:, :1], actions[:, :-1].transpose(0, 1)).transpose()
-        truth = latents.visual
+        truth = Latents(visual, model.encode_proprio(windows.proprio, *windows.index.shape))
+        actions = model.normalize_actions(windows.actions.to(model.device))
+        rollout = model.unroll(truth[:, :1], actions[:, :-1].transpose(0, 1)).transpose()
+
+        def error(seen: Latents, frame: int) -> float:
+            pair = Latents(seen.visual), Latents(truth.visual[:, frame])
+            return frame_loss(*pair, published_settings(model.spec)).item()
+
+        last = settings.window - 1
         return {
-            'val_step': functional.mse_loss(rollout.visual[:, 1], truth[:, 1]).item(),
-            f'val_step{settings.window - 1}': functional.mse_loss(
-                rollout.visual[:, -1], truth[:, -1]
-            ).item(),
-            'val_copy': functional.mse_loss(truth[:, 0], truth[:, 1]).item(),
+            'val_step': error(rollout[:, 1], 1),
+            f'val_step{last}': error(rollout[:, last], last),
+            'val_copy': error(truth[:, 0], 1),
         }
 
     return measure

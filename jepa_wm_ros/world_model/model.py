@@ -100,7 +100,9 @@ class WorldModel(nn.Module):
             pixels = pixels.unsqueeze(1)
         batch, frames = pixels.shape[:2]
         flat = pixels.flatten(0, 1).to(self.device, self.dtype)
-        tokens = torch.cat([self.encoder(chunk) for chunk in flat.split(ENCODE_CHUNK)])
+        # An encoder that is being trained sees its batch whole: it may keep statistics of it.
+        chunk = len(flat) if self.encoder.training else ENCODE_CHUNK
+        tokens = torch.cat([self.encoder(part) for part in flat.split(chunk)])
         g = self.spec.grid
         visual = tokens.view(batch, frames, 1, g, g, self.spec.encoder.width)
         return Latents(self.normalize_visual(visual), None)

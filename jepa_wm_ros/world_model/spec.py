@@ -151,6 +151,8 @@ class ModelSpec:
     action_dim   A, numbers per model step: the environment's action dim x frameskip
     action_mean, action_std    of one environment action; the model sees (a - mean) / std
     proprio_dim  P, numbers of proprioception per frame (0: none), with mean and std
+    proprio_position  its entries that are a position, the hand's or the agent's
+    proprio_wraps     its entries that are angles which jump by a turn on the way
     img_size     side of the square picture the encoder sees [px]
     antialias    whether downscaling smooths (official models: no)
     fps          nominal model steps per second [Hz]; 0: not a real-time model
@@ -171,6 +173,8 @@ class ModelSpec:
     proprio_dim: int = 0
     proprio_mean: tuple[float, ...] = ()
     proprio_std: tuple[float, ...] = ()
+    proprio_position: tuple[int, ...] = ()
+    proprio_wraps: tuple[int, ...] = ()
     img_size: int = 256
     image_mean: tuple[float, ...] = IMAGENET_MEAN
     image_std: tuple[float, ...] = IMAGENET_STD
@@ -192,6 +196,12 @@ class ModelSpec:
             )
         if not len(self.proprio_mean) == len(self.proprio_std) == self.proprio_dim:
             raise SpecError(f'{self.name}: proprio statistics do not have {self.proprio_dim} dims')
+        described = self.proprio_position + self.proprio_wraps
+        if not all(0 <= entry < self.proprio_dim for entry in described):
+            raise SpecError(
+                f'{self.name}: proprio_position and proprio_wraps must be entries of '
+                f'{self.proprio_dim} numbers'
+            )
         if self.predictor.proprio != 'none' and not self.proprio_dim:
             raise SpecError(f'{self.name}: the predictor hears proprioception; set proprio_dim')
         if not self.predictor.project and self.predictor.width != self.encoder.width:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from jepa_wm_ros.world_model.latents import Latents, cat_time
 from jepa_wm_ros.world_model.model import WorldModel
+from jepa_wm_ros.world_model.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class LossSettings:
 
     rollout_steps: k, frames imagined from the model's own output (1: teacher forcing only).
     window: W, frames the rollout shows the predictor. stop_gradient: the rollout's context is
-    detached before every step. proprio: predicted proprioception features count, weight 1.
+    detached before every step. random_prefix: the rollout starts anywhere in the clip, not only
+    at its first frame. proprio: predicted proprioception features count, weight 1.
     """
 
     l1: float = 0.0
@@ -34,6 +36,7 @@ class LossSettings:
     rollout_steps: int = 2
     window: int = 3
     stop_gradient: bool = True
+    random_prefix: bool = True
     proprio: bool = True
 
 
@@ -44,6 +47,21 @@ class TrainingLoss:
     total: Tensor
     teacher_forcing: Tensor
     rollout: tuple[Tensor, ...]
+
+
+def published_settings(spec: ModelSpec) -> LossSettings:
+    """What the published models of this family were trained with."""
+    if spec.family == 'vjepa2_ac':
+        return LossSettings(
+            l1=1.0, l2=0.0, window=8, stop_gradient=False, random_prefix=False, proprio=False
+        )
+    return LossSettings(rollout_steps=1 if spec.family == 'dino_wm' else 2)
+
+
+def draw_prefix(frames: int, settings: LossSettings, generator: torch.Generator) -> int:
+    """Where the rollout of clips of `frames` frames starts: 0 ... frames - k - 1."""
+    last = max(1, frames - settings.rollout_steps) if settings.random_prefix else 1
+    return int(torch.randint(last, (), generator=generator))
 
 
 def training_loss(
