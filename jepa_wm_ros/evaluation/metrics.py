@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's offline numbers: Action Score and its companions, with bootstrap intervals.
 
-Everything here is arithmetic on arrays. Source: arXiv 2512.24497 (DROID evaluation), REFERENCE
-section 4.9: the error of one clip compares the *summed* planned actions with the *summed* expert
-actions, the error of a model is the mean over clips, and only that mean is turned into a score.
+Everything here is arithmetic on arrays. Source: arXiv 2512.24497 (DROID evaluation),
+doc/reference.md section 4.9: the error of one clip compares the *summed* planned actions with the
+*summed* expert actions, the error of a model is the mean over clips, and only that mean is turned
+into a score.
 """
 
 from __future__ import annotations

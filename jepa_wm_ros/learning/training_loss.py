@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's training loss: teacher forcing, plus a rollout on the model's own predictions.
 
-Source: arXiv 2512.24497 section 3 (multistep rollout losses); weights as released, REFERENCE
+Source: arXiv 2512.24497 section 3 (multistep rollout losses); weights as released, doc/reference.md
 section 6.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The world model: pictures to latents, latents and actions to imagined latents.
 
-Source: arXiv 2512.24497 sections 3 and 4; REFERENCE sections 2, 3 and 5.
+Source: arXiv 2512.24497 sections 3 and 4; doc/reference.md sections 2, 3 and 5.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class WorldModel(nn.Module):
         )
 
     def unroll(self, context: Latents, actions: Tensor, window: int | None = None) -> Latents:
-        """Imagined frames (T + 1, B, ...), the context frame first (REFERENCE section 3).
+        """Imagined frames (T + 1, B, ...), the context frame first (doc/reference.md section 3).
 
         context: one encoded frame (1 or B, 1, ...); actions (T, B, A) normalised, time first.
         """

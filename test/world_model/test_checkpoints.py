@@ -47,9 +47,9 @@ def test_names_shapes_and_counts_are_those_of_the_published_model(name):
 
 
 def test_a_512_frame_model_is_described_without_its_16_gib_mask():
-    begun = time.perf_counter()
+    begun = time.process_time()  # of this process: a busy machine must not look like a mask
     model = build(ENTRIES['vjepa2_ac_oss'].spec, device='meta')
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 4.0
     assert not [name for name, _ in model.predictor.named_buffers()]
 
 

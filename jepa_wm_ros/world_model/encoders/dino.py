@@ -2,7 +2,8 @@
 """DINOv2 and DINOv3 through timm, made numerically equal to the published models.
 
 What timm does differently is overridden here: DINOv2's position table is resized with the 0.1
-offset its authors used, and DINOv3's rotation periods come from its file. REFERENCE section 1.3.
+offset its authors used, and DINOv3's rotation periods come from its file.
+doc/reference.md section 1.3.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `ModelSpec` from a configuration in the schema of the released code (REFERENCE section 1.5)."""
+"""A `ModelSpec` from a configuration of the released code (doc/reference.md section 1.5)."""
 
 from __future__ import annotations
 
