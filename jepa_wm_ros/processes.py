@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from jepa_wm_ros.errors import JepaWmError
 NEXT_SECONDS = 2.0  # for one process to end before the next is asked
 STOP_SECONDS = 8.0  # for all of them to end after SIGTERM; then SIGKILL
 OUTPUT_SECONDS = 0.5  # for the last words of a process that ended
-TAIL_LINES = 40  # of output kept to tell why a process ended
+TAIL_LINES = 200  # of output kept to tell why a process ended: a traceback is long
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,13 +58,31 @@ class Ended:
     log: Path
 
     def __str__(self) -> str:
-        how = (
-            f'with status {self.status}'
-            if self.status >= 0
-            else (f'by {signal.Signals(-self.status).name}')
-        )
         words = f': {self.last_line.removeprefix("error: ")}' if self.last_line else ''
-        return f'{self.name} ended {how}{words} (its output: {self.log})'
+        return f'{self.name} ended {how_ended(self.status)}{words} (its output: {self.log})'
+
+
+def how_ended(status: int) -> str:
+    """Words for the status of a process that ended; that of a signal is negative."""
+    return f'with status {status}' if status >= 0 else f'by {signal.Signals(-status).name}'
+
+
+def cause(lines: Iterable[str]) -> str:
+    """The line of a process's output that tells why it ended; empty without any output.
+
+    The last that begins with `error: `, else the exception of the last traceback (libraries may
+    have said good-bye after it), else the last line.
+    """
+    said = [line for line in lines if line.strip()]
+    told = [line for line in said if line.startswith(('error: ', 'Fatal Python error: '))]
+    if told:
+        return told[-1]
+    tracebacks = [at for at, line in enumerate(said) if line.startswith('Traceback (most recent')]
+    if tracebacks:
+        thrown = [line for line in said[tracebacks[-1] + 1 :] if not line[0].isspace()]
+        if thrown:
+            return thrown[0]
+    return said[-1] if said else ''
 
 
 class ProcessGroup:
@@ -107,6 +125,7 @@ class ProcessGroup:
             for child in self._children:
                 child.kill()
             self._children.clear()
+            self._remove_logs()
             raise
         for child in self._children:  # threads only now: a fork should not meet them
             child.watch(self._on_end, self._echo)
@@ -143,8 +162,13 @@ class ProcessGroup:
             for child in children:
                 child.kill()
             self._children.clear()
-            if self._temporary and self.log_dir and undisturbed:
-                shutil.rmtree(self.log_dir, ignore_errors=True)
+            if undisturbed:
+                self._remove_logs()
+
+    def _remove_logs(self) -> None:
+        if self._temporary and self.log_dir:
+            shutil.rmtree(self.log_dir, ignore_errors=True)
+            self.log_dir = None
 
     def _on_end(self, ended: Ended) -> None:
         with self._change:
@@ -228,7 +252,7 @@ class _Child:
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._reap()
         reader.join(OUTPUT_SECONDS)
-        on_end(Ended(self.name, self._process.returncode, self._last_words(), self.log))
+        on_end(Ended(self.name, self._process.returncode, cause(list(self._tail)), self.log))
         self._gone.set()
 
     def _reap(self) -> None:
@@ -239,11 +263,6 @@ class _Child:
             self._reaped = True
         if not self._watchers:
             self._gone.set()
-
-    def _last_words(self) -> str:
-        lines = [line for line in list(self._tail) if line]
-        told = [line for line in lines if line.startswith('error: ')]
-        return (told or lines or [''])[-1]
 
 
 def _decoded(line: bytes) -> str:

@@ -6,7 +6,8 @@
 # The whole environment of one ROS distribution in .venv (jazzy) or .venv-<distro>: pinned wheels,
 # jepa_wm_msgs, and this package in editable form. Safe to call again: three marks inside the
 # environment hold a hash of what each stage was made from, and a stage runs only when its hash has
-# changed. A stage that was interrupted left no mark and is done again.
+# changed. A stage that was interrupted left no mark and is done again; wheels that were not all
+# installed are not mended but installed anew, for pip takes half an installation for a whole one.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 distro=${1:-jazzy}
@@ -18,6 +19,7 @@ esac
 bin=$venv/bin
 log=$venv/setup.log
 opengl_packages=(libegl1 libgl1 libgl1-mesa-dri)
+gigabytes=14  # 7 of them stay; pip keeps each wheel twice while it installs
 pins=("$root"/requirements/{base,test,"ros-$distro"}.txt)
 begun=$SECONDS
 
@@ -32,10 +34,12 @@ stage() {
   else
     echo failed
     tail -n 15 "$log" >&2
+    (($(free_gigabytes) > 0)) || echo "error: the disk of $venv is full" >&2
     fail "$text failed; the whole output is in $log; call make setup again once it is mended"
   fi
 }
 
+free_gigabytes() { df --output=avail -BG "$venv" | tail -n 1 | tr -dc 0-9; }
 hash_of_files() { (cd "$root" && find "$@" -type f | LC_ALL=C sort | xargs sha256sum) | short; }
 hash_of_pins() { { cat "${pins[@]}" | sed 's/ *#.*//; /^$/d'; echo "$root"; } | short; }
 short() { sha256sum | cut -c1-16; }
@@ -68,33 +72,69 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     || echo "$version-dev"
 }
 
-missing_packages() {
+build_packages() {
   python_packages "$1"
   command -v c++ >/dev/null || command -v g++ >/dev/null || echo g++
   command -v make >/dev/null || echo make
-  # What a picture without a display needs; whether it really does is asked later (draws_pictures).
-  has_library libEGL.so.1 && has_library libEGL_mesa.so && has_library libGL.so.1 \
-    || has_library libEGL_nvidia.so || has_library libOSMesa.so || echo "${opengl_packages[@]}"
 }
 
-apt_install() { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy "$@"; }
+# What a picture without a display needs, so that all packages can be asked for at once; whether it
+# really draws is asked later (draws_pictures).
+picture_packages() {
+  { has_library libEGL.so.1 && has_library libEGL_mesa.so && has_library libGL.so.1; } \
+    || has_library libEGL_nvidia.so || has_library libOSMesa.so || printf '%s\n' "${opengl_packages[@]}"
+}
+
+# dpkg first: it refuses everything after an installation that was interrupted.
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  dpkg --configure -a && apt-get update -q \
+    && apt-get install -qy -o DPkg::Lock::Timeout=120 "$@"
+}
 
 need_packages() {
+  [[ $# != 0 ]] || return 0
   local command="apt-get update && apt-get install -y $*"
   command -v apt-get >/dev/null || fail "system packages are missing; Debian and Ubuntu call them: $*"
   [[ $(id -u) == 0 ]] || fail "system packages are missing; type this, then the same make again: sudo sh -c '$command'"
   stage "system packages: $*" apt_install "$@"
 }
 
-# The same code by which the simulated cell chooses; why there is none goes to the log.
-draws_pictures() { env -u MUJOCO_GL "$bin/python" "$root/jepa_wm_ros/sim/opengl.py" >>"$log" 2>&1; }
+# Asks the code by which the simulated cell chooses (it remembers the answer); else $why says why not.
+draws_pictures() { why=$("$bin/python" "$root/jepa_wm_ros/sim/opengl.py" 2>&1 >/dev/null); }
+
+# Mesa gave OSMesa up; where a distribution still has it, it is what remains when EGL does not draw.
+need_pictures() {
+  draws_pictures && return
+  echo "${why#error: }" >&2
+  need_packages "${opengl_packages[@]}"
+  draws_pictures && return
+  [[ ! $(apt-cache show libosmesa6 2>/dev/null) ]] || need_packages libosmesa6
+  draws_pictures || fail "${why#error: }"
+}
 
 # --- the stages -----------------------------------------------------------------------------------
 
+# Whether the folder may be emptied; an environment that somebody made by hand may not.
+is_ours() { [[ ! -e $venv || -f $venv/.jepa_wm_begun || ! $(ls -A "$venv") ]]; }
+
+# The mark that it is ours goes last, so that this may be interrupted too.
+empty_environment() {
+  mkdir -p "$venv" && mark begun "$pins_hash" \
+    && find "$venv" -mindepth 1 ! -path "$venv/.jepa_wm_begun" -delete
+}
+
+# The mark alone does not tell: the Python that the environment belongs to may have been removed.
+has_wheels() { marked wheels "$pins_hash" && "$bin/python" -c 'import pip' 2>/dev/null; }
+
+# pip unpacks on the disk whose room was looked at: /tmp may lie in memory.
 install_wheels() {
   local requirements=() file
   for file in "${pins[@]}"; do requirements+=(-r "$file"); done
-  "$bin/python" -m pip install --disable-pip-version-check --progress-bar off "${requirements[@]}"
+  mkdir "$venv/tmp" \
+    && TMPDIR=$venv/tmp "$bin/python" -m pip install --disable-pip-version-check \
+      --progress-bar off "${requirements[@]}" \
+    && rm -rf "$venv/tmp"
 }
 
 build_interfaces() {
@@ -111,9 +151,15 @@ build_interfaces() {
 }
 
 install_package() {
+  local site old
+  site=$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || return
+  # pip refuses to replace an installation of which it was interrupted in the middle.
+  for old in "$site"/jepa_wm_ros-*.dist-info; do
+    [[ -f $old/RECORD ]] || rm -rf "$old"
+  done
   # The wheels' bootstrapper sets LD_LIBRARY_PATH; the ament index wants this beside it.
   echo "import os, sys; os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)" \
-    >"$("$bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/jepa_wm_ament_prefix.pth" &&
+    >"$site/jepa_wm_ament_prefix.pth" &&
   "$bin/python" -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e "$root"
 }
 
@@ -128,27 +174,22 @@ pins_hash=$(hash_of_pins)
 interfaces_hash=$pins_hash-$(hash_of_files jepa_wm_msgs scripts/drop_missing_includes.cmake)
 package_hash=$pins_hash-$(hash_of_files setup.py setup.cfg)
 
-if ! marked wheels "$pins_hash"; then
-  [[ ! -e $venv || -f $venv/.jepa_wm_begun ]] || fail "$venv was not made by make setup; move it away and call make again"
+if ! has_wheels; then
+  is_ours || fail "$venv was not made by make setup; move it away and call make again"
   python=$(find_python)
-  # An installation that ended half-way is not mended but made anew; pip keeps what it downloaded.
-  rm -rf "$venv"
-  mkdir -p "$venv"
-  mark begun "$pins_hash"
-  mapfile -t packages < <(missing_packages "$python" | tr ' ' '\n')
-  [[ ${#packages[@]} == 0 ]] || need_packages "${packages[@]}"
-  room=$(df --output=avail -BG "$venv" | tail -n 1 | tr -dc 0-9)
-  ((room >= 10)) || fail "the environment needs 10 GB on the disk of $venv and $room GB are free"
+  empty_environment || fail "$venv cannot be emptied (was it made by another user?); remove it: sudo rm -rf '$venv'"
+  mapfile -t packages < <(build_packages "$python"; picture_packages)
+  need_packages "${packages[@]}"
+  (($(free_gigabytes) >= gigabytes)) \
+    || fail "the environment needs $gigabytes GB on the disk of $venv and $(free_gigabytes) GB are free"
   stage "virtual environment ${venv##*/} ($("$python" -V))" "$python" -m venv "$venv"
   stage 'pinned wheels (about 3 GB, some minutes)' install_wheels
   mark wheels "$pins_hash"
 fi
-if ! marked pictures "$pins_hash"; then
-  draws_pictures || need_packages "${opengl_packages[@]}"
-  draws_pictures || fail "$(tail -n 1 "$log" | sed 's/^error: //'); the whole output is in $log"
-  mark pictures "$pins_hash"
-fi
+need_pictures
 if ! marked interfaces "$interfaces_hash"; then
+  mapfile -t packages < <(build_packages "$bin/python")
+  need_packages "${packages[@]}"
   stage 'building jepa_wm_msgs' build_interfaces
   mark interfaces "$interfaces_hash"
 fi

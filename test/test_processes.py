@@ -3,6 +3,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,30 @@ def test_the_first_process_to_end_is_reported_with_its_error_line(tmp_path):
     text = str(caught.value)
     assert text.startswith('broken ended with status 3: weights/none.safetensors is missing')
     assert str(tmp_path / 'broken.log') in text and '\n' not in text
+
+
+def test_the_exception_is_told_and_not_what_a_library_said_after_it(tmp_path):
+    failing = """
+        import atexit
+        atexit.register(print, "context: good-bye")
+        def deep(n):
+            return deep(n - 1) if n else 1 / 0
+        deep(60)
+    """
+    with group(tmp_path, broken=failing) as running:
+        assert running.wait(20).last_line == 'ZeroDivisionError: division by zero'
+
+
+def test_the_folder_of_logs_stays_only_where_an_error_names_it():
+    calm = ProcessGroup([Script('calm', OBEDIENT)])
+    with calm:
+        folder = calm.log_dir
+        assert folder.is_dir()
+    assert not folder.exists()
+    with ProcessGroup([Script('broken', 'print("lost"); raise SystemExit(1)')]) as failed:
+        ended = failed.wait(20)
+    assert ended.log.read_text() == 'lost\n'
+    shutil.rmtree(ended.log.parent)
 
 
 def test_a_clean_end_and_a_killed_process_are_ends_too(tmp_path):

@@ -28,7 +28,7 @@ ROOMS = {
     # its recorder writes episodes through the one image pipeline of world_model
     'sim': (
         ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
-        {'actions', 'robot', 'recordings', 'world_model'},
+        {'actions', 'robot', 'recordings', 'world_model', 'processes'},
     ),
     'learning': (
         ARITHMETIC | FILES | REPORTS | {'torch'},

@@ -6,12 +6,16 @@
 The set-up asks the same question of the same code as the simulated cell. A library that is found
 says little (PyOpenGL's EGL also needs libGL.so.1), so each candidate draws a red box and somebody
 looks whether it is red. That happens in a process of its own: MuJoCo chooses its OpenGL once, when
-it is imported, and a driver that fails may take its process with it.
+it is imported, and a driver that fails may take its process with it. The answer is kept until the
+libraries of the system or MuJoCo change, so that a start costs nothing.
 """
 
+import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 BACKENDS = ('egl', 'osmesa')  # the first that draws is taken; EGL is also that of a GPU
 PACKAGES = 'libegl1 libgl1 libgl1-mesa-dri'  # Debian's names of what EGL needs
@@ -59,17 +63,66 @@ def choose() -> str:
     pictures and `reason` says why.
     """
     if 'MUJOCO_GL' not in os.environ:
-        os.environ['MUJOCO_GL'] = next((name for name in BACKENDS if not trouble(name)), NONE)
+        os.environ['MUJOCO_GL'] = _kept() or _try_all()
     return os.environ['MUJOCO_GL']
 
 
 def reason() -> str:
-    """Why this machine draws no picture off-screen, and what mends it, as one line."""
-    tried = '; '.join(f'{name}: {trouble(name)}' for name in BACKENDS)
+    """Why pictures cannot be drawn off-screen, and what mends it, as one line."""
+    chosen = os.environ.get('MUJOCO_GL', NONE)
+    if chosen not in (NONE, *BACKENDS):
+        return f'MUJOCO_GL={chosen} draws no picture ({trouble(chosen)}): unset it'
+    troubles = {name: trouble(name) for name in BACKENDS}
+    if not all(troubles.values()):
+        return f'MUJOCO_GL={chosen} is set and draws no picture: unset it'
+    tried = '; '.join(f'{name}: {why}' for name, why in troubles.items())
     return f'MuJoCo draws no picture off-screen ({tried}): install {PACKAGES}'
 
 
-if __name__ == '__main__':
-    if choose() == NONE:
+def _try_all() -> str:
+    """The first backend that draws, which is noted; NONE, which is not, where none does."""
+    for name in BACKENDS:
+        if not trouble(name):
+            with contextlib.suppress(OSError):  # then the next start tries again
+                note = _note()
+                note.parent.mkdir(parents=True, exist_ok=True)
+                new = note.with_name(f'{note.name}.{os.getpid()}')
+                new.write_text(f'{name} {_state_of_libraries()}')
+                new.replace(note)
+            return name
+    return NONE
+
+
+def _kept() -> str:
+    """What drew before, as long as nothing that draws has changed; empty otherwise."""
+    try:
+        name, state = _note().read_text().split(maxsplit=1)
+    except (OSError, ValueError):
+        return ''
+    return name if name in BACKENDS and state == _state_of_libraries() else ''
+
+
+def _note() -> Path:
+    if sys.prefix != sys.base_prefix:  # a virtual environment keeps its own
+        return Path(sys.prefix) / '.jepa_wm_opengl'
+    return Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'jepa_wm_ros_opengl'
+
+
+def _state_of_libraries() -> str:
+    """Changes with whatever is installed into the system, and with MuJoCo."""
+    mujoco = importlib.util.find_spec('mujoco')
+    paths = ['/etc/ld.so.cache', *([mujoco.origin] if mujoco and mujoco.origin else [])]
+    return ' '.join(str(os.stat(path).st_mtime_ns) for path in paths if os.path.exists(path))
+
+
+def main() -> None:
+    """Print what draws; end with the reason where nothing does."""
+    given = 'MUJOCO_GL' in os.environ
+    chosen = choose()
+    if chosen == NONE and not given or given and chosen != NONE and trouble(chosen):
         sys.exit(f'error: {reason()}')
-    print(os.environ['MUJOCO_GL'])
+    print(chosen)
+
+
+if __name__ == '__main__':
+    main()

@@ -8,6 +8,8 @@ with the one that started it, whichever way that ends.
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
 import ipaddress
 import json
 import os
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jepa_wm_ros.processes import TAIL_LINES, cause, how_ended
 from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
 from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
 
@@ -66,9 +69,15 @@ class ArmServer:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             pass_fds=[self._state.fd],
             env={**os.environ, 'PYTHONPATH': path},
         )
+        self._messages: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._listener = threading.Thread(
+            target=self._pass_on, args=(self._process.stderr,), daemon=True
+        )
+        self._listener.start()
         try:
             self._await_answer('ready', START_TIMEOUT)
         except SimError:
@@ -80,7 +89,8 @@ class ArmServer:
         process, self._process = self._process, None
         if process is None:
             return
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a request that it did not live to read
+            process.stdin.close()
         try:
             process.wait(LAST_WORD_AFTER + 1.0)
         except subprocess.TimeoutExpired:
@@ -96,17 +106,16 @@ class ArmServer:
 
     def snapshot(self) -> Snapshot:
         """The newest state of the simulation; SimError when the server is gone."""
-        if not self.alive:
-            raise SimError(f'the arm server at {self.address} does not run: start it again')
+        self._check_alive()
         return self._state.read()
 
     def reset_cube(self, cube_pose: np.ndarray) -> None:
         """Put the cube at rest at position [m] and quaternion (w, x, y, z) (7,)."""
-        if not self.alive:
-            raise SimError(f'the arm server at {self.address} does not run: start it again')
+        self._check_alive()
         request = {'cube': [float(value) for value in cube_pose]}
-        self._process.stdin.write(json.dumps(request).encode() + b'\n')
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it ended this moment: its end is the answer
+            self._process.stdin.write(json.dumps(request).encode() + b'\n')
+            self._process.stdin.flush()
         self._await_answer('done', ANSWER_TIMEOUT)
 
     def _await_answer(self, expected: str, timeout: float) -> None:
@@ -121,14 +130,30 @@ class ArmServer:
         if answer != expected:
             raise SimError(f'the arm server at {self.address} {self._end(answer)}')
 
-    def _end(self, answer: str) -> str:
+    def _check_alive(self) -> None:
+        if self._process is None:
+            raise SimError(f'the arm server at {self.address} does not run: start it again')
+        if self._process.poll() is not None:
+            raise SimError(f'the arm server at {self.address} {self._end()}; start it again')
+
+    def _end(self, answer: str = '') -> str:
         """What happened to a server that does not say what it should."""
         if answer:
             return f'gave up: {answer}'
         try:
-            return f'ended with status {self._process.wait(LAST_WORD_AFTER)} and without a word'
+            how = how_ended(self._process.wait(LAST_WORD_AFTER))
         except subprocess.TimeoutExpired:
             return 'closed its output but still runs'
+        self._listener.join(1.0)
+        return f'ended {how}: {cause(list(self._messages)) or "it said nothing"}'
+
+    def _pass_on(self, messages) -> None:
+        """Hand the server's messages on to our own, and keep the last: they say why it ended."""
+        with messages:
+            for line in messages:
+                with contextlib.suppress(OSError):  # nobody reads ours any more
+                    os.write(2, line)
+                self._messages.append(line.decode(errors='replace').rstrip())
 
 
 def _check_address(address: str) -> None:

@@ -17,8 +17,9 @@ OTHER = 'from jepa_wm_ros import sim; import mujoco, os; print(os.environ["MUJOC
 
 
 @pytest.fixture
-def nothing_chosen(monkeypatch):
+def nothing_chosen(monkeypatch, tmp_path):
     monkeypatch.delenv('MUJOCO_GL')
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path))  # where what drew is kept
 
 
 def test_what_is_chosen_draws():
@@ -57,3 +58,56 @@ def test_a_machine_without_opengl_still_steps_the_physics():
         text=True,
     )
     assert (done.stdout.strip(), done.returncode) == (opengl.NONE, 0), done.stderr
+
+
+@pytest.fixture
+def tried(nothing_chosen, monkeypatch):
+    """The backends that are tried, one after the other."""
+    names = []
+    monkeypatch.setattr(opengl, 'trouble', lambda name: names.append(name) or '')
+    return names
+
+
+def chosen_anew(monkeypatch):
+    monkeypatch.delenv('MUJOCO_GL', raising=False)
+    return opengl.choose()
+
+
+def test_what_drew_is_kept_for_the_next_start(tried, monkeypatch):
+    assert [chosen_anew(monkeypatch) for _ in range(3)] == ['egl'] * 3
+    assert tried == ['egl']
+
+
+def test_what_drew_is_tried_again_when_the_libraries_have_changed(tried, monkeypatch):
+    chosen_anew(monkeypatch)
+    monkeypatch.setattr(opengl, '_state_of_libraries', lambda: 'others')
+    chosen_anew(monkeypatch)
+    assert tried == ['egl', 'egl']
+
+
+def test_a_note_that_is_cut_short_or_cannot_be_written_only_costs_time(
+    tried, monkeypatch, tmp_path
+):
+    (tmp_path / '.jepa_wm_opengl').write_text('e')
+    assert chosen_anew(monkeypatch) == 'egl'
+    monkeypatch.setattr(sys, 'prefix', '/proc/none')
+    assert [chosen_anew(monkeypatch) for _ in range(2)] == ['egl'] * 2
+    assert len(tried) == 3
+
+
+def test_that_nothing_draws_is_not_kept(tried, monkeypatch):
+    monkeypatch.setattr(opengl, 'trouble', lambda name: tried.append(name) or 'broken')
+    assert [chosen_anew(monkeypatch) for _ in range(2)] == [opengl.NONE] * 2
+    assert tried == ['egl', 'osmesa'] * 2
+
+
+def test_a_setting_that_draws_nothing_is_named_where_others_draw(monkeypatch):
+    monkeypatch.setenv('MUJOCO_GL', 'osmesa')
+    monkeypatch.setattr(opengl, 'trouble', {'egl': '', 'osmesa': 'no libOSMesa'}.get)
+    with pytest.raises(SystemExit, match='MUJOCO_GL=osmesa is set .* unset it'):
+        opengl.main()
+
+
+def test_the_set_up_asks_this_file_as_a_script():
+    done = subprocess.run([sys.executable, opengl.__file__], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == (os.environ['MUJOCO_GL'], 0), done.stderr

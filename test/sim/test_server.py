@@ -80,6 +80,52 @@ def test_a_stopped_server_says_so(new_arm_address):
         stopped.reset_cube(cell_of_seed(0).cube_pose)
 
 
+@pytest.fixture
+def no_server_can_start(monkeypatch):
+    """Makes every arm server run a few lines of Python instead, as one that fails would."""
+
+    def instead(text):
+        start = subprocess.Popen
+        monkeypatch.setattr(
+            subprocess,
+            'Popen',
+            lambda command, **how: start([sys.executable, '-S', '-c', text], **how),
+        )
+
+    return instead
+
+
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        (
+            'import atexit, sys; atexit.register(sys.stderr.write, "bye"); import ctypes.none',
+            "ended with status 1: ModuleNotFoundError: No module named 'ctypes.none'",
+        ),
+        ('import os; os.abort()', 'ended by SIGABRT: it said nothing'),
+        ('import sys; sys.exit("error: the table is missing")', 'the table is missing'),
+    ],
+)
+def test_why_a_server_could_not_start_is_said_and_passed_on(
+    no_server_can_start, new_arm_address, capfd, text, said
+):
+    no_server_can_start(text)
+    with pytest.raises(SimError) as ended:
+        ArmServer(new_arm_address()).start()
+    assert said in str(ended.value) and '\n' not in str(ended.value)
+    if 'nothing' not in said:
+        assert said.rpartition(': ')[2] in capfd.readouterr().err
+
+
+def test_a_server_that_was_killed_is_missed_with_how_it_ended(new_arm_address):
+    with ArmServer(new_arm_address()) as server:
+        os.kill(server._process.pid, signal.SIGKILL)
+        server._process.wait(10)
+        for use in (server.snapshot, lambda: server.reset_cube(cell_of_seed(0).cube_pose)):
+            with pytest.raises(SimError, match='ended by SIGKILL.*start it again'):
+                use()
+
+
 def test_no_server_outlives_the_process_that_started_it(new_arm_address):
     script = (
         'import sys, signal; from jepa_wm_ros.sim.server import ArmServer\n'
