@@ -1,38 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arm, gripper and safety envelope as one: what may be done now, and doing it.
 
-`unfit` and `judge` only look and may be called from a callback; everything else moves or waits
-and belongs in a worker thread, one call at a time.
+What checks or judges, and `permit`, only looks and may be called from a callback. What moves or
+waits belongs in a worker thread, one call at a time, and `stop` in a thread of its own. A motion
+takes the permit that was given when it was accepted: a stop makes it void.
 """
 
 from __future__ import annotations
 
-import enum
-import threading
+import concurrent.futures
 import time
 from collections.abc import Sequence
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode
+from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.franka import FrankaArm
+from jepa_wm_ros.robot.gate import CommandGate
 from jepa_wm_ros.robot.gripper import FrankaGripper
-from jepa_wm_ros.robot.pose import Pose
-from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit, waypoints
+from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
+from jepa_wm_ros.robot.safety import (
+    ArmMovedError,
+    LimitedStep,
+    SafetyEnvelope,
+    WorkspaceError,
+    limit,
+    moved,
+    waypoints,
+)
 
 BUSY = 'arm is moving: wait until it rests or call ~/stop'
-
-
-class Outcome(enum.Enum):
-    """How a command ended; values as in jepa_wm_msgs/ArmStatus."""
-
-    NONE = 0
-    EXECUTING = 1
-    DONE = 2
-    STOPPED = 3
-    REFUSED = 4
-    WORKSPACE = 5
-    FAILED = 6
+POLL_SECONDS = 0.02
 
 
 class ArmDriver:
@@ -42,7 +41,7 @@ class ArmDriver:
         self, arm: FrankaArm, gripper: FrankaGripper | None, envelope: SafetyEnvelope
     ) -> None:
         self.arm, self.gripper, self.envelope = arm, gripper, envelope
-        self.stopping = threading.Event()  # while set, motions end early
+        self._gate = CommandGate()
 
     def connect(self) -> None:
         """Connect to arm and gripper. Raises ArmError with one line."""
@@ -52,57 +51,141 @@ class ArmDriver:
 
     def close(self) -> None:
         """Stop and let go of both. Safe to call twice."""
-        self.stopping.set()
+        self.arm.close()
         if self.gripper is not None:
             self.gripper.close()
-        self.arm.close()
 
-    def trouble(self, max_state_age: float) -> str:
-        """What is wrong with the arm; empty when nothing is."""
+    # Looking
+
+    def trouble(self, max_state_age: float) -> JepaWmError | None:
+        """What is wrong with the arm, if anything."""
         if self.arm.fault is not None:
-            return str(self.arm.fault)
+            return self.arm.fault
         age = time.monotonic() - self.arm.state().stamp
-        return f'arm state is {age:.2f} s old: is the arm starved?' if age > max_state_age else ''
+        if age <= max_state_age:
+            return None
+        return JepaWmError(
+            f'arm state is {age:.2f} s old: is the arm starved?', FaultCode.STALE_STATE
+        )
 
-    def unfit(self, max_state_age: float) -> str:
-        """Why nothing may move now; empty when the arm is ready."""
-        moving = self.arm.state().mode is ArmMode.MOVING
-        return self.trouble(max_state_age) or (BUSY if moving else '')
+    def check_idle(self, busy: bool) -> None:
+        """Raises ArmError while a job is under way (`busy`) or the arm moves."""
+        if busy or self.arm.state().mode is ArmMode.MOVING:
+            raise ArmError(ErrorKind.BUSY, BUSY)
 
-    def execute(self, target: Pose, closure: float | None) -> tuple[Outcome, str]:
+    def check_fit(self, max_state_age: float, busy: bool) -> None:
+        """Raises why nothing may move now, if anything keeps it from moving."""
+        if trouble := self.trouble(max_state_age):
+            raise trouble
+        self.check_idle(busy)
+
+    def permit(self) -> int:
+        """Permission to move, until the next stop; take it where something is accepted."""
+        return self.arm.permit()
+
+    def judge(self, command: Command, limits: CommandLimits, busy: bool = False) -> LimitedStep:
+        """What the envelope leaves of a command that may be executed now.
+
+        Raises UnsafeCommandError when it must be refused, the arm's own fault when it has one,
+        ArmMovedError when it was planned from elsewhere and WorkspaceError when less than a tenth
+        of it is left; each carries its FaultCode, and nothing has moved.
+        """
+        if refusal := self._gate.refusal(
+            command.session, command.sequence, command.age, limits.max_age
+        ):
+            raise UnsafeCommandError(refusal)
+        self.check_frame(command.frame, limits.base_frame)
+        closure = command.closure
+        if closure is not None and not 0.0 <= closure <= 1.0:
+            raise UnsafeCommandError(f'gripper closure {closure} is not within 0 .. 1')
+        target = Pose.of(*command.target, 'target')
+        planned_from = Pose.of(*command.planned_from, 'planned_from')
+        self.check_fit(limits.max_state_age, busy)
+        present = self.arm.state().pose
+        if reason := moved(
+            planned_from, present, limits.max_moved_distance, limits.max_moved_angle
+        ):
+            raise ArmMovedError(reason)
+        return limit(self.envelope, present, target)
+
+    def judge_target(self, pose: tuple, frame: str, base_frame: str) -> Pose:
+        """The pose of a set-up motion. Raises UnsafeCommandError, or WorkspaceError outside."""
+        self.check_frame(frame, base_frame)
+        target = Pose.of(*pose, 'target')
+        if not self.envelope.contains(target):
+            raise WorkspaceError(
+                f'target {target.position.round(3).tolist()} m is outside the safety '
+                'envelope: see workspace_low, workspace_high, max_reach and max_tilt'
+            )
+        return target
+
+    @staticmethod
+    def check_frame(sent: str, base_frame: str) -> None:
+        """Raises UnsafeCommandError unless a pose was sent in the base frame, by name."""
+        if sent != base_frame:
+            raise UnsafeCommandError(f'target is in frame {sent!r}: send it in {base_frame!r}')
+
+    # Moving
+
+    def execute(
+        self, target: Pose, closure: float | None, permit: int
+    ) -> tuple[Outcome, str, FaultCode]:
         """One limited step, then the gripper (None leaves it); how it ended, and why."""
         try:
-            if not self.arm.move_to(target, cancelled=self.stopping.is_set):
-                return Outcome.STOPPED, 'stopped before the target'
+            if not self.arm.move_to(target, permit):
+                return Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED
             if closure is not None and self.gripper is not None:
-                self.gripper.request(closure).result()
+                self._await(self.gripper.request(closure), permit)
         except WorkspaceError as error:
-            return Outcome.WORKSPACE, str(error)
+            return Outcome.WORKSPACE, str(error), error.code
         except JepaWmError as error:
-            return Outcome.FAILED, str(error)
-        return Outcome.DONE, ''
+            stopped = error.code is FaultCode.STOPPED
+            return Outcome.STOPPED if stopped else Outcome.FAILED, str(error), error.code
+        return Outcome.DONE, '', FaultCode.SUCCEEDED
 
-    def drive_to(self, target: Pose) -> str:
+    def drive_to(self, target: Pose, permit: int) -> str:
         """Straight to a pose inside the envelope in small steps. Raises when it is not reached."""
         for waypoint in waypoints(self.envelope, self.arm.state().pose, target):
             step = limit(self.envelope, self.arm.state().pose, waypoint)
-            if not self.arm.move_to(step.target, cancelled=self.stopping.is_set):
+            if not self.arm.move_to(step.target, permit):
                 raise ArmError(ErrorKind.STOPPED, 'stopped before the target')
         return 'the arm is there'
 
-    def drive_home(self, q: Sequence[float]) -> str:
+    def drive_home(self, q: Sequence[float], permit: int) -> str:
         """Joint motion to `q` (7,) [rad]. Raises when it is not reached."""
-        if not self.arm.home(q, cancelled=self.stopping.is_set):
+        if not self.arm.home(q, permit):
             raise ArmError(ErrorKind.STOPPED, 'stopped before home')
         return 'the arm is at home'
 
-    def drive_gripper(self, closure: float) -> str:
+    def drive_gripper(self, closure: float, permit: int) -> str:
         """Open (0) or close (1) the gripper. Raises when it is not there, late or blocked."""
         if self.gripper is None:
             raise ArmError(ErrorKind.COMMAND, 'there is no gripper: use_gripper is false')
-        if not self.gripper.request(closure).result():
+        if not self._await(self.gripper.request(closure), permit):
             raise ArmError(ErrorKind.COMMAND, self.gripper.failure or 'the gripper is closed down')
         return f'the gripper is at closure {self.gripper.closure:.2f}'
+
+    def _await(self, request: concurrent.futures.Future, permit: int) -> bool:
+        """Whether the gripper did as requested; a stop ends the wait.
+
+        The fingers end their stroke by themselves: a hand that is preempted may never answer.
+        """
+        deadline = time.monotonic() + self.gripper.patience
+        while time.monotonic() < deadline:
+            done, _ = concurrent.futures.wait([request], POLL_SECONDS)
+            if done:
+                return not request.cancelled() and request.result()
+            if permit != self.arm.permit():
+                request.cancel()  # where it has not begun
+                raise ArmError(ErrorKind.STOPPED, 'stopped while the gripper moved')
+        raise ArmError(ErrorKind.COMMAND, 'the gripper does not answer: call ~/recover')
+
+    def stop(self) -> str:
+        """End every motion and let none begin that was accepted before. Raises when the arm had
+        to be stopped by force or does not come to rest."""
+        if not self.arm.stop():
+            raise ArmError(ErrorKind.TIMEOUT, 'the arm has not come to rest yet: call ~/stop again')
+        return 'the arm stands still'
 
     def recover(self) -> str:
         """Clear faults of arm and gripper where there are any. Raises when that fails."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 
 COMPATIBILITY = (
     'https://frankarobotics.github.io/docs/libfranka/docs/compatibility_with_images.html'
@@ -33,11 +33,24 @@ class ErrorKind(enum.Enum):
     STOPPED = 'stopped'  # a motion was stopped on request
 
 
+CODES = {
+    ErrorKind.NETWORK: FaultCode.ARM_LOST,
+    ErrorKind.VERSION: FaultCode.ARM_LOST,
+    ErrorKind.REALTIME: FaultCode.ARM_LOST,
+    ErrorKind.REFLEX: FaultCode.ROBOT_REFLEX,
+    ErrorKind.COMMAND: FaultCode.COMMAND_REFUSED,
+    ErrorKind.PLANNER: FaultCode.COMMAND_REFUSED,
+    ErrorKind.BUSY: FaultCode.COMMAND_REFUSED,
+    ErrorKind.TIMEOUT: FaultCode.STOPPED,
+    ErrorKind.STOPPED: FaultCode.STOPPED,
+}
+
+
 class ArmError(JepaWmError):
     """The arm or its gripper cannot do what was asked; `kind` says why."""
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
-        super().__init__(message)
+        super().__init__(message, CODES[kind])
         self.kind = kind
 
 
@@ -81,10 +94,11 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
             ErrorKind.REFLEX,
             (f'{arm} is stopped{raised} ({text}): clear the cause, then call ~/recover'),
         )
-    if isinstance(error, franky.Exception):
+    if not isinstance(error, RuntimeError):  # franky.Exception, and what is outside of it
         return ArmError(
             ErrorKind.COMMAND,
-            (f'{arm} refused the command ({text}): check its mode and the lights at its base'),
+            f'{arm} refused the command ({text}): check its mode and the lights at its base, '
+            'then call ~/recover',
         )
     return ArmError(
         ErrorKind.PLANNER,

@@ -57,6 +57,11 @@ class FrankaGripper:
         return self._speed
 
     @property
+    def patience(self) -> float:
+        """The longest a request may take, with the command before it [s]."""
+        return 2.0 * self._timeout + ANSWER_SECONDS
+
+    @property
     def failure(self) -> str | None:
         """Why the last command failed, or None."""
         return self._failure
@@ -65,9 +70,15 @@ class FrankaGripper:
         """Connect and read the first width. Raises ArmError with one line."""
         import franky
 
-        self._hand = connect(
-            lambda: franky.Gripper(self.address), 'gripper', self.address, self._connect_timeout
+        self.use(
+            connect(
+                lambda: franky.Gripper(self.address), 'gripper', self.address, self._connect_timeout
+            )
         )
+
+    def use(self, hand) -> None:
+        """Take an open connection into use, and read the first width."""
+        self._hand = hand
         self._failure = None
         self._closing = False
         self._measure()
@@ -138,11 +149,9 @@ class FrankaGripper:
                 task[1].set_result(self._failure is None)
 
     def _guarded(self, function, *args) -> None:
-        import franky
-
         try:
             function(*args)
-        except (franky.Exception, RuntimeError) as error:
+        except Exception as error:  # the hand's own exception is no franky.Exception
             self._failure = (
                 f'gripper at {self.address} failed ({one_line(error)}): free its '
                 'fingers, check its cable and call ~/recover'

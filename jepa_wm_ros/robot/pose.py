@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.actions import angle_between
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
+
+FARTHEST = 10.0  # of a coordinate [m]; beyond it no arm reaches and sums lose their meaning
 
 
 class UnsafeCommandError(JepaWmError):
     """A command that must not reach the arm: not finite, of the wrong shape, or no rotation."""
+
+    code = FaultCode.COMMAND_REFUSED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,10 @@ class Pose:
             )
         if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):
             raise UnsafeCommandError(f'{what} is not finite; send finite numbers')
+        if np.abs(position).max() > FARTHEST or np.abs(quaternion).max() > FARTHEST:
+            raise UnsafeCommandError(
+                f'{what} lies further than {FARTHEST:g} m away; send metres in the base frame'
+            )
         norm = np.linalg.norm(quaternion)
         if not 0.9 < norm < 1.1:
             raise UnsafeCommandError(

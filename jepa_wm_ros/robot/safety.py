@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.actions import slerp
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.fr3 import FR3, Arm
 from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
 
@@ -32,18 +32,28 @@ _ROUND = 1e-9
 class WorkspaceError(JepaWmError):
     """Less than a tenth of the requested step lies inside the safety envelope."""
 
+    code = FaultCode.WORKSPACE_LIMIT
+
+
+class ArmMovedError(JepaWmError):
+    """The arm is no longer where a command was planned from."""
+
+    code = FaultCode.ARM_MOVED
+
 
 @dataclass(frozen=True, slots=True)
 class SafetyEnvelope:
     """Where the hand TCP may be and how far one step may take it."""
 
-    low: tuple[float, ...] = tuple(FR3.workspace_low)  # (3,) corner of the box [m]; low[2] is
-    high: tuple[float, ...] = tuple(FR3.workspace_high)  # the height kept above the table
+    low: tuple[float, ...] = tuple(
+        FR3.workspace_low.tolist()
+    )  # (3,) corner of the box [m]; low[2] is
+    high: tuple[float, ...] = tuple(FR3.workspace_high.tolist())  # the height kept above the table
     max_step: float = FR3.max_step  # translation of one step [m]
     max_turn: float = FR3.max_turn  # rotation of one step [rad]
     max_reach: float = FR3.max_reach  # distance of the TCP from the shoulder [m]
     max_tilt: float = 0.6  # angle of the hand's axis from straight down [rad]
-    shoulder: tuple[float, ...] = tuple(FR3.shoulder)  # (3,) [m]
+    shoulder: tuple[float, ...] = tuple(FR3.shoulder.tolist())  # (3,) [m]
 
     def __post_init__(self) -> None:
         if not all(lo < hi for lo, hi in zip(self.low, self.high, strict=True)):

@@ -140,6 +140,4 @@ class ArmPort:
 def motion_of(status: ArmStatus) -> Motion:
     """How the last command of a status ended."""
     code, outcome = FaultCode(status.error_code), MotionOutcome(status.outcome)
-    if outcome is MotionOutcome.REFUSED and status.message.startswith('arm moved'):
-        outcome = MotionOutcome.MOVED
     return Motion(outcome, status.clipped, code, status.message or ', '.join(status.errors))

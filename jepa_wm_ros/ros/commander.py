@@ -101,19 +101,25 @@ class JepaCommander:
 
     def pose(self) -> np.ndarray:
         """The measured pose7 of the hand, heard after this call."""
+        status = self._arm_status()
+        return to_pose7(status.pose, status.gripper)
+
+    def _arm_status(self) -> ArmStatus:
         with self._news:
             self._status = None
             if not self._news.wait_for(lambda: self._status is not None, self.timeout):
                 raise CommanderError(
                     f'no arm_status within {self.timeout} s: is franka_controller running?'
                 )
-            return to_pose7(self._status.pose, self._status.gripper)
+            return self._status
 
     # Set-up motions
 
     def move_to(self, pose7: np.ndarray) -> None:
         """Drive the hand to a pose7 in small straight steps inside the safety envelope."""
-        request = MoveTo.Request(target=PoseStamped(pose=from_pose7(np.asarray(pose7, float))))
+        target = PoseStamped(pose=from_pose7(np.asarray(pose7, float)))
+        target.header.frame_id = self._arm_status().header.frame_id
+        request = MoveTo.Request(target=target)
         self.call(MoveTo, 'franka_controller/move_to', request)
 
     def set_gripper(self, closure: float) -> None:

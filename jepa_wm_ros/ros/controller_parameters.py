@@ -98,7 +98,7 @@ def build_driver(node: NodeBase) -> ArmDriver:
     envelope = SafetyEnvelope(
         numbers(node, 'workspace_low', 3),
         numbers(node, 'workspace_high', 3),
-        shoulder=tuple(arm_model.shoulder),
+        shoulder=tuple(arm_model.shoulder.tolist()),
         **limits,
     )
     arm = FrankaArm(

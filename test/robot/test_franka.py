@@ -13,10 +13,11 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
-from jepa_wm_ros.errors import JepaWmError  # noqa: E402
+from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
-from jepa_wm_ros.robot.driver import ArmDriver, Outcome  # noqa: E402
+from jepa_wm_ros.robot.command import Outcome  # noqa: E402
+from jepa_wm_ros.robot.driver import ArmDriver  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, translate  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
 from jepa_wm_ros.robot.gripper import FrankaGripper  # noqa: E402
@@ -111,7 +112,7 @@ def test_the_measured_pose_is_not_the_desired_one_while_the_arm_lags(cell):
     wait_until(lambda: arm.state().mode is ArmMode.MOVING)
     gaps = []
     while arm.state().mode is ArmMode.MOVING:
-        arm._next_state()
+        arm.newer_state()
         gaps.append(np.linalg.norm(arm.state().pose.position - true_position(server)))
     assert result() == (True, None)
     assert np.median(gaps) < 0.005  # the desired pose is 1.5 cm ahead at this speed
@@ -138,15 +139,15 @@ def test_what_is_not_finite_moves_nothing_and_breaks_nothing(cell):
 
 def test_a_trajectory_that_is_not_found_is_looked_for_again_a_little_slower(cell, monkeypatch):
     server, arm = cell
-    run, factors = arm._run_motion, []
+    start, factors = arm._link.start, []
 
-    def fails_once(motion, *args):
+    def fails_once(motion):
         factors.append(motion.relative_dynamics_factor.velocity)
         if len(factors) == 1:
-            raise arm._take(RuntimeError('Motion planner failed with error code -111'))
-        return run(motion, *args)
+            raise RuntimeError('Motion planner failed with error code -111')
+        start(motion)
 
-    monkeypatch.setattr(arm, '_run_motion', fails_once)
+    monkeypatch.setattr(arm._link, 'start', fails_once)
     target = Pose.of(arm.state().commanded.position + [0.02, 0.0, 0.0], DOWN)
     assert arm.move_to(target)
     assert len(factors) == 2 and factors[1] < factors[0]
@@ -180,8 +181,11 @@ def test_stop_ends_a_motion_smoothly_and_the_next_one_works(cell):
 def test_a_cancelled_motion_never_sets_off(cell):
     server, arm = cell
     before = true_position(server)
-    assert not arm.move_to(far_move(arm), cancelled=lambda: True)
-    assert np.linalg.norm(true_position(server) - before) < 0.01
+    permit = arm.permit()
+    arm.stop()  # between the acceptance of a command and the start of its motion
+    assert not arm.move_to(far_move(arm), permit)
+    assert not arm.home(FR3.home, permit)
+    assert np.linalg.norm(true_position(server) - before) < 0.0005
 
 
 def test_one_motion_at_a_time(cell):
@@ -216,16 +220,15 @@ def test_states_keep_coming_while_the_arm_moves(cell):
 
 def test_recover_leaves_a_healthy_arm_alone(cell):
     _, arm = cell
-    robot = arm._robot
+    link = arm._link
     assert arm.recover() is False
-    assert arm._robot is robot
+    assert arm._link is link
 
 
 def test_an_arm_moved_by_hand_is_commanded_from_where_it_is(cell):
     _, arm = cell
     pose = arm.state().pose
-    with arm._fresh:
-        arm._commanded = Pose.of(pose.position + [0.0, 0.02, 0.0], DOWN)
+    arm._ledger.stands_at(Pose.of(pose.position + [0.0, 0.02, 0.0], DOWN))
     wait_until(lambda: arm.state().commanded.distance(pose) < 0.002)
 
 
@@ -235,7 +238,8 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
     gripper.connect()
     driver = ArmDriver(arm, gripper, SafetyEnvelope())
     target = Pose.of(CENTRE + [0.0, 0.03, 0.0], DOWN)
-    assert driver.execute(target, 0.4) == (Outcome.DONE, '')
+    done = (Outcome.DONE, '', FaultCode.SUCCEEDED)
+    assert driver.execute(target, 0.4, driver.permit()) == done
     assert server.snapshot().hand_pose[6] == pytest.approx(0.4, abs=0.03)
     assert gripper.closure == pytest.approx(0.4, abs=0.03)
 
@@ -248,7 +252,7 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
         gripper.request(1.2)
     gripper.close()
     with pytest.raises(ArmError, match='closed down'):
-        driver.drive_gripper(0.0)
+        driver.drive_gripper(0.0, driver.permit())
 
 
 def test_a_gripper_that_does_not_answer_in_time_fails_and_is_not_preempted(cell):

@@ -32,12 +32,12 @@ def test_a_collision_is_a_fault_until_it_is_recovered(new_arm_address):
         mover = threading.Thread(target=move)
         mover.start()
         while arm.state().pose.distance(start) < 0.01:
-            arm._next_state()
+            arm.newer_state()
         collide()
         mover.join(20.0)
         assert ended[0].kind is ErrorKind.REFLEX and '\n' not in str(ended[0])
         assert '[cartesian_reflex]' in str(ended[0])
-        assert arm._next_state().errors == ('cartesian_reflex',)
+        assert arm.newer_state().errors == ('cartesian_reflex',)
         assert arm.state().mode is ArmMode.FAULT and arm.fault is ended[0]
         with pytest.raises(ArmError, match='is stopped'):
             arm.home(FR3.home)
@@ -54,7 +54,7 @@ def test_a_collision_at_rest_is_a_fault_too(new_arm_address):
         arm = FrankaArm(address)
         arm.connect()
         collide()
-        assert arm._next_state().mode is ArmMode.FAULT
+        assert arm.newer_state().mode is ArmMode.FAULT
         with pytest.raises(ArmError, match=r'is stopped \[cartesian_reflex\]'):
             arm.home(FR3.home)
         assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
@@ -66,13 +66,13 @@ def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
         arm = FrankaArm(address)
         arm.connect()
         send('press')
-        assert arm._next_state().mode is ArmMode.FAULT
+        assert arm.newer_state().mode is ArmMode.FAULT
         with pytest.raises(ArmError, match=r'\[UserStopped\]'):
             arm.home(FR3.home)
         with pytest.raises(ArmError, match='release the user stop'):
             arm.recover()
         send('release')
-        assert arm._next_state().mode is ArmMode.FAULT  # nothing moves by itself after a release
+        assert arm.newer_state().mode is ArmMode.FAULT  # nothing moves by itself after a release
         with pytest.raises(ArmError, match='recover'):
             arm.home(FR3.home)
         assert arm.recover() is True and arm.state().mode is ArmMode.IDLE

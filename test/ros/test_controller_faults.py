@@ -17,6 +17,7 @@ pytest.importorskip('franky_sim')
 
 from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 
+from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import PATIENT, Planner, Rig  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
@@ -37,6 +38,7 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
             server._process.kill()
             status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
             assert 'lost the connection' in status.message and '\n' not in status.message
+            assert status.error_code == FaultCode.ARM_LOST
             planner.until(lambda: planner.status.mode == ArmStatus.MODE_DISCONNECTED)
             arm = rig.controller.driver.arm
             patience, arm._connect_timeout = arm._connect_timeout, 0.5
@@ -67,11 +69,13 @@ def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_a
             collide()
             status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_FAILED)
             assert 'cartesian_reflex' in status.message
+            assert status.error_code == FaultCode.ROBOT_REFLEX
             status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_FAULT)
             assert status.errors == ['cartesian_reflex']
             refused = planner.send(planner.command(shift=(0, 0.02, 0)))
             assert refused.outcome == ArmStatus.OUTCOME_REFUSED
             assert 'recover' in refused.message
+            assert refused.error_code == FaultCode.ROBOT_REFLEX
             assert not planner.ask('home').success
             assert planner.ask('recover').message == 'recovered'
             status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)

@@ -15,6 +15,7 @@ pytest.importorskip('franky_sim')
 from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from jepa_wm_msgs.srv import SetGripper  # noqa: E402
 
+from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion  # noqa: E402
 from jepa_wm_ros.ros.base.node import to_stamp  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
@@ -81,6 +82,8 @@ BAD = {
     'nan start': ({'planned_from': NOWHERE}, 'planned_from is not finite'),
     'no rotation': ({'target': pose_message([0.5, 0, 0.25], [0, 0, 0, 0])}, 'quaternion'),
     'arm moved': ({'planned_from': pose_message([0.5, 0.1, 0.25], DOWN)}, 'arm moved'),
+    'huge target': ({'target': pose_message([1e308, 0, 0.25], DOWN)}, 'further than 10 m'),
+    'huge start': ({'planned_from': pose_message([0, -1e308, 0], DOWN)}, 'further than 10 m'),
     'gripper': ({'gripper': 1.5}, 'not within 0 .. 1'),
     'infinite gripper': ({'gripper': math.inf}, 'not within 0 .. 1'),
 }
@@ -94,18 +97,20 @@ def test_a_bad_command_is_refused_with_its_reason_and_nothing_moves(rig, planner
     if name == 'stale':
         command.header.stamp = to_stamp(planner.node.get_clock().now().nanoseconds - 5 * 10**9)
     status = planner.send(command)
-    assert status.outcome == ArmStatus.OUTCOME_REFUSED
+    moved = name == 'arm moved'
+    assert status.outcome == (ArmStatus.OUTCOME_MOVED if moved else ArmStatus.OUTCOME_REFUSED)
+    assert status.error_code == (FaultCode.ARM_MOVED if moved else FaultCode.COMMAND_REFUSED)
     assert reason in status.message and '\n' not in status.message
-    if name == 'arm moved':
-        assert status.message.startswith('arm moved')
     assert np.linalg.norm(rig.true_position() - before) < 0.0005
 
 
 def test_a_command_in_another_frame_is_refused(planner):
-    command = planner.command()
-    command.header.frame_id = 'camera'
-    status = planner.send(command)
-    assert status.outcome == ArmStatus.OUTCOME_REFUSED and "'fr3_link0'" in status.message
+    for frame in ('camera', ''):
+        command = planner.command()
+        command.header.frame_id = frame
+        status = planner.send(command)
+        assert status.outcome == ArmStatus.OUTCOME_REFUSED and "'fr3_link0'" in status.message
+        assert status.error_code == FaultCode.COMMAND_REFUSED
 
 
 def test_a_replayed_command_is_refused(rig, planner):
@@ -129,6 +134,7 @@ def test_a_long_step_is_clipped_and_a_hopeless_one_is_not_begun(rig, planner):
     start = rig.true_position()
     status = planner.send(planner.command(to=[0.5, 2.0, 0.25]))
     assert status.outcome == ArmStatus.OUTCOME_WORKSPACE and 'envelope' in status.message
+    assert status.error_code == FaultCode.WORKSPACE_LIMIT
     assert np.linalg.norm(rig.true_position() - start) < 0.0005
 
 
@@ -140,6 +146,7 @@ def test_stop_ends_a_running_command_and_the_next_one_works(rig, planner):
     assert planner.ask('stop').success
     status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_STOPPED)
     assert planner.said_of(command) and 'stopped' in status.message
+    assert status.error_code == FaultCode.STOPPED
     assert np.linalg.norm(rig.true_position() - start) < 0.068
     assert planner.send(planner.command(shift=(0, 0.02, 0))).outcome == ArmStatus.OUTCOME_DONE
     assert planner.ask('stop').success  # at rest it is harmless
@@ -167,12 +174,14 @@ def test_recover_does_nothing_to_a_healthy_arm(planner):
 
 def test_set_up_motions_go_far_but_stay_inside(rig, planner):
     corner = [0.57, -0.08, 0.18]
-    assert planner.move_to(corner, frame='fr3_link0').success
+    assert planner.move_to(corner).success
     assert np.linalg.norm(rig.true_position() - corner) < 0.003
     for position, frame, reason in (
-        ([0.9, 0, 0.2], '', 'outside the safety envelope'),
+        ([0.9, 0, 0.2], 'fr3_link0', 'outside the safety envelope'),
         (CENTRE, 'map', "frame 'map'"),
-        ([math.nan, 0, 0.2], '', 'not finite'),
+        (CENTRE, '', "frame ''"),
+        ([math.nan, 0, 0.2], 'fr3_link0', 'not finite'),
+        ([1e308, 0, 0.2], 'fr3_link0', 'further than 10 m'),
     ):
         answer = planner.move_to(position, frame=frame)
         assert not answer.success and reason in answer.message

@@ -106,7 +106,7 @@ class Planner:
     def ask(self, name, kind=Trigger, timeout=60.0, **fields):
         return call(self.node, kind, f'franka_controller/{name}', kind.Request(**fields), timeout)
 
-    def move_to(self, position, quaternion=DOWN, frame=''):
+    def move_to(self, position, quaternion=DOWN, frame='fr3_link0'):
         target = PoseStamped(pose=pose_message(position, quaternion))
         target.header.frame_id = frame
         return self.ask('move_to', MoveTo, target=target)

@@ -13,12 +13,11 @@ executed. If whoever commands dies, the arm ends that one step and stands still.
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
@@ -28,12 +27,11 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode, ArmState
-from jepa_wm_ros.robot.driver import BUSY, ArmDriver, Outcome
-from jepa_wm_ros.robot.gate import CommandGate
-from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
-from jepa_wm_ros.robot.safety import LimitedStep, WorkspaceError, limit, moved
+from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, Record, refused_as
+from jepa_wm_ros.robot.driver import ArmDriver
+from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.ros import controller_parameters
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
 from jepa_wm_ros.ros.base.node import (
@@ -45,17 +43,6 @@ from jepa_wm_ros.ros.base.node import (
     to_ns,
     to_stamp,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The last command and what became of it, as `arm_status` tells it."""
-
-    session: int = 0
-    sequence: int = 0
-    outcome: Outcome = Outcome.NONE
-    clipped: bool = False
-    message: str = ''
 
 
 class FrankaController(NodeBase):
@@ -73,7 +60,8 @@ class FrankaController(NodeBase):
         self.driver = controller_parameters.build_driver(self)
         self.driver.connect()
         self.worker = Worker(self, 'arm')
-        self._gate, self._told = CommandGate(), None
+        self.stopper = Worker(self, 'stop')  # the other one may hang in a call to the arm
+        self._told = None
         self._last = self._running = Record()
         self._idle, self._job = threading.Event(), None
         self._idle.set()
@@ -107,7 +95,10 @@ class FrankaController(NodeBase):
 
     def halt(self) -> None:
         self.destroy_subscription(self._heard)
-        self.driver.stopping.set()
+        try:
+            self.driver.stop()
+        except JepaWmError as error:
+            self.get_logger().error(str(error))
         if not self._idle.wait(SHUTDOWN_SECONDS):
             self.get_logger().error(f'the arm did not stop within {SHUTDOWN_SECONDS:g} s')
         self.destroy_timer(self._timer)
@@ -120,8 +111,9 @@ class FrankaController(NodeBase):
             self._said = {}
 
     def teardown(self) -> None:
-        if worker := self.__dict__.pop('worker', None):
-            worker.stop()
+        for name in ('worker', 'stopper'):
+            if worker := self.__dict__.pop(name, None):
+                worker.stop()
         if self.driver is not None:
             self.driver.close()
             self.driver = None
@@ -131,48 +123,38 @@ class FrankaController(NodeBase):
     def _on_command(self, command: ArmCommand) -> None:
         record = Record(command.session, command.sequence)
         try:
-            step = self._judge(command)
-        except WorkspaceError as error:
-            return self._refuse(replace(record, outcome=Outcome.WORKSPACE, message=str(error)))
-        except UnsafeCommandError as error:
-            return self._refuse(replace(record, outcome=Outcome.REFUSED, message=str(error)))
+            heard = self._read(command)
+            step = self.driver.judge(heard, self._limits(), busy=not self._idle.is_set())
+        except JepaWmError as error:
+            return self._refuse(
+                replace(record, outcome=refused_as(error), message=str(error), code=error.code)
+            )
         self._counts['accepted'] += 1
         self._counts['clipped'] += step.clipped
         self._last = self._running = replace(
             record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason
         )
-        closure = None if math.isnan(command.gripper) else command.gripper
-        self._launch(self._execute, self._running, step.target, closure)
+        self._launch(self._execute, self._running, step.target, heard.closure, self.driver.permit())
 
-    def _judge(self, command: ArmCommand) -> LimitedStep:
-        """What the envelope leaves of a command.
-
-        Raises UnsafeCommandError when it must be refused, WorkspaceError when nothing is left.
-        """
-        age = (self.now_ns() - to_ns(command.header.stamp)) / 1e9
-        if refusal := self._gate.refusal(
-            command.session, command.sequence, age, self.value('max_command_age')
-        ):
-            raise UnsafeCommandError(refusal)
-        frame, sent = self.value('base_frame'), command.header.frame_id
-        if sent != frame:
-            raise UnsafeCommandError(f'command is in frame {sent!r}: send it in {frame!r}')
-        if not (math.isnan(command.gripper) or 0.0 <= command.gripper <= 1.0):
-            raise UnsafeCommandError(f'gripper closure {command.gripper} is not within 0 .. 1')
-        target = Pose.of(*position_and_quaternion(command.target), 'target')
-        planned_from = Pose.of(*position_and_quaternion(command.planned_from), 'planned_from')
-        present = self.driver.arm.state().pose
-        refusal = self._unfit() or moved(
-            planned_from, present, self.value('max_moved_distance'), self.value('max_moved_angle')
+    def _read(self, command: ArmCommand) -> Command:
+        return Command(
+            session=command.session,
+            sequence=command.sequence,
+            age=(self.now_ns() - to_ns(command.header.stamp)) / 1e9,
+            frame=command.header.frame_id,
+            target=position_and_quaternion(command.target),
+            planned_from=position_and_quaternion(command.planned_from),
+            gripper=command.gripper,
         )
-        if refusal:
-            raise UnsafeCommandError(refusal)
-        return limit(self.driver.envelope, present, target)
 
-    def _unfit(self) -> str:
-        """Why nothing may move now; empty when the arm is ready."""
-        busy = '' if self._idle.is_set() else BUSY
-        return busy or self.driver.unfit(self.value('max_state_age'))
+    def _limits(self) -> CommandLimits:
+        return CommandLimits(
+            base_frame=self.value('base_frame'),
+            max_age=self.value('max_command_age'),
+            max_state_age=self.value('max_state_age'),
+            max_moved_distance=self.value('max_moved_distance'),
+            max_moved_angle=self.value('max_moved_angle'),
+        )
 
     def _refuse(self, record: Record) -> None:
         self._counts['refused'] += 1
@@ -188,7 +170,6 @@ class FrankaController(NodeBase):
     def _launch(self, function, *args):
         """Hand one job to the worker; the returned future holds its result."""
         self._idle.clear()
-        self.driver.stopping.clear()
         self._job = self.worker.submit(self._sole_job, function, *args)
         return self._job
 
@@ -199,59 +180,68 @@ class FrankaController(NodeBase):
             self._idle.set()
             self._publish()  # at once: the next command may wait for nothing but this
 
-    def _execute(self, record: Record, target: Pose, closure: float | None) -> None:
-        outcome, message = Outcome.FAILED, 'unexpected error: see the log of franka_controller'
+    def _execute(self, record: Record, target: Pose, closure: float | None, permit: int) -> None:
+        outcome, message, code = (
+            Outcome.FAILED,
+            'unexpected error: see the log of franka_controller',
+            FaultCode.INTERNAL,
+        )
         try:
-            outcome, message = self.driver.execute(target, closure)
+            outcome, message, code = self.driver.execute(target, closure, permit)
         except Exception:  # a bug, logged whole: the sender must still hear that its command failed
             self.get_logger().error(traceback.format_exc())
         self._counts['failed'] += outcome is Outcome.FAILED
-        self._last = replace(record, outcome=outcome, message=message or record.message)
+        self._last = replace(record, outcome=outcome, message=message or record.message, code=code)
 
     # What it serves
 
     async def _on_stop(self, _request, response):
-        self.driver.stopping.set()
-        if self._job is not None:
+        await self._answer(response, lambda: self.stopper.submit(self.driver.stop))
+        if response.success and self._job is not None:
             try:
                 await self._job
             except JepaWmError:
                 pass  # whoever asked for that motion hears of it
-        response.success, response.message = True, 'the arm stands still'
         return response
 
     async def _on_home(self, _request, response):
-        return await self._answer(
-            response, self._unfit(), self.driver.drive_home, self.value('home_q')
-        )
+        def begin():
+            self.driver.check_fit(self.value('max_state_age'), busy=not self._idle.is_set())
+            return self._launch(self.driver.drive_home, self.value('home_q'), self.driver.permit())
+
+        return await self._answer(response, begin)
 
     async def _on_move_to(self, request, response):
-        frame, target, refusal = request.target.header.frame_id, None, self._unfit()
-        try:
-            target = Pose.of(*position_and_quaternion(request.target.pose), 'target')
-        except UnsafeCommandError as error:
-            refusal = str(error)
-        if frame not in ('', self.value('base_frame')):
-            refusal = f'target is in frame {frame!r}: send it in {self.value("base_frame")!r}'
-        elif target is not None and not self.driver.envelope.contains(target):
-            refusal = (
-                f'target {target.position.round(3).tolist()} m is outside the safety '
-                'envelope: see workspace_low, workspace_high, max_reach and max_tilt'
+        def begin():
+            self.driver.check_fit(self.value('max_state_age'), busy=not self._idle.is_set())
+            target = self.driver.judge_target(
+                position_and_quaternion(request.target.pose),
+                request.target.header.frame_id,
+                self.value('base_frame'),
             )
-        return await self._answer(response, refusal, self.driver.drive_to, target)
+            return self._launch(self.driver.drive_to, target, self.driver.permit())
+
+        return await self._answer(response, begin)
 
     async def _on_set_gripper(self, request, response):
-        refusal = '' if self._idle.is_set() else BUSY
-        return await self._answer(response, refusal, self.driver.drive_gripper, request.closure)
+        def begin():
+            self.driver.check_idle(busy=not self._idle.is_set())
+            return self._launch(self.driver.drive_gripper, request.closure, self.driver.permit())
+
+        return await self._answer(response, begin)
 
     async def _on_recover(self, _request, response):
-        refusal = '' if self._idle.is_set() else BUSY
-        return await self._answer(response, refusal, self.driver.recover)
+        def begin():
+            self.driver.check_idle(busy=not self._idle.is_set())
+            return self._launch(self.driver.recover)
 
-    async def _answer(self, response, refusal: str, function, *args):
+        return await self._answer(response, begin)
+
+    async def _answer(self, response, begin):
+        """Say what the job that `begin` launches came to, or why it was not begun."""
         try:
-            response.message = refusal or await self._launch(function, *args)
-            response.success = not refusal
+            response.message = await begin()
+            response.success = True
         except JepaWmError as error:
             response.success, response.message = False, str(error)
         return response
@@ -308,6 +298,7 @@ class FrankaController(NodeBase):
             outcome=last.outcome.value,
             clipped=last.clipped,
             message=last.message,
+            error_code=int(last.code),
         )
 
     # What it says of itself
@@ -323,7 +314,7 @@ class FrankaController(NodeBase):
         }
         trouble = self.driver.trouble(self.value('max_state_age'))
         if trouble:
-            return Diagnostics.ERROR, trouble, values
+            return Diagnostics.ERROR, str(trouble), values
         return Diagnostics.OK, state.mode.name.lower(), values
 
     def _command_part(self):

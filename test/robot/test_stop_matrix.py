@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stop always stops: every call of franky, failing in every way, in every phase.
+
+In each cell a stop is asked for while calls of one kind fail. Within a second of it the arm
+stands, or its connection is dropped so that its own reflex ends the motion; and no motion begins
+after it, also none of a command that was accepted before. The arm is the stand-in of
+`support/scripted_arm.py`, since the real franky cannot be made to fail; a smaller set against it
+and the simulated arm is in `test_stop_real.py`.
+"""
+
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+pytest.importorskip('franky')
+
+from jepa_wm_ros.robot.driver import ArmDriver  # noqa: E402
+from jepa_wm_ros.robot.faults import ArmError  # noqa: E402
+from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
+from jepa_wm_ros.robot.gripper import FrankaGripper  # noqa: E402
+from jepa_wm_ros.robot.link import Link  # noqa: E402
+from jepa_wm_ros.robot.pose import Pose  # noqa: E402
+from jepa_wm_ros.robot.safety import SafetyEnvelope  # noqa: E402
+from support.scripted_arm import Script, ScriptedHand, ScriptedRobot  # noqa: E402
+
+ARM_CALLS = (
+    'move',
+    'join_motion',
+    'stop',
+    'is_in_control',
+    'state',
+    'model',
+    'recover_from_errors',
+)
+HAND_CALLS = ('gripper.state', 'gripper.move', 'gripper.grasp', 'gripper.wait')
+ERRORS = ('RuntimeError', 'ControlException', 'NetworkException', 'MotionReuseException', 'hang')
+PHASES = ('idle', 'moving', 'stopping', 'homing', 'gripper')
+SINGLE = [
+    ((call,), error, phase)
+    for call, error, phase in itertools.product(ARM_CALLS + HAND_CALLS, ERRORS, PHASES)
+]
+# the smooth stop and what comes after it fail together
+STOPPING = ('move', 'join_motion', 'stop', 'is_in_control')
+SEVERAL = [
+    (calls, error, phase)
+    for count in (2, 3, 4)
+    for calls in itertools.combinations(STOPPING, count)
+    for error in ERRORS
+    for phase in ('stopping', 'homing')
+]
+CELLS = SINGLE + SEVERAL
+AT_ONCE = 24  # cells; nearly all they do is wait
+TARGET = Pose.of([0.53, 0.0, 0.25], [1.0, 0.0, 0.0, 0.0])
+PATIENCE = 8.0  # s for calls that hang to return, several in a row
+LIMIT = 1.0  # s from the request to an arm that stands
+
+
+class Lag:
+    """How much later than asked for a thread of this loaded machine wakes up [s]."""
+
+    def __init__(self):
+        self.worst, self._over = 0.0, threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while not self._over.is_set():
+            begun = time.monotonic()
+            time.sleep(0.01)
+            self.worst = max(self.worst, time.monotonic() - begun - 0.01)
+
+    def end(self):
+        self._over.set()
+        return self.worst
+
+
+def run_cell(number, calls, error, phase):
+    """What is wrong with a cell; empty when it is kept. And the time until the arm stood."""
+    script = Script()
+    address = f'127.77.{number // 200}.{number % 200 + 1}'
+    robot = ScriptedRobot(address, script)
+    arm = FrankaArm(address, state_rate=30.0)
+    arm.attach(Link(robot, robot, address))
+    gripper = FrankaGripper(address, timeout=1.0)
+    hand = ScriptedHand(script)
+    gripper.use(hand)
+    driver = ArmDriver(arm, gripper, SafetyEnvelope())
+    begun = threading.Event()
+
+    def job(permit):
+        begun.set()
+        try:
+            if phase == 'homing':
+                driver.drive_home([0.1] * 7, permit)
+            elif phase == 'gripper':
+                driver.drive_gripper(1.0 if 'gripper.grasp' in calls else 0.5, permit)
+            else:
+                driver.execute(TARGET, None, permit)
+        except ArmError:
+            pass
+
+    def fail():
+        script.failing = dict.fromkeys(calls, error)
+
+    if phase in ('idle', 'gripper'):
+        fail()
+    permit = driver.permit()
+    worker = threading.Thread(target=job, args=(permit,), daemon=True)
+    if phase != 'idle':
+        worker.start()
+        begun.wait()
+        end = time.monotonic() + 5.0
+        while phase != 'gripper' and not robot.begun and time.monotonic() < end:
+            time.sleep(0.005)
+        if phase == 'moving':
+            fail()
+        time.sleep(0.1)
+        fail()
+    asked = time.monotonic()
+    stopper = threading.Thread(target=stop, args=(driver,), daemon=True)
+    stopper.start()
+    if phase == 'idle':  # accepted before the stop, its turn comes after
+        stopper.join()
+        worker.start()
+    while not robot.standing and time.monotonic() < asked + 2 * LIMIT:
+        time.sleep(0.005)
+    stood = time.monotonic() - asked
+    worker.join(PATIENCE)
+    stopper.join(PATIENCE)
+    wrong = []
+    late = [when - asked for when in robot.begun if when > asked]
+    if late:
+        wrong.append(f'{len(late)} motions began after the stop, the first {late[0]:.2f} s')
+    if not robot.standing:
+        wrong.append('the arm moves')
+    if worker.is_alive() or stopper.is_alive():
+        wrong.append('a thread is stuck')
+    script.failing = {}
+    dropped = robot.cut.is_set()
+    driver.close()
+    robot.close()
+    return wrong, stood, dropped
+
+
+def stop(driver):
+    try:
+        driver.stop()
+    except ArmError:
+        pass  # told: the arm had to be stopped by force
+
+
+@pytest.fixture(scope='module')
+def cells():
+    lag = Lag()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = {cell: pool.submit(run_cell, number, *cell) for number, cell in enumerate(CELLS)}
+    results = {cell: job.result() for cell, job in jobs.items()}
+    return results, lag.end()
+
+
+@pytest.mark.parametrize('phase', PHASES)
+@pytest.mark.parametrize('error', ERRORS)
+def test_the_arm_stands_in_time_and_nothing_begins(cells, error, phase, record_property):
+    results, lag = cells
+    mine = {c: r for c, r in results.items() if c[1:] == (error, phase)}
+    broken = {
+        c: (wrong, round(stood, 2))
+        for c, (wrong, stood, _) in mine.items()
+        if wrong or stood > LIMIT + lag
+    }
+    record_property('cells', len(mine))
+    record_property('kept', len(mine) - len(broken))
+    assert broken == {}, f'lag {lag:.2f} s'
+
+
+def test_every_cell_is_there(cells, record_property):
+    results, lag = cells
+    stood = np.array([stood for _, stood, _ in results.values()])
+    dropped = sum(cut for _, _, cut in results.values())
+    kept = sum(not wrong and stood <= LIMIT + lag for wrong, stood, _ in results.values())
+    said = (
+        f'{kept} of {len(results)} cells kept, {dropped} with the connection dropped; '
+        f'median {np.median(stood):.2f} s, longest {stood.max():.2f} s, lag {lag:.2f} s'
+    )
+    record_property('matrix', said)
+    print(said)
+    assert len(results) == 11 * 5 * 5 + 11 * 5 * 2
+
+
+def test_a_dropped_connection_is_told_with_what_to_do():
+    script = Script()
+    robot = ScriptedRobot('127.78.0.1', script)
+    arm = FrankaArm('127.78.0.1')
+    arm.attach(Link(robot, robot, '127.78.0.1'))
+    mover = threading.Thread(target=lambda: pytest.raises(ArmError, arm.move_to, TARGET))
+    mover.start()
+    while not robot.begun:
+        time.sleep(0.005)
+    script.failing = {'move': 'RuntimeError', 'stop': 'NetworkException', 'join_motion': 'hang'}
+    with pytest.raises(ArmError, match='connection was dropped') as told:
+        arm.stop()
+    assert told.value.code.name == 'ARM_LOST' and '~/recover' in str(told.value)
+    assert arm.state().mode.name == 'DISCONNECTED' and robot.cut.wait(1.0)
+    mover.join(5.0)
+    with pytest.raises(ArmError, match='dropped'):
+        arm.move_to(TARGET)
+    arm.close()
+    robot.close()
+
+
+def test_a_motion_without_a_trajectory_is_not_tried_again_after_a_stop():
+    script = Script()
+    robot = ScriptedRobot('127.78.0.2', script)
+    arm = FrankaArm('127.78.0.2')
+    arm.attach(Link(robot, robot, '127.78.0.2'))
+    factors = []
+
+    def fails_and_is_stopped(motion, **_):
+        factors.append(motion.relative_dynamics_factor.velocity)
+        arm._ledger.revoke()  # a stop that comes while the start fails
+        raise RuntimeError('Motion planner failed with error code -111')
+
+    robot.move = fails_and_is_stopped
+    assert arm.move_to(TARGET) is False
+    assert len(factors) == 1 and arm.fault is None
+    arm.close()
+    robot.close()
