@@ -18,6 +18,7 @@ from pathlib import Path
 
 from jepa_wm_ros import resources
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.fr3 import ARMS, FR3, arm_named
 from jepa_wm_ros.processes import ProcessGroup
 
 ROBOTS = ('sim', 'real')
@@ -48,6 +49,7 @@ ARGUMENTS = (
         'Network address of the arm; needed for robot:=real. A simulated '
         f'arm takes any loopback address ({SIM_ADDRESS} when empty).',
     ),
+    Argument('arm', '', 'Model of the arm; fr3 when empty.', ('', *ARMS)),
     Argument('namespace', '', 'Namespace of every node, for several arms side by side.'),
     Argument('model', '', 'World model: a name of `ros2 run jepa_wm_ros model list`, or a file.'),
     Argument('planner', '', "Planner in place of the profile's.", ('', *PLANNERS)),
@@ -94,6 +96,7 @@ def plan_processes(
     robot: str = 'sim',
     *,
     arm_address: str = '',
+    arm: str = '',
     namespace: str = '',
     model: str = '',
     planner: str = '',
@@ -105,7 +108,7 @@ def plan_processes(
     """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
 
     Raises BringupError for a robot or planner that is not known, a real robot without an address,
-    and a parameter file that is not there.
+    a simulated arm of another model, and a parameter file that is not there.
     """
     if robot not in ROBOTS:
         raise BringupError(f'robot {robot!r} is not known; use {" or ".join(ROBOTS)}')
@@ -113,6 +116,9 @@ def plan_processes(
         raise BringupError(f'planner {planner!r} is not known; use one of {", ".join(PLANNERS)}')
     if robot == 'real' and not arm_address:
         raise BringupError('robot real needs the address of the arm: arm_address:=172.16.0.2')
+    if robot == 'sim' and arm not in ('', FR3.name):
+        raise BringupError(f'the simulated cell has an {FR3.name}: arm:={arm} needs robot:=real')
+    frame = {'base_frame': arm_named(arm).base_frame} if arm else {}
     parameters = Path(params_file) if params_file else resources.find('config', 'params.yaml')
     if not parameters.is_file():
         raise BringupError(f'parameter file {parameters} does not exist; give one as params_file')
@@ -135,9 +141,9 @@ def plan_processes(
     # A simulated arm starts beside its controller, and may take a while to answer.
     patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
     processes = [
-        node('franka_controller', arm_address=address, **patience),
-        node('world_model', model=model),
-        node('planner', planner=planner, profile=profile),
+        node('franka_controller', arm_address=address, arm=arm, **patience),
+        node('world_model', model=model, **frame),
+        node('planner', planner=planner, profile=profile, **frame),
     ]
     if robot == 'sim':
         processes.insert(0, node('sim_cell', arm_address=address))

@@ -8,6 +8,7 @@ limits. Metres and radians; poses are those of the hand TCP in the arm's base fr
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,33 +94,30 @@ def _link(a: float, d: float, alpha: float, theta: float) -> np.ndarray:
     )
 
 
-_FRANKA = {
-    'home': _fixed(0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785),
-    'link_a': _fixed(0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088),
-    'link_d': _fixed(0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0),
-    'link_alpha': _fixed(*(np.pi / 2 * np.array([0, -1, 1, 1, -1, 1, 1]))),
-    'shoulder': _fixed(0.0, 0.0, 0.333),
-    'flange': 0.107,
-    'hand_turn': -np.pi / 4,
-    'tcp': 0.1034,
-    'gripper_width': 0.08,
-    'workspace_low': _fixed(0.34, -0.26, 0.045),
-    'workspace_high': _fixed(0.66, 0.26, 0.42),
-    'max_step': 0.075,
-    'max_turn': 0.15,
-    'max_reach': 0.80,
-}
 FR3 = Arm(
     name='fr3',
     joint_low=_fixed(-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159),
     joint_high=_fixed(2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159),
-    **_FRANKA,
+    home=_fixed(0.0, -0.3, 0.0, -2.3, 0.0, 2.0, 0.785),
+    link_a=_fixed(0.0, 0.0, 0.0, 0.0825, -0.0825, 0.0, 0.088),
+    link_d=_fixed(0.333, 0.0, 0.316, 0.0, 0.384, 0.0, 0.0),
+    link_alpha=_fixed(*(np.pi / 2 * np.array([0, -1, 1, 1, -1, 1, 1]))),
+    shoulder=_fixed(0.0, 0.0, 0.333),
+    flange=0.107,
+    hand_turn=-np.pi / 4,
+    tcp=0.1034,
+    gripper_width=0.08,
+    workspace_low=_fixed(0.34, -0.26, 0.045),
+    workspace_high=_fixed(0.66, 0.26, 0.42),
+    max_step=0.075,
+    max_turn=0.15,
+    max_reach=0.80,
 )
-PANDA = Arm(
+PANDA = dataclasses.replace(
+    FR3,
     name='panda',
     joint_low=_fixed(-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973),
     joint_high=_fixed(2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973),
-    **_FRANKA,
 )
 ARMS = {arm.name: arm for arm in (FR3, PANDA)}
 

@@ -58,6 +58,15 @@ def test_only_what_was_asked_for_overrides_the_parameter_file():
     }
 
 
+def test_another_arm_is_named_once_and_every_node_knows_its_frame():
+    nodes = named(plan_processes('real', arm_address='172.16.0.2', arm='panda'))
+    assert nodes['franka_controller'].parameters['arm'] == 'panda'
+    frames = [nodes[name].parameters['base_frame'] for name in ('world_model', 'planner')]
+    assert frames == ['panda_link0'] * 2
+    with pytest.raises(BringupError, match='the simulated cell has an fr3'):
+        plan_processes('sim', arm='panda')
+
+
 def test_every_node_goes_into_the_namespace():
     for process in plan_processes(namespace='left/arm'):
         assert '__ns:=/left/arm' in process.ros_arguments()

@@ -51,11 +51,12 @@ class Rest:
 
     def watch(self, state: ArmState) -> None:
         """Take the next reading."""
-        elapsed = state.robot_time - self._since.robot_time if self._since else -1.0
-        if elapsed < 0.0:  # the first reading, or the arm's clock began anew
+        since = self._since
+        elapsed = state.robot_time - since.robot_time if since else -1.0
+        if since is None or elapsed < 0.0:  # the first reading, or the arm's clock began anew
             self.resting, self._since = False, state
         elif elapsed >= REST_SECONDS:
-            travelled = np.abs(state.q - self._since.q).max()
+            travelled = np.abs(state.q - since.q).max()
             self.resting, self._since = bool(travelled < STILL * elapsed), state
 
 

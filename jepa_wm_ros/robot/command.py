@@ -8,7 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.robot.pose import Pose
 
 
 class Outcome(enum.IntEnum):
@@ -24,19 +27,23 @@ class Outcome(enum.IntEnum):
     MOVED = 7
 
 
+# Position (x, y, z) [m] and quaternion (x, y, z, w).
+RawPose = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One absolute waypoint, not yet looked at: nothing in it is sure to make sense.
 
-    A position is (x, y, z) [m], a quaternion (x, y, z, w), both of the hand TCP in `frame`.
+    Poses are of the hand TCP in `frame`.
     """
 
     session: int
     sequence: int
     age: float  # since it was made [s]
     frame: str
-    target: tuple[Sequence[float], Sequence[float]]  # position, quaternion
-    planned_from: tuple[Sequence[float], Sequence[float]]
+    target: RawPose
+    planned_from: RawPose
     gripper: float  # closure 0 (open) .. 1 (closed); NaN leaves it as it is
 
     @property
@@ -66,6 +73,12 @@ class Record:
     clipped: bool = False
     message: str = ''
     code: FaultCode = FaultCode.SUCCEEDED
+
+
+def pose_of(sent: RawPose, what: str) -> Pose:
+    """A pose as it was sent, checked. Raises UnsafeCommandError."""
+    position, quaternion = sent
+    return Pose.of(position, quaternion, what)
 
 
 def refused_as(error: JepaWmError) -> Outcome:

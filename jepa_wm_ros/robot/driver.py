@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode
-from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome
+from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, RawPose, pose_of
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.franka import FrankaArm
 from jepa_wm_ros.robot.gate import CommandGate
@@ -98,8 +98,8 @@ class ArmDriver:
         closure = command.closure
         if closure is not None and not 0.0 <= closure <= 1.0:
             raise UnsafeCommandError(f'gripper closure {closure} is not within 0 .. 1')
-        target = Pose.of(*command.target, 'target')
-        planned_from = Pose.of(*command.planned_from, 'planned_from')
+        target = pose_of(command.target, 'target')
+        planned_from = pose_of(command.planned_from, 'planned_from')
         self.check_fit(limits.max_state_age, busy)
         present = self.arm.state().pose
         if reason := moved(
@@ -108,10 +108,10 @@ class ArmDriver:
             raise ArmMovedError(reason)
         return limit(self.envelope, present, target)
 
-    def judge_target(self, pose: tuple, frame: str, base_frame: str) -> Pose:
+    def judge_target(self, sent: RawPose, frame: str, base_frame: str) -> Pose:
         """The pose of a set-up motion. Raises UnsafeCommandError, or WorkspaceError outside."""
         self.check_frame(frame, base_frame)
-        target = Pose.of(*pose, 'target')
+        target = pose_of(sent, 'target')
         if not self.envelope.contains(target):
             raise WorkspaceError(
                 f'target {target.position.round(3).tolist()} m is outside the safety '
@@ -135,7 +135,7 @@ class ArmDriver:
             if not self.arm.move_to(target, permit):
                 return Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED
             if closure is not None and self.gripper is not None:
-                self._await(self.gripper.request(closure), permit)
+                self._close_to(self.gripper, closure, permit)
         except WorkspaceError as error:
             return Outcome.WORKSPACE, str(error), error.code
         except JepaWmError as error:
@@ -161,16 +161,16 @@ class ArmDriver:
         """Open (0) or close (1) the gripper. Raises when it is not there, late or blocked."""
         if self.gripper is None:
             raise ArmError(ErrorKind.COMMAND, 'there is no gripper: use_gripper is false')
-        if not self._await(self.gripper.request(closure), permit):
+        if not self._close_to(self.gripper, closure, permit):
             raise ArmError(ErrorKind.COMMAND, self.gripper.failure or 'the gripper is closed down')
         return f'the gripper is at closure {self.gripper.closure:.2f}'
 
-    def _await(self, request: concurrent.futures.Future, permit: int) -> bool:
+    def _close_to(self, gripper: FrankaGripper, closure: float, permit: int) -> bool:
         """Whether the gripper did as requested; a stop ends the wait.
 
         The fingers end their stroke by themselves: a hand that is preempted may never answer.
         """
-        deadline = time.monotonic() + self.gripper.patience
+        request, deadline = gripper.request(closure), time.monotonic() + gripper.patience
         while time.monotonic() < deadline:
             done, _ = concurrent.futures.wait([request], POLL_SECONDS)
             if done:

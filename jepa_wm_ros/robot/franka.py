@@ -82,10 +82,7 @@ class FrankaArm:
         self._link, self._mover = link, Mover(link, self._ledger)
         self._reader = StateReader(link, self._ledger, self._rate)
         ledger = self._ledger
-        if not ledger.wait(
-            lambda: ledger.lost or (ledger.reading and ledger.reading.stamp > called),
-            self._connect_timeout,
-        ):
+        if not ledger.wait(lambda: ledger.lost or ledger.read_since(called), self._connect_timeout):
             raise self.fault or ArmError(
                 ErrorKind.NETWORK, f'arm at {self.address} connects but sends no state'
             )
@@ -117,7 +114,8 @@ class FrankaArm:
                 f'arm at {self.address} has a motion or a call under way: wait until it has '
                 'ended; restart the controller if it does not',
             )
-        if self._link is None or self._ledger.lost:
+        link = self._link
+        if link is None or self._ledger.lost:
             self._let_go()
             self.connect()
             return True
@@ -125,9 +123,9 @@ class FrankaArm:
         if self.fault is None:
             return False
         if not self._ledger.healthy:
-            self._clear_errors(self._link)
+            self._clear_errors(link)
         # What a forcibly ended motion left behind would be raised in the next one.
-        in_time(lambda: self._link.join(0.0), HALT_SECONDS)
+        in_time(lambda: link.join(0.0), HALT_SECONDS)
         self._ledger.absolve()
         return True
 
@@ -179,7 +177,7 @@ class FrankaArm:
         return mover.run(
             lambda factor: franky.CartesianMotion(goal, relative_dynamics_factor=factor),
             lambda: franky.CartesianStopMotion(STOP_FACTOR),
-            self.dynamics_factor * self._proximity(target),
+            self.dynamics_factor * self._proximity(mover.link, target),
             permit,
             target,
         )
@@ -210,15 +208,14 @@ class FrankaArm:
         return self._mover.stop()
 
     def _fit_mover(self) -> Mover:
-        if self.fault is not None:
-            raise self.fault
+        self._ledger.check()
         if self._mover is None:
             raise ArmError(ErrorKind.NETWORK, f'arm at {self.address} is not connected')
         return self._mover
 
-    def _proximity(self, target: Pose) -> float:
+    def _proximity(self, link: Link, target: Pose) -> float:
         """Part of the dynamics factor for a step to `target`; WorkspaceError when none is left."""
-        state, link = self.state(), self._link
+        state = self.state()
         try:
             jacobian = link.jacobian(state.q)
             q = joints_after(state.q, jacobian, state.pose, target)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from typing import Any
 
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, connect, one_line
 
@@ -31,7 +32,7 @@ class FrankaGripper:
         self.address = address
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._hand = None
+        self._hand: Any = None  # franky.Gripper
         self._unanswered = None  # future of a command that timed out
         self._worker: threading.Thread | None = None
         self._wake = threading.Condition()  # guards the fields below

@@ -47,12 +47,19 @@ class Ledger:
                 mode = ArmMode.DISCONNECTED if self.lost else ArmMode.FAULT
             elif self.moving and mode is ArmMode.IDLE:
                 mode = ArmMode.MOVING
-            return dataclasses.replace(self.reading, mode=mode, commanded=self.commanded)
+            return dataclasses.replace(
+                self.reading, mode=mode, commanded=self.commanded or self.reading.pose
+            )
 
     @property
     def lost(self) -> bool:
         """Whether the connection is gone."""
         return self.fault is not None and self.fault.kind is ErrorKind.NETWORK
+
+    def check(self) -> None:
+        """Raises the fault, if there is one."""
+        if self.fault is not None:
+            raise self.fault
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait for news that make `condition` true; whether they came in time."""
@@ -62,8 +69,12 @@ class Ledger:
     def newer(self, timeout: float = 1.0) -> ArmState:
         """A reading newer than this call; the last one when none comes in time."""
         called = time.monotonic()
-        self.wait(lambda: self.lost or (self.reading and self.reading.stamp > called), timeout)
+        self.wait(lambda: self.lost or self.read_since(called), timeout)
         return self.state()
+
+    def read_since(self, stamp: float) -> bool:
+        """Whether there is a reading newer than this time.monotonic()."""
+        return self.reading is not None and self.reading.stamp > stamp
 
     # Permission to move
 
@@ -85,8 +96,7 @@ class Ledger:
     def claim(self) -> None:
         """Begin to move. Raises ArmError when a motion is under way or the arm is in a fault."""
         with self._news:
-            if self.fault is not None:
-                raise self.fault
+            self.check()
             if self.moving:
                 raise ArmError(ErrorKind.BUSY, f'arm at {self.address} is moving: wait or stop it')
             self.moving = True
@@ -104,8 +114,7 @@ class Ledger:
         From here on a motion counts as running.
         """
         with self._news:
-            if self.fault is not None:
-                raise self.fault
+            self.check()
             if permit != self._stops:
                 return False
             self.running = True
@@ -155,7 +164,8 @@ class Ledger:
     @property
     def healthy(self) -> bool:
         """Whether the newest reading tells of no error."""
-        return self.reading.mode is not ArmMode.FAULT and not self.reading.errors
+        reading = self.reading
+        return reading is not None and reading.mode is not ArmMode.FAULT and not reading.errors
 
     # Faults
 

@@ -64,7 +64,7 @@ class Mover:
     """Moves the arm at the other end of one link."""
 
     def __init__(self, link: Link, ledger: Ledger) -> None:
-        self._link, self._ledger = link, ledger
+        self.link, self._ledger = link, ledger
         self._starting = threading.Lock()  # held from a permit's check to the start of its motion
         self._forcing = threading.Lock()
         self._thread = 0  # identity of the one that moves the arm
@@ -89,8 +89,7 @@ class Mover:
             if ending is Ending.NOT_BEGUN:
                 return False
             state = self._settle()
-            if self._ledger.fault is not None:
-                raise self._ledger.fault
+            self._ledger.check()
             if ending is Ending.STOPPED or target is None:
                 self._ledger.stands_at(state.pose)
             return ending is Ending.DONE
@@ -101,6 +100,10 @@ class Mover:
         self._thread = threading.get_ident()
         try:
             yield
+        except BaseException:
+            if self._ledger.running:  # by a mistake of this program
+                self.force('its motion was given up')
+            raise
         finally:
             self._ledger.release()
 
@@ -124,19 +127,19 @@ class Mover:
         with self._starting:
             if not self._ledger.begin(permit, target):
                 return False
-            self._guarded(self._link.start, motion)
+            self._guarded(self.link.start, motion)
             return True
 
     def _follow(self, make_stop, permit: int) -> Ending:
         """Wait for the motion to end, stopping it when its permit is void, at a fault, or late."""
         deadline, clock = time.monotonic() + MOTION_SECONDS, None
         try:
-            while not self._guarded(self._link.join, POLL_SECONDS):
+            while not self._guarded(self.link.join, POLL_SECONDS):
                 late = time.monotonic() > deadline
                 if clock is None and (late or self._must_stop(permit)):
                     clock = StopClock(self._ledger)
                     if not self._stopped_itself:
-                        self._guarded(self._link.start, make_stop())
+                        self._guarded(self.link.start, make_stop())
                 elif clock is not None and clock.expired():
                     self.force('the stop motion did not end')
                     break
@@ -187,7 +190,7 @@ class Mover:
             if isinstance(error, franky.ControlException):
                 self._ledger.newer(HALT_SECONDS)  # tells the names of the error flags
             fault = self._ledger.take(error)
-            answered, moving = in_time(lambda: self._link.in_control, HALT_SECONDS)
+            answered, moving = in_time(lambda: self.link.in_control, HALT_SECONDS)
             if answered and moving is False:
                 self._ledger.ended()
             else:
@@ -211,18 +214,18 @@ class Mover:
                 self._starting.release()
         clock = StopClock(self._ledger)
         while not self._ledger.wait(lambda: not self._ledger.running, POLL_SECONDS):
-            if self._link.dropped or clock.expired():
+            if self.link.dropped or clock.expired():
                 self.force('it did not stop in time')
                 break
         if self._ledger.lost:
-            raise self._ledger.fault
+            self._ledger.check()
         return self._ledger.wait(lambda: not self._ledger.moving, timeout)
 
     def force(self, why: str) -> None:
         """Stop the arm without a stop motion; nothing begins until it is recovered from."""
         ledger, address = self._ledger, self._ledger.address
         with self._forcing:
-            if self._link.dropped:
+            if self.link.dropped:
                 return
             ledger.latch(
                 ArmError(
@@ -233,8 +236,9 @@ class Mover:
             )
             halted, _ = in_time(self._halt, HALT_SECONDS)
             if halted and (self._mine or ledger.wait(lambda: not ledger.running, HALT_SECONDS)):
+                ledger.ended()
                 return
-            self._link.drop()
+            self.link.drop()
             ledger.latch(
                 ArmError(
                     ErrorKind.NETWORK,
@@ -251,8 +255,8 @@ class Mover:
         return threading.get_ident() == self._thread
 
     def _halt(self) -> None:
-        self._link.halt()
-        while self._link.in_control:
+        self.link.halt()
+        while self.link.in_control:
             time.sleep(POLL_SECONDS)
 
 

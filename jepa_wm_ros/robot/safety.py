@@ -67,8 +67,8 @@ class SafetyEnvelope:
     def outside(self, position: np.ndarray) -> float:
         """How far [m] a position is outside box and reach; 0 inside. A convex function."""
         to_box = position - np.clip(position, self.low, self.high)
-        beyond = np.linalg.norm(position - np.asarray(self.shoulder)) - self.max_reach
-        return float(max(np.linalg.norm(to_box), beyond, 0.0))
+        beyond = float(np.linalg.norm(position - np.asarray(self.shoulder))) - self.max_reach
+        return max(float(np.linalg.norm(to_box)), beyond, 0.0)
 
     def contains(self, pose: Pose) -> bool:
         """Whether a pose lies in box, reach and cone."""
@@ -145,7 +145,7 @@ def _into_envelope(envelope: SafetyEnvelope, start, goal, before: float, reasons
     if np.abs(boxed - goal).max() > _ROUND:
         reasons.append('workspace box')
         way = boxed - start  # longer than a step only when the arm stands a little outside
-        boxed = start + way * min(1.0, envelope.max_step / max(np.linalg.norm(way), _ROUND))
+        boxed = start + way * min(1.0, envelope.max_step / max(float(np.linalg.norm(way)), _ROUND))
     bound = before + _ROUND
     part = _largest(lambda t: envelope.outside(start + t * (boxed - start)) <= bound)
     if part < 1.0:

@@ -228,3 +228,22 @@ def test_a_motion_without_a_trajectory_is_not_tried_again_after_a_stop():
     assert len(factors) == 1 and arm.fault is None
     arm.close()
     robot.close()
+
+
+def test_a_mistake_in_this_program_stops_the_arm_as_well(monkeypatch):
+    script = Script()
+    robot = ScriptedRobot('127.78.0.3', script)
+    arm = FrankaArm('127.78.0.3')
+    arm.attach(Link(robot, robot, '127.78.0.3'))
+    monkeypatch.delattr('franky.CartesianStopMotion')  # no stop motion can be made
+    mover = threading.Thread(target=lambda: pytest.raises(AttributeError, arm.move_to, TARGET))
+    mover.start()
+    while not robot.begun:
+        time.sleep(0.005)
+    asked = time.monotonic()
+    arm.stop()
+    assert robot.standing and time.monotonic() - asked < LIMIT
+    mover.join(5.0)
+    assert arm.fault.code.name == 'ROBOT_REFLEX' and len(robot.begun) == 1
+    arm.close()
+    robot.close()
