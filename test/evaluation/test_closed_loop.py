@@ -77,9 +77,9 @@ def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans,
         spec=SimpleNamespace(reached_distance=0.1),
         prepare_images=lambda frames: frames,
         encode=lambda *_: None,
-        distance=lambda *_: torch.ones(1),
-        scorer=lambda *_: None,
     )
+    monkeypatch.setattr(closed_loop, 'distance', lambda *_: 1.0)
+    monkeypatch.setattr(closed_loop, 'LatentCost', lambda *_: None)
     trial = run_trial(PointCell(), task(), Planned('', model, load_profile('paper')), 0, 4)
     assert len(made) == plans == sum(math.isfinite(s) for s in trial.plan_seconds)
     assert summarise('', [trial])['plan_ms'] > 0
