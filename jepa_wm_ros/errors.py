@@ -47,6 +47,16 @@ class FaultCode(enum.IntEnum):
     STOPPED = 56
     INTERNAL = 99
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether something went wrong: the goal was neither reached nor ended by its limits."""
+        return self not in (
+            FaultCode.SUCCEEDED,
+            FaultCode.MAX_STEPS,
+            FaultCode.MAX_DURATION,
+            FaultCode.NO_PROGRESS,
+        )
+
     @classmethod
     def _missing_(cls, value: object) -> FaultCode:
         return cls.INTERNAL  # a peer of a newer version may know more codes

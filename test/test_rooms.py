@@ -45,9 +45,11 @@ ROOMS = {
             'control',
             'learning',
             'sim',
+            'tasks',
             'ros_image',
         },
     ),
+    'tasks': (ARITHMETIC, {'actions', 'robot', 'sim'}),
     'ros': (
         ARITHMETIC | PICTURES | REPORTS | {'torch'},
         {

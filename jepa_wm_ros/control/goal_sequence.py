@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
+NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
 SWITCHES = ('cost', 'steps', 'either')
 
 

@@ -12,7 +12,6 @@ from itertools import count
 import numpy as np
 import torch
 
-from jepa_wm_ros import actions as convention
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.objective import Objective, checked_mode
 from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
@@ -72,9 +71,9 @@ class ModelSession:
     def warm_up(self, mode: str) -> None:
         """Make ready now what the first plan in `mode` would wait for; compiling takes a minute."""
         side = self.model.spec.img_size
-        black, upright = np.zeros((side, side, 3), np.uint8), np.array([0.0, 0.0, 0.0, 1.0])
+        black, state = np.zeros((side, side, 3), np.uint8), np.zeros(self.model.spec.proprio_dim)
         (goal,), _ = self.prepare_goals([black], None)
-        context = self.freeze(black, np.zeros(3), upright, 0.0, goal, mode=mode)
+        context = self.freeze(black, state, goal, mode=mode)
         horizon = self.model.spec.context_window + 1  # the window fills, then slides
         scorer = self.contexts.pop(context.id)
         del self.goals[goal]
@@ -119,23 +118,20 @@ class ModelSession:
     def freeze(
         self,
         picture: np.ndarray,
-        position: np.ndarray,
-        quaternion: np.ndarray,
-        gripper: float,
+        state: np.ndarray,
         goal_id: int,
         objective: Objective = L2,
         mode: str = 'exact',
     ) -> Context:
-        """Freeze a picture (H, W, 3) and arm state as the context of one plan to a goal; distance
-        and scores are those of `objective`, the scores computed in `mode`.
+        """Freeze a picture (H, W, 3) and state (P,), pose7 of an arm, as the context of one plan to
+        a goal; distance and scores are those of `objective`, the scores computed in `mode`.
         """
         if goal_id not in self.goals:
             raise Fault(
                 FaultCode.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first'
             )
         goal = self.goals[goal_id]
-        pose = [*position, *convention.quaternion_to_euler(quaternion), gripper]
-        proprio = torch.tensor([pose], dtype=torch.float32)
+        proprio = torch.as_tensor(state, dtype=torch.float32)[None]
         context = self.model.encode(self._pixels(picture), proprio)
         number = next(self.ids)
         self.contexts[number] = LatentCost(

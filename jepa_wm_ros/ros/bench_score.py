@@ -76,9 +76,7 @@ def measure(model: str, calls: int) -> dict[str, float]:
         seen = bench.ports.observe(bench.ports.prepare([picture])[0], 0)
         remote = bench.ports.score(seen.context_id)
         number = local.prepare_goals([bench.picture], None)[0][0]
-        context = local.freeze(
-            bench.picture, np.array([0.5, 0, 0]), np.array([1.0, 0, 0, 0]), 0.0, number
-        )
+        context = local.freeze(bench.picture, np.array([0.5, 0, 0, np.pi, 0, 0, 0]), number)
         scorer = local.contexts[context.id]
         took = {'service': [], 'in_process': []}
         for _ in range(calls):

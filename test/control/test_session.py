@@ -13,7 +13,7 @@ from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model import build
 from jepa_wm_ros.world_model.files.registry import cell_spec
 
-HERE = np.array([0.5, 0.1, 0.3]), np.array([1.0, 0.0, 0.0, 0.0]), 0.2
+HERE = np.array([0.5, 0.1, 0.3, np.pi, 0.0, 0.0, 0.2])
 ACTIONS = np.random.default_rng(0).normal(0, 0.05, (4, 3, 7)).astype(np.float32)
 
 
@@ -40,10 +40,10 @@ def test_distance_and_costs_are_those_of_the_objective_of_each_context(session):
         for seed in (0, 1)
     )
     for kind, norm in (('L2', torch.square), ('L1', torch.abs)):
-        frozen = session.freeze(picture(0), *HERE, goal, Objective(kind))
+        frozen = session.freeze(picture(0), HERE, goal, Objective(kind))
         assert frozen.distance == pytest.approx(float(norm(here - there).mean()), rel=1e-5)
         last = session.score(frozen.id, ACTIONS, False, False).costs
-        summed = session.freeze(picture(0), *HERE, goal, Objective(kind, sum_all=True))
+        summed = session.freeze(picture(0), HERE, goal, Objective(kind, sum_all=True))
         first = session.score(summed.id, ACTIONS[:, :1], False, False).costs
         assert (first > frozen.distance).all() and last.shape == (4,)
 
@@ -52,7 +52,7 @@ def test_the_same_model_scores_in_whatever_mode_a_context_asks_for(session):
     (goal,), _ = session.prepare_goals([picture(1)], None)
     costs = []
     for mode in ('plain', 'exact'):
-        frozen = session.freeze(picture(0), *HERE, goal, mode=mode)
+        frozen = session.freeze(picture(0), HERE, goal, mode=mode)
         costs.append(session.score(frozen.id, ACTIONS, False, False).costs)
         assert session.contexts[frozen.id].mode == mode
     np.testing.assert_allclose(*costs, rtol=1e-4)
@@ -82,7 +82,7 @@ def cpu_allocator():
 )
 def test_a_device_that_fails_has_its_code_whatever_was_asked_of_it(session, error, code):
     (goal,), _ = session.prepare_goals([picture(1)], None)
-    context = session.freeze(picture(0), *HERE, goal).id
+    context = session.freeze(picture(0), HERE, goal).id
     error = error()
 
     def fail(*_):
@@ -92,7 +92,7 @@ def test_a_device_that_fails_has_its_code_whatever_was_asked_of_it(session, erro
     session.model.predictor.embed = fail
     for ask in (
         lambda: session.prepare_goals([picture(1)], None),
-        lambda: session.freeze(picture(0), *HERE, goal),
+        lambda: session.freeze(picture(0), HERE, goal),
         lambda: session.score(context, ACTIONS, False, False),
     ):
         with pytest.raises(JepaWmError) as caught:

@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo writes down of a run."""
 
-import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
 
-from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
-from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
+from jepa_wm_ros.ros.demo.cell import StepWatch  # noqa: E402
 
 pytestmark = pytest.mark.ros
 Said = ReachGoal.Feedback
 
 
-def test_each_plan_counts_once_with_the_cost_seen_after_its_last_motion(monkeypatch):
+def test_each_plan_counts_once_with_the_cost_seen_after_its_last_motion():
     told = [
         Said(phase=Said.WAITING_FOR_OBSERVATION, cost=0.5),
         Said(phase=Said.PLANNING, cost=0.5),
@@ -29,14 +27,9 @@ def test_each_plan_counts_once_with_the_cost_seen_after_its_last_motion(monkeypa
         Said(phase=Said.REACHED, step=3, cost=0.0),
     ]
 
-    def reach(self, goals, on_feedback, max_steps):
-        for said in told:
-            on_feedback(said)
-
-    monkeypatch.setattr(JepaCommander, 'reach', reach)
-    cell = object.__new__(DemoCell)
-    cell.latencies, cell._hand = [], (0, np.zeros(3))
     steps = []
-    cell.reach(None, lambda *step: steps.append(step[:3]), [], max_steps=9)
+    watch = StepWatch(lambda *step: steps.append(step))
+    for said in told:
+        watch(said)
     assert steps == [(0, 0.5, 0.0), (2, 0.2, 0.1), (3, 0.0, 0.3)]
-    assert len(cell.latencies) == 4
+    assert len(watch.latencies) == 4

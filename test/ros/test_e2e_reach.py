@@ -15,6 +15,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)
 
 from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
@@ -42,9 +43,9 @@ def test_the_arm_reaches_a_goal_picture(cell):
     picture, goal = cell.prepare(SEED)
     assert 0.09 < away(cell, goal) < 0.26
     steps = []
-    result = cell.reach(picture, lambda *step: steps.append(step), [], max_steps=12)
+    result = cell.watch(picture, lambda *step: steps.append(step), [], max_steps=12)
     assert away(cell, goal) <= 0.04, result.error_msg
-    assert not cell.is_fault(result)
+    assert not FaultCode(result.error_code).is_fault
     assert 2 <= result.steps == steps[-1][0] <= 12
     assert steps[-1][1] < 0.3 * steps[0][1], 'the latent distance falls on the way'
     assert result.best_cost <= result.cost
@@ -52,9 +53,16 @@ def test_the_arm_reaches_a_goal_picture(cell):
 
 def test_a_goal_that_is_already_seen_moves_nothing(cell):
     before = cell.hand_position()
-    result = cell.reach(cell.picture(), lambda *_: None, [], max_steps=5)
+    result = cell.reach([cell.picture()], max_steps=5)
     assert (result.error_code, result.steps) == (FaultCode.SUCCEEDED, 0)
     assert away(cell, before) < 0.001
+
+
+def test_random_steps_go_through_the_same_loop_and_stay_in_the_workspace(cell):
+    cell.prepare(SEED)
+    before = cell.hand_position()
+    cell.walk(SEED, 3)
+    assert 0.005 < away(cell, before) < 3 * FR3.max_step
 
 
 def test_a_cancel_while_moving_stops_the_arm_and_only_then_ends_the_goal(cell):
@@ -66,9 +74,7 @@ def test_a_cancel_while_moving_stops_the_arm_and_only_then_ends_the_goal(cell):
             moving.set()
 
     client = threading.Thread(
-        target=lambda: results.append(
-            super(DemoCell, cell).reach([picture], on_feedback, max_steps=12)
-        )
+        target=lambda: results.append(cell.reach([picture], on_feedback, max_steps=12))
     )
     client.start()
     assert moving.wait(30.0)
@@ -99,7 +105,7 @@ def test_a_killed_planner_leaves_the_arm_standing(cell):
 
     def goal_that_never_ends():
         try:
-            super(DemoCell, cell).reach([picture], on_feedback, max_steps=12)
+            cell.reach([picture], on_feedback, max_steps=12)
         except CommanderError:
             pass
 

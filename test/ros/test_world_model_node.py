@@ -308,8 +308,9 @@ def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, com
     before = len(made)
     assert before and not session.goals and not session.contexts
     (goal,), _ = session.prepare_goals([picture(0)], None)
-    pose = np.array(POSITION), np.array([1.0, 0, 0, 0]), 0.1
-    context = session.freeze(picture(1), *pose, goal, mode='compiled')
+    context = session.freeze(
+        picture(1), np.array([*POSITION, np.pi, 0, 0, 0.1]), goal, mode='compiled'
+    )
     for candidates, slope in ((24, False), (1, True), (4, False), (19, False), (3, True)):
         session.score(context.id, np.zeros((candidates, 3, 7), np.float32), slope, False)
     assert len(made) == before

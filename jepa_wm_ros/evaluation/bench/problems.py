@@ -8,6 +8,7 @@ action of zero does not stand still, so their goal is four steps away at first, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.evaluation.bench.modes import make_actions_matter
-from jepa_wm_ros.evaluation.closed_loop.trials import limited
 from jepa_wm_ros.planning import make_planner
 from jepa_wm_ros.planning.mpc import candidates, shifted
 from jepa_wm_ros.world_model import (
@@ -94,7 +94,7 @@ def shipped_problems(
 
 def _second_steps_in_the_cell(model: WorldModel, count: int) -> Iterator[Problem]:
     from jepa_wm_ros.sim.direct import DirectCell
-    from jepa_wm_ros.sim.variation import sample_reach_task
+    from jepa_wm_ros.tasks.cell import ReachCell
 
     def encode(frame: np.ndarray, pose: np.ndarray) -> Latents:
         with torch.no_grad():
@@ -103,11 +103,13 @@ def _second_steps_in_the_cell(model: WorldModel, count: int) -> Iterator[Problem
             )
 
     with DirectCell() as cell:
+        task = ReachCell(cell)
         for seed in range(FIRST_SEED, FIRST_SEED + count):
-            task = sample_reach_task(seed)
-            here = encode(*cell.reset(task.start, task.cell))
-            goal = encode(cell.goal_frame(task.goal), task.goal)
+            task.reset(seed)
+            frame, pose = task.observe()
+            here, goal = encode(frame, pose), encode(task.goals()[0], task.goal)
             planner = make_planner('icem', {**BOUNDS, 'seed': seed})
             plan = planner.plan(LatentCost(model, here, goal))
-            now = encode(*cell.step(limited(plan.actions[0].double().cpu().numpy())))
+            task.act(task.waypoints(pose, plan.actions.double().cpu().numpy())[1], math.nan)
+            now = encode(*task.observe())
             yield Problem(LatentCost(model, now, goal), shifted(candidates(plan), 1))

@@ -3,6 +3,6 @@
 
 import sys
 
-from jepa_wm_ros.evaluation.closed_loop.trials import main
+from jepa_wm_ros.evaluation.closed_loop.command import main
 
 sys.exit(main())

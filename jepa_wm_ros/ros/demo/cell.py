@@ -3,29 +3,45 @@
 
 from __future__ import annotations
 
-import random
 import time
+from collections.abc import Callable
 
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.action import ReachGoal
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus
+from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import DescribeModel, ResetScene
 from rclpy.signals import SignalHandlerOptions
 
-from jepa_wm_ros import actions as convention
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup
-from jepa_wm_ros.errors import FaultCode
-from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from jepa_wm_ros.ros.base.node import to_ns, to_stamp
+from jepa_wm_ros.ros.base.node import to_ns
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
+from jepa_wm_ros.ros.demo.random_walk import RandomWalk
 from jepa_wm_ros.sim.variation import sample_reach_task
 
 READY_SECONDS = 90.0
-RANDOM_STEP = 0.05  # m, standard deviation of a random step's components
+
+
+class StepWatch:
+    """Tells of each plan once, from the feedback of a goal: `tell(step, cost, planning_seconds)`
+    hears the first cost seen at the start (step 0) and the one seen after the motions of a plan.
+    """
+
+    def __init__(self, tell: Callable[[int, float, float], None]) -> None:
+        self._tell = tell
+        self.latencies: list[float] = []  # of each motion [s]
+        # the newest motion, as long as no cost has followed; at the start there was none
+        self._moved: ReachGoal.Feedback | None = ReachGoal.Feedback()
+
+    def __call__(self, said: ReachGoal.Feedback) -> None:
+        if said.phase == ReachGoal.Feedback.MOVING:
+            self.latencies.append(said.latency_seconds)
+            self._moved = said
+        elif said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION and self._moved is not None:
+            self._tell(said.step, said.cost, self._moved.planning_seconds)
+            self._moved = None
 
 
 class DemoCell(JepaCommander):
@@ -38,9 +54,8 @@ class DemoCell(JepaCommander):
         self._group = group
         self._hand: tuple[int, np.ndarray] | None = None
         self.latencies: list[float] = []
-        self._session, self._sequence = random.getrandbits(63), 0
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
-        self._command = self.node.create_publisher(ArmCommand, 'command', 1)
+        self._walk = RandomWalk(self.node)
 
     def close(self) -> None:
         super().close()
@@ -91,70 +106,21 @@ class DemoCell(JepaCommander):
                 raise CommanderError('the simulator does not publish sim_cell/hand_pose')
             return self._hand[1]
 
-    def reach(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
+    def watch(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
         """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
-        told the first cost seen at the start (step 0) and after the motions of each plan.
+        told what `StepWatch` tells, and the true hand position then.
         """
-        moved = [ReachGoal.Feedback()]  # the newest motion, as long as no cost has followed
-
-        def on_feedback(said: ReachGoal.Feedback) -> None:
-            if said.phase == ReachGoal.Feedback.MOVING:
-                self.latencies.append(said.latency_seconds)
-                moved[:] = [said]
-            elif (
-                moved
-                and said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION
-                and self._hand is not None
-            ):
-                motion = moved.pop()
-                on_step(said.step, said.cost, motion.planning_seconds, self._hand[1])
-
+        watch = StepWatch(lambda *told: on_step(*told, self._hand[1]))
         self.on_frame = lambda message: frames.append(ros_image.to_rgb8(message)[::2, ::2])
         try:
-            return super().reach([picture], on_feedback, max_steps=max_steps)
+            return self.reach([picture], watch, max_steps=max_steps)
         finally:
             self.on_frame = None
+            self.latencies += watch.latencies
 
-    @staticmethod
-    def is_fault(result: ReachGoal.Result) -> bool:
-        """Whether a goal ended by an error, not by reaching it or by one of its limits."""
-        return result.error_code not in (
-            FaultCode.SUCCEEDED,
-            FaultCode.MAX_STEPS,
-            FaultCode.MAX_DURATION,
-            FaultCode.NO_PROGRESS,
-        )
-
-    def random_step(self, generator: np.random.Generator) -> None:
-        """Command one random step, as the planner would, and wait for its end."""
-        pose = self.pose()
-        step = generator.normal(0.0, RANDOM_STEP, 3)
-        step *= min(1.0, FR3.max_step / np.linalg.norm(step))
-        commanded = to_pose7(self._status.commanded, self._status.gripper)
-        target = convention.waypoint(pose, commanded, np.array([*step, 0, 0, 0, 0]))
-        self._sequence += 1
-        command = ArmCommand(
-            session=self._session,
-            sequence=self._sequence,
-            gripper=float('nan'),
-            target=from_pose7(target),
-            planned_from=from_pose7(pose),
-        )
-        command.header.stamp = to_stamp(self.node.get_clock().now().nanoseconds)
-        command.header.frame_id = self._status.header.frame_id
-        self._command.publish(command)
-        ended = (ArmStatus.OUTCOME_DONE, ArmStatus.OUTCOME_WORKSPACE, ArmStatus.OUTCOME_REFUSED)
-        with self._news:
-            if not self._news.wait_for(
-                lambda: (
-                    self._status
-                    and self._status.session == self._session
-                    and self._status.sequence == self._sequence
-                    and self._status.outcome in ended
-                ),
-                self.timeout,
-            ):
-                raise CommanderError('the controller did not end a random step')
+    def walk(self, seed: int, steps: int) -> None:
+        """Take random steps through the same controller and the same loop as the planner."""
+        self._walk.take(seed, steps)
 
     def _reset(self, seed: int) -> None:
         self.call(ResetScene, 'sim_cell/reset_scene', ResetScene.Request(seed=seed))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from jepa_wm_ros.bringup import ProcessGroup, dds_environment, plan_processes
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
@@ -130,13 +130,13 @@ def episode(cell, seed: int) -> EpisodeRecord:
             flush=True,
         )
 
-    result = cell.reach(goal_picture, on_step, record.frames, MAX_STEPS)
+    result = cell.watch(goal_picture, on_step, record.frames, MAX_STEPS)
     record.finish(
         cell.hand_position(),
         result.cost,
         result.steps,
         result.error_msg,
-        fault=cell.is_fault(result),
+        fault=FaultCode(result.error_code).is_fault,
     )
     reached = record.final_error <= TOLERANCE
     reason = '' if reached or not result.error_msg else f' ({result.error_msg})'
@@ -154,10 +154,9 @@ def random_episode(cell, record: EpisodeRecord) -> EpisodeRecord:
     row = EpisodeRecord(
         record.seed, record.goal_picture, record.goal_position, start=cell.hand_position()
     )
-    generator = np.random.default_rng(record.seed)
-    for _ in range(max(record.steps, 1)):
-        cell.random_step(generator)
-    row.finish(cell.hand_position(), float('nan'), max(record.steps, 1), '')
+    steps = max(record.steps, 1)
+    cell.walk(record.seed, steps)
+    row.finish(cell.hand_position(), float('nan'), steps, '')
     print(f'  seed {record.seed}: {row.final_error * 100:.1f} cm from the goal', flush=True)
     return row
 

@@ -23,7 +23,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from jepa_wm_ros.control.goal_sequence import GoalSequence
+from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
@@ -40,7 +40,6 @@ SWITCH = {
     ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
     ReachGoal.Goal.SWITCH_ON_EITHER: 'either',
 }
-NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
 ARM_ACTION_DIM = 7
 
 

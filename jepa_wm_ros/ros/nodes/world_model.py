@@ -210,9 +210,7 @@ class WorldModelNode(NodeBase):
             context = await self.worker.submit(
                 self.session.freeze,
                 ros_image.to_rgb8(frame.content),
-                arm.position,
-                arm.quaternion,
-                arm.closure,
+                arm.pose7,
                 request.goal_id,
                 to_objective(request.objective),
                 request.mode or 'exact',

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deciders without a model: the floor and the ceiling of every closed loop with an arm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from jepa_wm_ros.actions import DIM, POSITION
+from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.planning import Budget, Plan
+from jepa_wm_ros.tasks.cell import ReachCell
+
+
+class NoMotion:
+    """Stands still: the floor."""
+
+    steps_executed = 1
+
+    def plan(self, cost: Any, *, budget: Budget) -> Plan:
+        """One action, with a cost and a planning time that nobody knows."""
+        action = np.zeros(DIM)
+        action[POSITION] = self.translation()
+        return Plan(torch.from_numpy(action[None]), math.nan, 0, 0, math.nan)
+
+    def executed(self, steps: int) -> None:
+        """Nothing is left of a plan of one step."""
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def translation(self) -> np.ndarray:
+        """What to move by (3,) [m]."""
+        return np.zeros(3)
+
+
+class RandomActions(NoMotion):
+    """Translations in a uniform direction, of a length uniform up to the limit of a step."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 3])
+
+    def translation(self) -> np.ndarray:
+        """The next draw (3,) [m]."""
+        direction = self._rng.normal(size=3)
+        return direction / np.linalg.norm(direction) * self._rng.uniform(0, FR3.max_step)
+
+
+class StraightLine(NoMotion):
+    """Knows the goal pose: the ceiling. The envelope makes steps of its way."""
+
+    def __init__(self, task: ReachCell) -> None:
+        self._task = task
+
+    def translation(self) -> np.ndarray:
+        """All that is left (3,) [m]."""
+        _, pose = self._task.observe()
+        return (self._task.goal - pose)[POSITION]

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closed-loop trials in the simulated cell by direct stepping: no ROS, no arm protocol, fast.
+
+    python -m jepa_wm_ros.evaluation.closed_loop --model jepa_wm_cell --planner cell cell/icem
+
+Every row of the table sees the same tasks: start, goal, cube and light come from the seed alone.
+The goal is a picture; the true pose serves the judge and the straight line (the ceiling). The loop
+is the one of the planner node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions, StraightLine
+from jepa_wm_ros.evaluation.closed_loop.table import faults, summarise, table
+from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
+from jepa_wm_ros.planning import PLANNERS, load_profile
+from jepa_wm_ros.world_model import load_world_model
+
+
+def policies(options: argparse.Namespace) -> Iterator[Policy]:
+    """The rows asked for: baselines, then every model with every planner."""
+    if not options.no_baselines:
+        yield Policy('no motion', lambda task, seed: NoMotion())
+        yield Policy('random actions', lambda task, seed: RandomActions(seed))
+        yield Policy('straight line (knows the pose)', lambda task, seed: StraightLine(task))
+    for name in options.model:
+        session = ModelSession(load_world_model(name, weights_dir=options.weights_dir))
+        for choice in options.planner:
+            label = choice if len(options.model) == 1 else f'{Path(name).stem} {choice}'
+            yield Policy.planned(label, session, load_profile(*_profile_and_planner(choice)))
+
+
+def _profile_and_planner(choice: str) -> tuple[str, str | None]:
+    """`cell/icem` names a profile and another planner for it; a file may have slashes too."""
+    profile, _, planner = choice.rpartition('/')
+    return (profile, planner) if profile and planner in PLANNERS else (choice, None)
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
+    """Run all policies on all tasks; the trials of each."""
+    from tqdm import tqdm
+
+    from jepa_wm_ros.sim.direct import DirectCell
+    from jepa_wm_ros.tasks.cell import ReachCell
+
+    chosen, seeds = list(policies(options)), range(options.seed, options.seed + options.episodes)
+    trials: dict[str, list[Trial]] = {policy.name: [] for policy in chosen}
+    with DirectCell() as cell, tqdm(total=len(chosen) * options.episodes, unit='episode') as bar:
+        task = ReachCell(cell)
+        for policy, seed in itertools.product(chosen, seeds):
+            bar.set_postfix_str(policy.name)
+            trials[policy.name].append(
+                run_trial(
+                    task, policy, seed, options.steps, no_progress_steps=options.no_progress_steps
+                )
+            )
+            bar.update()
+    return trials
+
+
+def report(trials: dict[str, list[Trial]], out: Path | None) -> str:
+    """The table of all trials; rows, distances and successes also as JSON in `out`."""
+    rows = [summarise(name, ran) for name, ran in trials.items()]
+    if out:
+        record = {
+            'rows': rows,
+            'errors_cm': {
+                name: [[100 * e for e in t.errors] for t in r] for name, r in trials.items()
+            },
+            'success': {name: [t.success for t in ran] for name, ran in trials.items()},
+        }
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(record, indent=1))
+    said = [faults(name, ran) for name, ran in trials.items()]
+    return '\n'.join([table(rows), *filter(None, said)])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog='closed_loop', description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        default=['jepa_wm_cell'],
+        help='model names or weights files (default %(default)s)',
+    )
+    parser.add_argument(
+        '--planner',
+        nargs='+',
+        default=['cell'],
+        help='profiles, or PROFILE/PLANNER for a profile with another planner '
+        '(default %(default)s)',
+    )
+    parser.add_argument('--episodes', type=int, default=40)
+    parser.add_argument('--steps', type=int, default=15, help='steps per episode')
+    parser.add_argument(
+        '--no-progress-steps',
+        type=int,
+        default=0,
+        help='steps without a new lowest cost after which the loop stops, as in the planner node; '
+        '0: never (default)',
+    )
+    parser.add_argument('--seed', type=int, default=1000, help='seed of the first task')
+    parser.add_argument('--weights-dir', type=Path, default=None)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument(
+        '--no-baselines',
+        action='store_true',
+        help='leave out no motion, random actions and the straight line',
+    )
+    parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        print(report(evaluate(options), options.out))
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of closed-loop trials: how near each policy came, as it stopped and after all steps."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from jepa_wm_ros.errors import FaultCode
+from jepa_wm_ros.evaluation.closed_loop.trials import Trial
+
+NEAR_CM, NEARER_CM = 4.0, 2.5
+
+
+def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
+    """A row of the table: success, median and 90 % quantile, with the stopping rule and without."""
+    row: dict[str, float | str] = {'policy': name, 'episodes': len(trials)}
+    for suffix, errors in (
+        ('stop', [t.at_stop for t in trials]),
+        ('end', [t.final for t in trials]),
+    ):
+        cm = 100 * np.array(errors)
+        row |= {
+            f'within_4cm_{suffix}': float((cm <= NEAR_CM).mean()),
+            f'within_2.5cm_{suffix}': float((cm <= NEARER_CM).mean()),
+            f'median_cm_{suffix}': float(np.median(cm)),
+            f'p90_cm_{suffix}': float(np.quantile(cm, 0.9)),
+        }
+    row['stopped'] = float(np.mean([t.code is FaultCode.SUCCEEDED for t in trials]))
+    row['steps'] = float(np.median([t.stop for t in trials]))
+    took = [s for t in trials for s in t.plan_seconds if not math.isnan(s)]
+    row['plan_ms'] = 1000 * float(np.median(took)) if took else math.nan
+    return row
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as text; `stop` columns are with the stopping rule, `end` after all steps."""
+    lines = [
+        f'{"":<32}|{"with the stopping rule":^44}|{"after all steps":^31}|{"ms per":>8}',
+        f'{"":<32}|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"steps":>6}{"stopped":>7}'
+        f'|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}|{"plan":>8}',
+    ]
+    for r in rows:
+        lines.append(
+            f'{r["policy"]:<32}|'
+            f'{r["within_4cm_stop"]:>7.0%}{r["within_2.5cm_stop"]:>9.0%}'
+            f'{r["median_cm_stop"]:>8.2f}{r["p90_cm_stop"]:>7.2f}{r["steps"]:>6.0f}'
+            f'{r["stopped"]:>7.0%}|'
+            f'{r["within_4cm_end"]:>7.0%}{r["within_2.5cm_end"]:>9.0%}'
+            f'{r["median_cm_end"]:>8.2f}{r["p90_cm_end"]:>7.2f}|'
+            + (f'{r["plan_ms"]:>8.0f}' if math.isfinite(r['plan_ms']) else f'{"-":>8}')
+        )
+    return '\n'.join(lines)
+
+
+def faults(name: str, trials: list[Trial]) -> str:
+    """What ended trials that neither reached their goal nor a limit; empty when nothing did."""
+    counts = Counter(t.code.name for t in trials if t.code.is_fault)
+    return f'{name}: ' + ', '.join(f'{n} x {code}' for code, n in counts.items()) if counts else ''
