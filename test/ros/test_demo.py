@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo writes down of a run."""
 
+import threading
+
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
+import rclpy  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
+from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
 
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
+from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import StepWatch  # noqa: E402
+from jepa_wm_ros.ros.demo.random_walk import SETTINGS, RandomWalk  # noqa: E402
+from support.ros_peers import ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
 Said = ReachGoal.Feedback
@@ -33,3 +42,46 @@ def test_each_plan_counts_once_with_the_cost_seen_after_its_last_motion():
         watch(said)
     assert steps == [(0, 0.5, 0.0), (2, 0.2, 0.1), (3, 0.0, 0.3)]
     assert len(watch.latencies) == 4
+
+
+class WalkedArm:
+    """A controller whose arm goes where it is told, but for one command, which it refuses."""
+
+    def __init__(self, refused):
+        self.node, self.refused = rclpy.create_node('franka_controller'), refused
+        self.poses = [np.array([0.5, 0.0, 0.3, np.pi, 0.0, 0.0, 0.0])]
+        self.status, self.commands = ArmStatus(mode=ArmStatus.MODE_IDLE), 0
+        self.heard = threading.Event()  # the walker has been found
+        self.said = self.node.create_publisher(ArmStatus, 'arm_status', 1)
+        self.node.create_subscription(ArmCommand, 'command', self.command, 1)
+        self.node.create_timer(0.02, self.say)
+
+    def command(self, command):
+        self.commands += 1
+        self.status.session, self.status.sequence = command.session, command.sequence
+        self.status.outcome = ArmStatus.OUTCOME_WORKSPACE
+        if self.commands != self.refused:
+            assert np.isnan(command.gripper) and command.header.frame_id == FR3.base_frame
+            self.poses.append(to_pose7(command.target, 0.0))
+            self.status.outcome = ArmStatus.OUTCOME_DONE
+
+    def say(self):
+        if self.node.count_publishers('command') and self.said.get_subscription_count():
+            self.heard.set()
+        self.status.pose = self.status.commanded = from_pose7(self.poses[-1])
+        self.said.publish(self.status)
+
+
+def test_random_steps_go_through_the_loop_and_on_after_a_refused_one(ros_domain, monkeypatch):
+    monkeypatch.setitem(SETTINGS, 'controller_timeout', 20.0)  # the nodes have to find each other
+    with ros():
+        arm, node = WalkedArm(refused=3), rclpy.create_node('walker')
+        walk = RandomWalk(node)
+        with spinning(arm.node, node):
+            assert arm.heard.wait(20.0)
+            walk.take(seed=1, steps=4)
+        node.destroy_node()
+        arm.node.destroy_node()
+    steps = np.linalg.norm(np.diff(np.array(arm.poses)[:, :3], axis=0), axis=1)
+    assert len(steps) == 4 and arm.commands == 5
+    assert (steps > 0.001).all() and (steps <= FR3.max_step + 1e-9).all()
