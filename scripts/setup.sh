@@ -121,7 +121,7 @@ is_ours() { [[ ! -e $venv || -f $venv/.jepa_wm_begun || ! $(ls -A "$venv") ]]; }
 # The mark that it is ours goes last, so that this may be interrupted too.
 empty_environment() {
   mkdir -p "$venv" && mark begun "$pins_hash" \
-    && find "$venv" -mindepth 1 ! -path "$venv/.jepa_wm_begun" -delete
+    && find -H "$venv" -mindepth 1 ! -path "$venv/.jepa_wm_begun" -delete
 }
 
 # The mark alone does not tell: the Python that the environment belongs to may have been removed.

@@ -170,3 +170,12 @@ def test_an_installation_of_this_package_that_was_cut_short_is_cleared_away(setu
     torn.mkdir()
     setup.fail('')
     assert succeeds(setup.run()) and not torn.exists()
+
+
+def test_an_environment_may_be_a_link_to_another_disk(setup, tmp_path):
+    (tmp_path / 'other').mkdir()
+    setup.venv.symlink_to(tmp_path / 'other')
+    setup.fail('fails -r ')
+    assert setup.run().returncode == 1
+    setup.fail('')
+    assert succeeds(setup.run()) and setup.venv.is_symlink()
