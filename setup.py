@@ -51,10 +51,10 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            'world_model = jepa_wm_ros.ros.nodes.world_model:main',
-            'planner = jepa_wm_ros.ros.nodes.planner:main',
-            'franka_controller = jepa_wm_ros.ros.nodes.franka_controller:main',
-            'sim_cell = jepa_wm_ros.ros.nodes.sim_cell:main',
+            'world_model = jepa_wm_ros.ros.start:world_model',
+            'planner = jepa_wm_ros.ros.start:planner',
+            'franka_controller = jepa_wm_ros.ros.start:franka_controller',
+            'sim_cell = jepa_wm_ros.ros.start:sim_cell',
             'demo = jepa_wm_ros.ros.demo.command:main',
             'model = jepa_wm_ros.world_model.files.command:main',
             'evaluate_bag = jepa_wm_ros.evaluation.offline.command:main',

@@ -140,22 +140,23 @@ def plan_processes(
 
     # A simulated arm starts beside its controller, and may take a while to answer.
     patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
-    processes = [
-        node('franka_controller', arm_address=address, arm=arm, **patience),
+    processes = [  # stopped from the last to the first: the arm stands before anything else ends
         node('world_model', model=model, **frame),
         node('planner', planner=planner, profile=profile, **frame),
+        node('franka_controller', arm_address=address, arm=arm, **patience),
     ]
     if robot == 'sim':
         processes.insert(0, node('sim_cell', arm_address=address))
     if rviz:
-        processes.append(
+        processes.insert(
+            0,
             ProcessSpec(
                 'rviz2',
                 'rviz2',
                 package='rviz2',
                 namespace=namespace,
                 arguments=('-d', str(resources.find('config', 'plan.rviz'))),
-            )
+            ),
         )
     return tuple(processes)
 

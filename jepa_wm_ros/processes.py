@@ -89,10 +89,11 @@ class ProcessGroup:
     """Starts processes, notices the first that ends, and stops them all; a context manager.
 
     Each runs in a session of its own, so that Ctrl-C reaches only the caller, which then stops
-    them in order. The kernel kills each one when the thread that started it dies, so start the
-    group in the main thread. Output goes to `log_dir`/NAME.log and, with `echo`, to stderr with the
-    name in front. Without a `log_dir` a temporary folder is made, which stays only when a process
-    has ended by itself: then its error names the file.
+    them in order, as it does when it is terminated: SIGTERM is a SystemExit inside the `with`. The
+    kernel kills each one when the thread that started it dies, so start the group in the main
+    thread. Output goes to `log_dir`/NAME.log and, with `echo`, to stderr with the name in front.
+    Without a `log_dir` a temporary folder is made, which stays only when a process has ended by
+    itself: then its error names the file.
     """
 
     def __init__(
@@ -107,11 +108,15 @@ class ProcessGroup:
         self._change = threading.Condition()
 
     def __enter__(self) -> ProcessGroup:
+        self._before = signal.getsignal(signal.SIGTERM)
+        if self._before is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _exit)
         self.start()
         return self
 
     def __exit__(self, *_exc) -> None:
         self.stop()
+        signal.signal(signal.SIGTERM, self._before)
 
     def start(self) -> None:
         """Start all of them; when one cannot be started, none is left running."""
@@ -263,6 +268,10 @@ class _Child:
             self._reaped = True
         if not self._watchers:
             self._gone.set()
+
+
+def _exit(number: int, _frame) -> None:
+    sys.exit(128 + number)
 
 
 def _decoded(line: bytes) -> str:

@@ -21,15 +21,16 @@ def named(processes):
     return {process.name: process for process in processes}
 
 
-def test_the_simulated_cell_comes_first_and_the_controller_drives_it_at_its_address():
+def test_the_controller_drives_the_cell_at_its_address_and_is_the_first_to_be_stopped():
     processes = plan_processes('sim', arm_address='127.0.0.5')
     assert [p.executable for p in processes] == [
         'sim_cell',
-        'franka_controller',
         'world_model',
         'planner',
+        'franka_controller',
     ]
-    assert {p.parameters['arm_address'] for p in processes[:2]} == {'127.0.0.5'}
+    driven = [p.parameters.get('arm_address') for p in (processes[0], processes[-1])]
+    assert driven == ['127.0.0.5'] * 2
     assert named(plan_processes())['sim_cell'].parameters['arm_address'] == '127.0.0.1'
 
 
@@ -136,8 +137,7 @@ def test_every_planner_can_be_asked_for():
 def test_every_executable_is_an_entry_point_of_the_package():
     written = (ROOT / 'setup.py').read_text()
     for process in plan_processes('sim'):
-        module = f'jepa_wm_ros.ros.nodes.{process.executable}'
-        assert f"'{process.executable} = {module}:main'" in written
+        assert f"'{process.executable} = jepa_wm_ros.ros.start:{process.executable}'" in written
 
 
 def test_ros2_run_and_launch_find_the_executables_where_colcon_puts_them():

@@ -20,8 +20,7 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros.control.ports import Motion, MotionOutcome
 from jepa_wm_ros.errors import Fault, FaultCode
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from jepa_wm_ros.ros.base.node import to_stamp
+from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7, to_stamp
 
 ENDED = {outcome.value for outcome in MotionOutcome}
 POLL_SECONDS = 0.05  # how often a waiting worker looks for a cancel
@@ -45,13 +44,7 @@ class ArmPort:
             Trigger, 'franka_controller/stop', callback_group=ReentrantCallbackGroup()
         )
         self._command = node.create_publisher(ArmCommand, 'command', 1)
-        self._heard = node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
-
-    def close(self) -> None:
-        """Give up every topic and service."""
-        self._node.destroy_client(self._stop)
-        self._node.destroy_publisher(self._command)
-        self._node.destroy_subscription(self._heard)
+        node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
 
     def measured(self) -> np.ndarray:
         """The measured pose7 of the arm."""

@@ -11,6 +11,7 @@ Calls block until they are done or raise a JepaWmError in one line.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,15 +27,17 @@ from jepa_wm_msgs.srv import MoveTo, SetGripper
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from jepa_wm_ros import ros_image
-from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from jepa_wm_ros.ros.base.node import to_ns
+from jepa_wm_ros import bringup, ros_image
+from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.ros.base.convert import from_pose7, to_ns, to_pose7
 
 CLOSE_SECONDS = 2.0
+POLL_SECONDS = 0.2
+GONE_SECONDS = 0.5  # for an answer that was sent before its server left the graph
 
 
 class CommanderError(JepaWmError):
@@ -44,11 +47,17 @@ class CommanderError(JepaWmError):
 class JepaCommander:
     """A client of camera, controller and planner in one namespace.
 
-    Needs `rclpy.init()` first. `timeout` [s] bounds every wait but that for a goal to end.
+    Initialises rclpy unless that is done already, and ends it then. `timeout` [s] bounds every wait
+    but that for a goal to end; a server that leaves the graph meanwhile, even one that is killed,
+    is missed within 5 s (config/fastdds.xml: leaseDuration).
     """
 
     def __init__(self, namespace: str = '', timeout: float = 30.0) -> None:
         self.timeout = timeout
+        self._begun = not rclpy.ok()
+        if self._begun:  # Ctrl-C stays Python's, so that `close` can still cancel a goal
+            os.environ.update(bringup.dds_environment())
+            rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node('jepa_commander', namespace=namespace or None)
         self._news = threading.Condition()
         self._image: Image | None = None
@@ -81,6 +90,8 @@ class JepaCommander:
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
         self.node.destroy_node()
+        if self._begun:
+            rclpy.try_shutdown()
 
     # The cell
 
@@ -157,9 +168,9 @@ class JepaCommander:
             self.timeout,
         )
         if not handle.accepted:
-            raise CommanderError('goal rejected: another goal is running')
+            raise CommanderError('goal rejected: another goal is running', FaultCode.BUSY)
         self._goal = handle
-        answer = self._act(handle.get_result_async, 'the result of reach_goal', None)
+        answer = self._act(handle.get_result_async, 'the planner', None)
         self._goal = None
         if answer.status == GoalStatus.STATUS_UNKNOWN:
             raise CommanderError('the planner lost the goal')
@@ -180,7 +191,7 @@ class JepaCommander:
             client = self._clients[name] = self.node.create_client(kind, name)
         if not client.wait_for_service(self.timeout):
             raise CommanderError(f'service {client.srv_name} is not there within {self.timeout} s')
-        answer = self._wait(client.call_async(request), name, self.timeout)
+        answer = self._wait(client.call_async(request), name, self.timeout, client.service_is_ready)
         if not getattr(answer, 'success', True):
             raise CommanderError(f'{name}: {answer.message}')
         return answer
@@ -192,16 +203,20 @@ class JepaCommander:
         before the question is on its list is dropped, and the caller would wait for ever.
         """
         asked = self._wait(self._executor.create_task(ask), what, timeout)
-        return self._wait(asked, what, timeout)
+        return self._wait(asked, what, timeout, self._reach.server_is_ready)
 
-    def _wait(self, future, what: str, timeout: float | None):
-        """The result of a future; `timeout` [s], or None to wait as long as it takes."""
+    def _wait(
+        self, future, what: str, timeout: float | None, there: Callable[[], bool] = lambda: True
+    ):
+        """The result of a future; `timeout` [s], or None: as long as its server is `there`."""
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not done.wait(0.2):  # short waits let an interrupt through
+        while not done.wait(POLL_SECONDS):  # short waits let an interrupt through
             if not self._thread.is_alive():
                 raise CommanderError(f'{what}: the connection to ROS has ended')
+            if not there() and not done.wait(GONE_SECONDS):
+                raise CommanderError(f'{what}: its node has left the graph; is it still running?')
             if deadline is not None and time.monotonic() > deadline:
                 raise CommanderError(f'{what} did not answer within {timeout} s')
         return future.result()

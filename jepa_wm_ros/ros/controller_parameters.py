@@ -70,9 +70,7 @@ ADJUSTABLE = (
 
 def declare(node: NodeBase) -> None:
     """Declare every parameter of the controller."""
-    named = node.declare(
-        'arm', FR3.name, 'Model of the arm.', read_only=True, constraints=' or '.join(ARMS)
-    )
+    named = node.declare('arm', FR3.name, 'Model of the arm.', read_only=True, choices=tuple(ARMS))
     arm = arm_named(named)
     for name, fact, description, bounds in OF_ARM:
         default = getattr(arm, fact)

@@ -28,8 +28,8 @@ from jepa_wm_ros.control.ports import Motion, Observation
 from jepa_wm_ros.errors import Fault, FaultCode, Interrupted
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.ros.arm_port import POLL_SECONDS, ArmPort
-from jepa_wm_ros.ros.base.convert import objective_message, to_pose7
-from jepa_wm_ros.ros.base.node import NodeBase, to_ns, to_stamp
+from jepa_wm_ros.ros.base.convert import objective_message, to_ns, to_pose7, to_stamp
+from jepa_wm_ros.ros.base.node import NodeBase
 
 
 class ServiceScore:
@@ -100,12 +100,6 @@ class RosPorts:
             )
         }
 
-    def close(self) -> None:
-        """Give up every topic and service."""
-        for client in self._clients.values():
-            self._node.destroy_client(client)
-        self._arm.close()
-
     # World model
 
     def ask(self, name: str, request):
@@ -150,8 +144,10 @@ class RosPorts:
                 seen = self.ask('freeze_context', request)
                 break
             except Fault as fault:
+                if self.cancelled():
+                    raise Fault(FaultCode.CANCELED, 'cancelled') from None
                 waitable = fault.code in (FaultCode.STALE_IMAGE, FaultCode.STALE_STATE)
-                if not waitable or time.monotonic() > deadline or self.cancelled():
+                if not waitable or time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
         return Observation(

@@ -27,8 +27,7 @@ from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, rea
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP  # noqa: E402
 from jepa_wm_ros.recordings.timeline import read_timeline  # noqa: E402
 from jepa_wm_ros.recordings.topics import TopicSpec  # noqa: E402
-from jepa_wm_ros.ros.base.convert import to_pose7  # noqa: E402
-from jepa_wm_ros.ros.base.node import to_ns, to_stamp  # noqa: E402
+from jepa_wm_ros.ros.base.convert import to_ns, to_pose7, to_stamp  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.ros.ports import ServiceScore  # noqa: E402
 from jepa_wm_ros.world_model import load_world_model  # noqa: E402

@@ -16,8 +16,7 @@ from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from jepa_wm_msgs.srv import SetGripper  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
-from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion  # noqa: E402
-from jepa_wm_ros.ros.base.node import to_stamp  # noqa: E402
+from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_stamp  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import CENTRE, DOWN, PATIENT, Rig  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402

@@ -2,41 +2,28 @@
 """The planner node over DDS, between a toy world model and a toy arm that share one hand."""
 
 import math
-import threading
 import time
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
-import rclpy  # noqa: E402
 from builtin_interfaces.msg import Duration  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
-from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
-from jepa_wm_msgs.srv import (  # noqa: E402
-    DescribeModel,
-    FreezeContext,
-    InterruptScoring,
-    PrepareGoal,
-    ScoreActions,
-)
-from rclpy.action import ActionClient  # noqa: E402
+from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-from std_srvs.srv import Trigger  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.control.ports import MotionOutcome  # noqa: E402
 from jepa_wm_ros.control.progress import Phase  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
 from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
 from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
-from support.ros_peers import AnswersAtOnce, ros, spinning, wait  # noqa: E402
+from support.planner_rig import PICTURE, Client, Toy, ToyArm, ToyModel  # noqa: E402
+from support.ros_peers import AnswersAtOnce, ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
-PICTURE = np.full((48, 64, 3), 100, np.uint8)
 
 
 def test_the_loop_speaks_in_the_numbers_of_the_messages():
@@ -50,143 +37,6 @@ def test_the_loop_speaks_in_the_numbers_of_the_messages():
     ]
     for outcome in MotionOutcome:
         assert outcome.value == getattr(ArmStatus, f'OUTCOME_{outcome.name}')
-
-
-@dataclass
-class Toy:
-    """A hand in space, and what is wrong with its world."""
-
-    hand: np.ndarray = field(default_factory=lambda: np.array([0.5, 0, 0.3, math.pi, 0, 0, 0.0]))
-    goal: np.ndarray = field(default_factory=lambda: np.array([0.5, 0.12, 0.3]))
-    costs: str = 'distance'  # or 'nan', 'some nan', 'most nan'
-    score_seconds: float = 0.0
-    outcome: int = ArmStatus.OUTCOME_DONE
-    error_code: int = 0  # what the arm tells with it
-    freeze_error: int = 0
-    action_dim: int = 7
-    silent_arm: bool = False
-    scoring: threading.Event = field(default_factory=threading.Event)
-    moves: int = 0
-    stops: int = 0
-    interrupted: int = 0
-    interrupt: threading.Event = field(default_factory=threading.Event)
-
-
-class ToyModel:
-    """The world model's services; the cost of a candidate is how far it leaves the hand."""
-
-    def __init__(self, toy):
-        self.toy, self.node = toy, rclpy.create_node('world_model')
-        for kind, name in (
-            (DescribeModel, 'describe'),
-            (PrepareGoal, 'prepare_goal'),
-            (FreezeContext, 'freeze_context'),
-            (ScoreActions, 'score_actions'),
-            (InterruptScoring, 'interrupt_scoring'),
-        ):
-            self.node.create_service(kind, f'~/{name}', getattr(self, name))
-
-    def describe(self, _, answer):
-        answer.name, answer.action_dim, answer.reached_distance = 'toy', self.toy.action_dim, 0.02
-        return answer
-
-    def prepare_goal(self, request, answer):
-        answer.goal_ids = list(range(1, 1 + len(request.images) + len(request.compressed)))
-        return answer
-
-    def freeze_context(self, _, answer):
-        if self.toy.freeze_error:
-            answer.error_code, answer.error_msg = self.toy.freeze_error, 'as the test asked'
-        answer.context_id, answer.pose = 1, from_pose7(self.toy.hand)
-        answer.image_stamp = self.node.get_clock().now().to_msg()
-        answer.distance = float(np.linalg.norm(self.toy.goal - self.toy.hand[:3]))
-        return answer
-
-    def score_actions(self, request, answer):
-        self.toy.scoring.set()
-        if self.toy.score_seconds:
-            threading.Event().wait(self.toy.score_seconds)
-        actions = np.array(request.actions).reshape(request.candidates, request.horizon, -1)
-        ends = self.toy.hand[:3] + actions[:, :, :3].sum(1)
-        costs = np.linalg.norm(ends - self.toy.goal, axis=1)
-        if self.toy.costs != 'distance':
-            costs[
-                {
-                    'nan': slice(None),
-                    'some nan': slice(1, None, 4),
-                    'most nan': slice(None, len(costs) * 2 // 3),
-                }[self.toy.costs]
-            ] = math.nan
-        answer.costs = costs.astype(np.float32).tolist()
-        return answer
-
-    def interrupt_scoring(self, request, answer):
-        self.toy.interrupted = request.context_id
-        self.toy.interrupt.set()
-        answer.interrupted = True
-        return answer
-
-
-class ToyArm:
-    """The controller's topics and its stop service; every command ends as the toy says."""
-
-    def __init__(self, toy):
-        self.toy, self.node = toy, rclpy.create_node('franka_controller')
-        self.status = ArmStatus(mode=ArmStatus.MODE_IDLE)
-        self._said = self.node.create_publisher(ArmStatus, 'arm_status', 1)
-        self.node.create_subscription(ArmCommand, 'command', self.command, 1)
-        self.node.create_service(Trigger, '~/stop', self.stop)
-        self.node.create_timer(0.03, self.say)
-
-    def command(self, command):
-        self.toy.moves += 1
-        self.status.session, self.status.sequence = command.session, command.sequence
-        self.status.outcome, self.status.message = self.toy.outcome, 'as the test asked'
-        self.status.error_code = self.toy.error_code
-        if self.toy.outcome == ArmStatus.OUTCOME_DONE:
-            self.toy.hand = to_pose7(command.target, 0.0)
-
-    def stop(self, _, answer):
-        self.toy.stops += 1
-        if self.status.outcome == ArmStatus.OUTCOME_EXECUTING:
-            self.status.outcome = ArmStatus.OUTCOME_STOPPED
-        answer.success = True
-        return answer
-
-    def say(self):
-        if self.toy.silent_arm:
-            return
-        self.status.header.stamp = self.node.get_clock().now().to_msg()
-        self.status.pose = self.status.commanded = from_pose7(self.toy.hand)
-        self._said.publish(self.status)
-
-
-class Client:
-    """Sends goals and collects what comes back."""
-
-    def __init__(self):
-        self.node = rclpy.create_node('client')
-        self.action = ActionClient(self.node, ReachGoal, 'reach_goal')
-        self.feedback = []
-
-    def send(self, **fields):
-        fields.setdefault('goals', [ros_image.fill_image(Image(), PICTURE, 'rgb8')])
-        assert self.action.wait_for_server(20.0)
-        goal = ReachGoal.Goal(**fields)
-        return self.act(
-            lambda: self.action.send_goal_async(
-                goal, lambda message: self.feedback.append(message.feedback)
-            )
-        )
-
-    def act(self, ask):
-        """Ask in the spinning thread: rclpy's action client has no lock."""
-        return wait(wait(self.node.executor.create_task(ask)))
-
-    def reach(self, **fields):
-        handle = self.send(**fields)
-        assert handle.accepted
-        return self.act(handle.get_result_async).result
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
-from jepa_wm_ros.ros.base.node import to_ns  # noqa: E402
+from jepa_wm_ros.ros.base.convert import to_ns  # noqa: E402
 from jepa_wm_ros.ros.nodes.sim_cell import SimCell  # noqa: E402
 from jepa_wm_ros.sim.scene import camera_matrix  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402

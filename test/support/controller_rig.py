@@ -15,8 +15,7 @@ from jepa_wm_msgs.srv import MoveTo
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
-from jepa_wm_ros.ros.base.node import to_ns
+from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns
 from jepa_wm_ros.ros.nodes.franka_controller import FrankaController
 from support.ros_peers import call
 

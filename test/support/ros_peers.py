@@ -11,26 +11,31 @@ import rclpy
 import yaml
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from jepa_wm_ros.ros.base.run import spin
+
 TIMEOUT = 20.0
 
 
 @contextlib.contextmanager
 def spinning(*nodes):
     """Spin each node in a thread of its own, as separate processes would."""
-    executors, threads = [], []
+    executors, threads, ended = [], [], threading.Event()
     for node in nodes:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        thread = threading.Thread(target=_spin, args=(executor, ended), daemon=True)
         thread.start()
         executors.append(executor)
         threads.append(thread)
     try:
         yield
     finally:
-        for executor, thread in zip(executors, threads, strict=True):
-            executor.shutdown(timeout_sec=2.0)
+        ended.set()
+        for node, executor, thread in zip(nodes, executors, threads, strict=True):
+            executor.wake()
             thread.join(5.0)
+            node.executor = None
+            executor.shutdown(timeout_sec=2.0)
 
 
 class AnswersAtOnce:
@@ -52,9 +57,9 @@ class AnswersAtOnce:
         return ask
 
 
-def _spin(executor) -> None:
+def _spin(executor, ended) -> None:
     with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
+        spin(executor, ended.is_set)
 
 
 @contextlib.contextmanager

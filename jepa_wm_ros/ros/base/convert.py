@@ -6,6 +6,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose
 from jepa_wm_msgs.msg import Objective as ObjectiveMessage
 
@@ -64,3 +65,13 @@ def objective_message(objective: Objective) -> ObjectiveMessage:
 def to_objective(message: ObjectiveMessage) -> Objective:
     """The objective of a message, an empty kind standing for L2; ObjectiveError if unknown."""
     return Objective(message.kind or 'L2', message.sum_all, message.alpha)
+
+
+def to_ns(stamp: Time) -> int:
+    """Nanoseconds of a message stamp."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Message stamp of nanoseconds."""
+    return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))

@@ -1,175 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every node shares: life cycle with autostart, a worker thread, diagnostics, stamps.
+"""The life cycle that every node shares.
 
 One executor thread runs the callbacks of a node, and none of them blocks: slow work goes to a
 `Worker` thread and the callback awaits it. (rclpy's MultiThreadedExecutor collapses at camera
-rates, and a neural network inside a callback would starve every other one.)
+rates, and a neural network inside a callback would starve every other one.) Transitions have a
+thread of their own, so that a node still hears and answers while it connects or comes to rest.
 """
 
 from __future__ import annotations
 
-import queue
-import signal
-import sys
 import threading
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import rclpy
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
+from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.faults import one_line
+from jepa_wm_ros.ros.base.owner import Owner
+from jepa_wm_ros.ros.base.worker import Worker
 
-SIGNAL_SECONDS = 0.2  # how soon a signal is noticed while nothing else happens
-SHUTDOWN_SECONDS = 5.0  # the longest a node waits for its worker when it stops
-
-
-def to_ns(stamp: Time) -> int:
-    """Nanoseconds of a message stamp."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
 
 
-def to_stamp(nanoseconds: int) -> Time:
-    """Message stamp of nanoseconds."""
-    return Time(sec=int(nanoseconds // 1_000_000_000), nanosec=int(nanoseconds % 1_000_000_000))
-
-
-class Worker:
-    """One thread that runs submitted functions in order; callbacks await what it returns."""
-
-    def __init__(self, node: rclpy.node.Node, name: str) -> None:
-        self._node = node
-        self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def submit(self, function: Callable, *args) -> Future:
-        """Run `function(*args)` in the worker; `await` the returned future in a callback."""
-        future = Future(executor=self._node.executor)
-        self._queue.put((future, function, args))
-        return future
-
-    def stop(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
-        """Finish what is queued and end the thread; False when it did not end in time."""
-        self._queue.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        while (task := self._queue.get()) is not None:
-            future, function, args = task
-            try:
-                future.set_result(function(*args))
-            except BaseException as error:  # handed to whoever awaits the future
-                future.set_exception(error)
-            executor = self._node.executor
-            if executor is not None:
-                executor.wake()  # a suspended callback is looked at only when the executor wakes
-
-
-@dataclass
-class Diagnostics:
-    """Publishes the state of a node's parts on /diagnostics once a second.
-
-    A part is a function returning (level, message, values); levels are those of DiagnosticStatus.
-    """
-
-    node: LifecycleNode
-    hardware_id: str
-    parts: dict[str, Callable] = field(default_factory=dict)
-
-    OK = DiagnosticStatus.OK
-    WARN = DiagnosticStatus.WARN
-    ERROR = DiagnosticStatus.ERROR
-    STALE = DiagnosticStatus.STALE
-
-    def __post_init__(self) -> None:
-        self._publisher = self.node.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        self._timer = self.node.create_timer(1.0, self.publish)
-
-    def publish(self) -> None:
-        """Ask every part and publish what it says."""
-        message = DiagnosticArray()
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        for name, part in self.parts.items():
-            level, text, values = part()
-            message.status.append(
-                DiagnosticStatus(
-                    level=level,
-                    name=f'{self.node.get_fully_qualified_name()}: {name}',
-                    message=text,
-                    hardware_id=self.hardware_id,
-                    values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
-                )
-            )
-        self._publisher.publish(message)
-
-    def close(self) -> None:
-        """Stop publishing."""
-        self.node.destroy_timer(self._timer)
-        self.node.destroy_publisher(self._publisher)
-
-
-class NodeBase(LifecycleNode):
+class NodeBase(LifecycleNodeMixin, Owner):
     """A life-cycle node whose subclasses fill `setup`, `start`, `halt` and `teardown`.
 
-    setup     allocate: parameters are read, models loaded, hardware connected (configure)
-    start     begin to hear and say (activate)
-    halt      stop moving and publishing; nothing is published afterwards (deactivate)
-    teardown  release what `setup` took (clean-up, shutdown)
+    setup     take what takes time: load models, connect hardware (configure)
+    start     make what is heard, said and served (activate)
+    halt      ask everything that moves or works to stop, and see that it does (deactivate)
+    teardown  let go of what `setup` took and the base does not know of (clean-up)
 
-    A `JepaWmError` in a transition is logged as its one line; anything else with its traceback,
-    since rclpy itself swallows both.
+    What is made in `setup` is released after `teardown`, what is made in `start` after `halt`, when
+    the workers have come to rest and every call is answered. So an inactive node publishes nothing
+    but /diagnostics, which it does from configure on, and serves nothing but its life cycle and
+    parameters.
+
+    A `JepaWmError` of `setup` or `start` undoes the transition. Any other error, and whatever keeps
+    a node from coming to rest, releases everything and leaves it unconfigured.
     """
 
+    diagnostics: Diagnostics
+
     def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.failure: str | None = None
-        self._configured = self._active = False
+        Owner.__init__(self, name)
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self._change = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
+        self.transitions = Worker(self, 'transitions')
+        self.failure: str | None = None  # why the last transition failed
+        self.halting = False  # from the begin of a deactivation to the next activation
+        self.over = threading.Event()  # the node has been shut down
+        self._lost: BaseException | None = None
+        self._stage = 'unconfigured'
         self.declare(
             'autostart', True, 'Configure and activate by itself at start-up.', read_only=True
         )
-
-    def declare(
-        self,
-        name: str,
-        default,
-        description: str,
-        *,
-        bounds: tuple | None = None,
-        read_only: bool = False,
-        constraints: str = '',
-    ):
-        """Declare a typed, described parameter and return its value."""
-        descriptor = ParameterDescriptor(
-            description=description, read_only=read_only, additional_constraints=constraints
-        )
-        if bounds and isinstance(default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=float(bounds[0]), to_value=float(bounds[1]))
-            ]
-        elif bounds:
-            descriptor.integer_range = [
-                IntegerRange(from_value=int(bounds[0]), to_value=int(bounds[1]))
-            ]
-        try:
-            return self.declare_parameter(name, default, descriptor).value
-        except (
-            rclpy.exceptions.InvalidParameterValueException,
-            rclpy.exceptions.InvalidParameterTypeException,
-        ) as error:
-            raise JepaWmError(f'parameter {name} of node {self.get_name()}: {error}') from None
-
-    def value(self, name: str):
-        """The present value of a declared parameter."""
-        return self.get_parameter(name).value
 
     def now_ns(self) -> int:
         """The node clock (ROS time) in nanoseconds."""
@@ -187,97 +77,112 @@ class NodeBase(LifecycleNode):
     def teardown(self) -> None:
         """Release."""
 
-    def _transition(self, step: Callable[[], None], name: str) -> TransitionCallbackReturn:
-        try:
-            step()
-        except JepaWmError as error:
-            self.failure = str(error)
-            self.get_logger().error(f'{name} failed: {error}')
-        except Exception as error:
-            self.failure = f'{type(error).__name__}: {error}'
-            self.get_logger().error(f'{name} failed:\n{traceback.format_exc()}')
-        else:
-            return TransitionCallbackReturn.SUCCESS
-        return TransitionCallbackReturn.FAILURE
+    def fail(self, error: BaseException) -> None:
+        """A worker has lost what it works with: stop, release everything, become unconfigured."""
+        if self._lost is None and self._stage == 'active':
+            self._lost = error
+            self.transitions.submit(self.trigger_deactivate)
+
+    def stopping_fault(self) -> Fault:
+        """What those are told whose work ends because the node stops."""
+        why = one_line(self._lost) if self._lost else 'it is being deactivated'
+        return Fault(FaultCode.STOPPED, f'node {self.get_name()} stopped: {why}')
+
+    def add_part(self, name: str, part: Callable) -> None:
+        """Speak of a part in /diagnostics for as long as the present phase lasts."""
+        self.diagnostics.parts[name] = part
+        self.own(lambda: self.diagnostics.parts.pop(name, None))
+
+    # Transitions
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        result = self._transition(self.setup, 'configure')
-        if result == TransitionCallbackReturn.FAILURE:
-            self._transition(self.teardown, 'clean-up after the failed configure')
-            return result
-        self._configured = True
-        return super().on_configure(state)
+        result = self._make('configure', self._set_up)
+        self._stage = 'inactive' if result == SUCCESS else 'unconfigured'
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        result = self._transition(self.start, 'activate')
-        if result == TransitionCallbackReturn.FAILURE:
-            return result
-        self._active = True
-        return super().on_activate(state)
+        self.halting, self._lost = False, None
+        result = self._make('activate', self.start)
+        self._stage = 'active' if result == SUCCESS else self._stage
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._active = False
-        result = self._transition(self.halt, 'deactivate')
-        if result == TransitionCallbackReturn.FAILURE:
-            return result
-        return super().on_deactivate(state)
+        failed = not self._come_to_rest()
+        if failed or self._lost is not None:
+            if self._lost is not None:
+                self._tell(self._lost, 'active')
+            return ERROR
+        self._stage = 'inactive'
+        return SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._configured = False
-        result = self._transition(self.teardown, 'clean-up')
-        if result == TransitionCallbackReturn.FAILURE:
-            return result
-        return super().on_cleanup(state)
+        self._stage = 'unconfigured'
+        undone = self._try(self.teardown, 'clean-up')
+        return SUCCESS if self._release('configure') and undone else ERROR
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
-        return super().on_shutdown(state)
+        self.over.set()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return SUCCESS
 
     def close(self) -> None:
-        """Halt and release whatever is running; safe to call at any time."""
-        if self._active:
-            self._active = False
-            self._transition(self.halt, 'halt')
-        if self._configured:
-            self._configured = False
-            self._transition(self.teardown, 'teardown')
+        """Stop and release whatever there is; safe to call at any time."""
+        if self._stage == 'active' or self._owned['activate']:
+            self._come_to_rest()
+        if self._stage != 'unconfigured' or self._owned['configure']:
+            self._stage = 'unconfigured'
+            self._try(self.teardown, 'clean-up')
+            self._release('configure')
 
+    def _set_up(self) -> None:
+        self.diagnostics = Diagnostics(self)
+        self.diagnostics.parts['node'] = lambda: (Diagnostics.OK, self._stage, {})
+        self.setup()
 
-def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
-    """Entry point of a node: spin until SIGINT or SIGTERM; returns the exit status.
+    def _make(self, phase: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            with self.making(phase):
+                step()
+        except JepaWmError as error:
+            self._tell(error, phase)
+            if phase == 'configure':
+                self._try(self.teardown, 'clean-up')
+            return FAILURE if self._release(phase) else ERROR
+        except Exception as error:
+            self._tell(error, phase)
+            return ERROR
+        return SUCCESS
 
-    With `autostart` a failed configure or activate ends the process with status 1 and one line.
-    The signals are not rclpy's: its handler ends the context at once, and a node that stops must
-    still be able to ask the arm to stand.
-    """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = node_class()
-        executor.add_node(node)
-        if node.value('autostart') and not _autostart(node):
-            print(f'error: {node.failure}', file=sys.stderr)
-            return 1
-        while not stopped.is_set():
-            executor.spin_once(timeout_sec=SIGNAL_SECONDS)
-    except ExternalShutdownException:
-        pass
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        executor.shutdown(timeout_sec=0)
-        rclpy.try_shutdown()
-    return 0
+    def _come_to_rest(self) -> bool:
+        """Stop what moves and release what is heard, said and served; whether all of it went."""
+        self.halting, self._stage = True, 'inactive'
+        halted = self._try(self.halt, 'deactivate')
+        rests = self._try(self.rest, 'deactivate')
+        return self._release('activate') and halted and rests
 
+    def _release(self, phase: str) -> bool:
+        return self._try(lambda: self.release(phase), f'release after {phase}')
 
-def _autostart(node: NodeBase) -> bool:
-    success = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == success and node.trigger_activate() == success
+    def _try(self, step: Callable[[], None], where: str) -> bool:
+        try:
+            step()
+        except Exception as error:
+            self._tell(error, where)
+            return False
+        return True
+
+    def _tell(self, error: BaseException, where: str) -> None:
+        self.failure = one_line(error)
+        self.errors.tell(error, where)
+
+    async def _on_change_state(self, request, response):
+        try:
+            return await self.transitions.submit(self._change, request, response)
+        except _rclpy.RCLError as error:  # not a transition of the present state
+            self.errors.tell(JepaWmError(one_line(error)), 'change_state')
+            response.success = False
+            return response

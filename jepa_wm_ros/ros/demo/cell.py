@@ -16,7 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup
-from jepa_wm_ros.ros.base.node import to_ns
+from jepa_wm_ros.ros.base.convert import to_ns
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
 from jepa_wm_ros.ros.demo.random_walk import RandomWalk
 from jepa_wm_ros.sim.variation import sample_reach_task

@@ -16,7 +16,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import traceback
 from dataclasses import replace
 
 from geometry_msgs.msg import PoseStamped
@@ -31,18 +30,13 @@ from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode, ArmState
 from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, Record, refused_as
 from jepa_wm_ros.robot.driver import ArmDriver
+from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.ros import controller_parameters
-from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion
-from jepa_wm_ros.ros.base.node import (
-    SHUTDOWN_SECONDS,
-    Diagnostics,
-    NodeBase,
-    Worker,
-    run,
-    to_ns,
-    to_stamp,
-)
+from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns, to_stamp
+from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.run import run
 
 
 class FrankaController(NodeBase):
@@ -53,14 +47,18 @@ class FrankaController(NodeBase):
         controller_parameters.declare(self)
         self._arm = controller_parameters.arm_of(self)
         self.driver: ArmDriver | None = None
+        self._launching = threading.Lock()  # a job is accepted before a halt or not at all
+        self._publishing = threading.Lock()
 
     # What it allocates
 
     def setup(self) -> None:
         self.driver = controller_parameters.build_driver(self)
+        self.own(self.driver.close)
         self.driver.connect()
-        self.worker = Worker(self, 'arm')
-        self.stopper = Worker(self, 'stop')  # the other one may hang in a call to the arm
+        self.worker = self.create_worker('arm')
+        self.stopper = self.create_worker('stop')  # the other one may hang in a call to the arm
+        self.diagnostics.hardware_id = f'{self._arm.name} at {self.driver.arm.address}'
         self._told = None
         self._last = self._running = Record()
         self._idle, self._job = threading.Event(), None
@@ -68,55 +66,29 @@ class FrankaController(NodeBase):
         self._counts = dict.fromkeys(('accepted', 'clipped', 'refused', 'failed'), 0)
 
     def start(self) -> None:
-        self._publishing = threading.Lock()
         self._said = {
             'joints': self.create_publisher(JointState, 'joint_states', 1),
             'pose': self.create_publisher(PoseStamped, 'ee_pose', 1),
             'status': self.create_publisher(ArmStatus, 'arm_status', 1),
         }
-        self._heard = self.create_subscription(ArmCommand, 'command', self._on_command, 1)
+        self.create_subscription(ArmCommand, 'command', self._on_command, 1)
         # Reentrant: a service that waits for the arm must not hold up ~/stop.
         group = ReentrantCallbackGroup()
-        self._served = [
+        for kind, name, callback in (
+            (Trigger, 'recover', self._on_recover),
+            (Trigger, 'stop', self._on_stop),
+            (Trigger, 'home', self._on_home),
+            (MoveTo, 'move_to', self._on_move_to),
+            (SetGripper, 'set_gripper', self._on_set_gripper),
+        ):
             self.create_service(kind, f'~/{name}', callback, callback_group=group)
-            for kind, name, callback in (
-                (Trigger, 'recover', self._on_recover),
-                (Trigger, 'stop', self._on_stop),
-                (Trigger, 'home', self._on_home),
-                (MoveTo, 'move_to', self._on_move_to),
-                (SetGripper, 'set_gripper', self._on_set_gripper),
-            )
-        ]
-        self._timer = self.create_timer(1.0 / self.value('rate'), self._publish)
-        self.diagnostics = Diagnostics(self, f'{self._arm.name} at {self.driver.arm.address}')
-        self.diagnostics.parts.update(
-            {'arm': self._arm_part, 'commands': self._command_part, 'gripper': self._gripper_part}
-        )
+        self.create_steady_timer(1.0 / self.value('rate'), self._publish)
+        self.add_part('arm', self._arm_part)
+        self.add_part('commands', self._command_part)
+        self.add_part('gripper', self._gripper_part)
 
     def halt(self) -> None:
-        self.destroy_subscription(self._heard)
-        try:
-            self.driver.stop()
-        except JepaWmError as error:
-            self.get_logger().error(str(error))
-        if not self._idle.wait(SHUTDOWN_SECONDS):
-            self.get_logger().error(f'the arm did not stop within {SHUTDOWN_SECONDS:g} s')
-        self.destroy_timer(self._timer)
-        self.diagnostics.close()
-        for service in self._served:
-            self.destroy_service(service)
-        with self._publishing:
-            for publisher in self._said.values():
-                self.destroy_publisher(publisher)
-            self._said = {}
-
-    def teardown(self) -> None:
-        for name in ('worker', 'stopper'):
-            if worker := self.__dict__.pop(name, None):
-                worker.stop()
-        if self.driver is not None:
-            self.driver.close()
-            self.driver = None
+        self.driver.stop()  # whatever was accepted before; `_launch` accepts nothing any more
 
     # What it hears
 
@@ -169,9 +141,12 @@ class FrankaController(NodeBase):
 
     def _launch(self, function, *args):
         """Hand one job to the worker; the returned future holds its result."""
-        self._idle.clear()
-        self._job = self.worker.submit(self._sole_job, function, *args)
-        return self._job
+        with self._launching:
+            if self.halting:
+                raise ArmError(ErrorKind.STOPPED, 'the controller is being deactivated')
+            self._idle.clear()
+            self._job = self.worker.submit(self._sole_job, function, *args)
+            return self._job
 
     def _sole_job(self, function, *args):
         try:
@@ -188,8 +163,8 @@ class FrankaController(NodeBase):
         )
         try:
             outcome, message, code = self.driver.execute(target, closure, permit)
-        except Exception:  # a bug, logged whole: the sender must still hear that its command failed
-            self.get_logger().error(traceback.format_exc())
+        except Exception as error:  # a bug: the sender must still hear that its command failed
+            self.errors.tell(error, 'command')
         self._counts['failed'] += outcome is Outcome.FAILED
         self._last = replace(record, outcome=outcome, message=message or record.message, code=code)
 
@@ -255,8 +230,6 @@ class FrankaController(NodeBase):
             stamp=to_stamp(self.now_ns() - int(age * 1e9)), frame_id=self.value('base_frame')
         )
         with self._publishing:
-            if not self._said:
-                return
             if state.mode is not ArmMode.DISCONNECTED and age < self.value('max_state_age'):
                 self._said['joints'].publish(self._joint_state(header, state))
                 self._said['pose'].publish(

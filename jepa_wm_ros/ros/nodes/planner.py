@@ -10,16 +10,15 @@ Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrup
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
-import threading
-import traceback
+from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Point
 from jepa_wm_msgs.action import ReachGoal
-from rclpy.action import ActionServer, CancelResponse, GoalResponse
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.action import CancelResponse, GoalResponse
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -32,7 +31,11 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.ros.base.convert import from_pose7
-from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run
+from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.faults import one_line
+from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.run import run
+from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
 from jepa_wm_ros.ros.ports import RosPorts
 
 SWITCH = {
@@ -41,6 +44,7 @@ SWITCH = {
     ReachGoal.Goal.SWITCH_ON_EITHER: 'either',
 }
 ARM_ACTION_DIM = 7
+PREEMPTED = Fault(FaultCode.CANCELED, 'a newer goal took its place (on_new_goal: preempt)')
 
 
 class PlannerNode(NodeBase):
@@ -56,7 +60,7 @@ class PlannerNode(NodeBase):
             'on_new_goal',
             'reject',
             'What a goal does while another runs.',
-            constraints='reject or preempt',
+            choices=('reject', 'preempt'),
         )
         self.declare('max_goal_images', 16, 'Most pictures in one goal.', bounds=(1, 256))
         self.declare('max_steps', 30, 'Steps after which a goal is given up.', bounds=(1, 10000))
@@ -105,83 +109,77 @@ class PlannerNode(NodeBase):
         self.declare(
             'gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.', bounds=(0, 1000)
         )
-        self._current = None
-        self._preempted = threading.Event()
+        self.check('profile', 'planner', 'seed', by=read_profile)
+        self.check('gripper_open_below', 'gripper_close_above', by=check_closures)
+        self.slot, self._claimed = WorkSlot(), None
         self._planning: list[float] = []
         self._last = 'no goal yet'
 
     def setup(self) -> None:
-        self._profile()  # a bad profile is refused at start-up, not at the first goal
-        self.ports = RosPorts(self)
-        self.worker = Worker(self, 'reach')
-        self._plan = self.create_publisher(MarkerArray, '~/plan', 1)
-        self.diagnostics = Diagnostics(self, 'planner')
-        self.diagnostics.parts['planner'] = self._state
+        self.diagnostics.hardware_id = 'planner'
 
     def start(self) -> None:
-        self._server = ActionServer(
-            self,
+        self.ports = RosPorts(self)
+        self.worker = self.create_worker('reach')
+        self.slot, self._claimed = WorkSlot(), None
+        self._plan = self.create_publisher(MarkerArray, '~/plan', 1)
+        self.create_action_server(
             ReachGoal,
             'reach_goal',
             self._execute,
             goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
-            callback_group=ReentrantCallbackGroup(),
         )
+        self.add_part('planner', self._state)
 
     def halt(self) -> None:
-        self._preempted.set()
-        self.ports.stop()
-        self.worker.stop()
-        self._server.destroy()
-        self.worker = Worker(self, 'reach')
-
-    def teardown(self) -> None:
-        if worker := self.__dict__.pop('worker', None):
-            worker.stop()
-        if ports := self.__dict__.pop('ports', None):
-            ports.close()
-        if diagnostics := self.__dict__.pop('diagnostics', None):
-            diagnostics.close()
-        if publisher := self.__dict__.pop('_plan', None):
-            self.destroy_publisher(publisher)
+        self.slot.close(self.stopping_fault())
 
     # The action
 
-    def _on_goal(self, goal: ReachGoal.Goal) -> GoalResponse:
-        if self._current is not None:
-            if self.value('on_new_goal') != 'preempt':
-                self.get_logger().warning(
-                    'goal rejected: another one is running (parameter on_new_goal: reject)'
-                )
-                return GoalResponse.REJECT
-            self._preempted.set()
+    def _on_goal(self, _goal: ReachGoal.Goal) -> GoalResponse:
+        if self._claimed is not None:  # accepted, but its client went before it was told
+            self.slot.release(self._claimed)
+        preempting = self.value('on_new_goal') == 'preempt'
+        self._claimed = self.slot.claim(PREEMPTED if preempting else None)
+        if self._claimed is None:
+            why = 'the node is being deactivated' if self.halting else 'another one is running'
+            self.get_logger().warning(f'goal rejected: {why} (parameter on_new_goal)')
+            return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
-    async def _execute(self, handle):
-        outcome = await self.worker.submit(self._reach, handle)
-        result = ReachGoal.Result(
-            error_code=outcome.code,
-            error_msg=outcome.message,
-            steps=outcome.progress.step,
-            cost=outcome.progress.cost,
-            best_cost=outcome.progress.best_cost,
-        )
-        if outcome.code == FaultCode.SUCCEEDED:
-            handle.succeed()
-        elif outcome.code == FaultCode.CANCELED and handle.is_cancel_requested:
-            handle.canceled()
-        else:
-            handle.abort()
-        self._last = outcome.message or f'reached in {outcome.progress.step} steps'
-        self.get_logger().info(f'goal ended: {self._last}')
-        return result
+    def _on_accepted(self, handle) -> None:
+        turn, self._claimed = self._claimed, None
+        handle.execute(functools.partial(self._execute, turn=turn))
 
-    def _reach(self, handle) -> Outcome:
+    async def _execute(self, handle, turn: Turn) -> ReachGoal.Result:
+        with self.answering_goal():
+            outcome = await self.worker.submit(self._reach, handle, turn)
+            self.slot.release(turn)
+            if turn.ended and outcome.code == FaultCode.CANCELED:
+                outcome = replace(outcome, code=turn.fault.code, message=str(turn.fault))
+            if outcome.code == FaultCode.SUCCEEDED:
+                handle.succeed()
+            elif outcome.code == FaultCode.CANCELED and handle.is_cancel_requested:
+                handle.canceled()
+            else:
+                handle.abort()
+            self._last = outcome.message or f'reached in {outcome.progress.step} steps'
+            self.get_logger().info(f'goal ended: {self._last}')
+            return ReachGoal.Result(
+                error_code=outcome.code,
+                error_msg=outcome.message,
+                steps=outcome.progress.step,
+                cost=outcome.progress.cost,
+                best_cost=outcome.progress.best_cost,
+            )
+
+    def _reach(self, handle, turn: Turn) -> Outcome:
         """Run one goal in the worker thread."""
-        self._preempted.clear()
-        self._current = handle
-        self.ports.cancelled = lambda: handle.is_cancel_requested or self._preempted.is_set()
+        self.ports.cancelled = lambda: handle.is_cancel_requested or turn.ended
+        if turn.ended:
+            return Outcome(turn.fault.code, str(turn.fault), Progress())
         reach = None
         try:
             goal_ids, reach = self._prepare(handle)
@@ -189,11 +187,9 @@ class PlannerNode(NodeBase):
         except JepaWmError as error:
             return Outcome(error.code, str(error), Progress())
         except Exception as error:  # a bug, logged whole: the client must still hear of its goal
-            self.get_logger().error(traceback.format_exc())
+            self.errors.tell(error, 'goal')
             progress = Progress() if reach is None else reach.progress
-            return Outcome(code_of(error), f'{type(error).__name__}: {error}', progress)
-        finally:
-            self._current = None
+            return Outcome(code_of(error), one_line(error), progress)
 
     def _prepare(self, handle) -> tuple[list[int], Reach]:
         goal = handle.request
@@ -258,11 +254,7 @@ class PlannerNode(NodeBase):
             raise Fault(FaultCode.BAD_LIMITS, str(error)) from None
 
     def _profile(self) -> Profile:
-        return load_profile(
-            self.value('profile'),
-            planner=self.value('planner') or None,
-            settings={'seed': self.value('seed')},
-        )
+        return read_profile(self.value('profile'), self.value('planner'), self.value('seed'))
 
     def _gripper_policy(self) -> GripperPolicy | None:
         if not self.value('use_gripper'):
@@ -308,11 +300,25 @@ class PlannerNode(NodeBase):
         return MarkerArray(markers=[line])
 
     def _state(self):
-        values = {'last': self._last, 'busy': self._current is not None}
+        values = {'last': self._last, 'busy': self.slot.taken}
         if self._planning:
             p50, p95 = np.percentile(self._planning, [50, 95]) * 1e3
             values |= {'planning_ms_p50': f'{p50:.0f}', 'planning_ms_p95': f'{p95:.0f}'}
-        return Diagnostics.OK, 'reaching' if self._current else 'waiting for a goal', values
+        return Diagnostics.OK, 'reaching' if self.slot.taken else 'waiting for a goal', values
+
+
+def read_profile(name: str, planner: str, seed: int) -> Profile:
+    """The planning profile that these parameters describe. Raises JepaWmError."""
+    return load_profile(name, planner=planner or None, settings={'seed': seed})
+
+
+def check_closures(open_below: float, close_above: float) -> None:
+    """Refuse thresholds between which nothing is left. Raises JepaWmError."""
+    if open_below >= close_above:
+        raise JepaWmError(
+            f'gripper_open_below is {open_below} and gripper_close_above {close_above}: '
+            'the first must be the smaller one'
+        )
 
 
 def main(args: list[str] | None = None) -> None:

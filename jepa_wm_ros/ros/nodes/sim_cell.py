@@ -9,7 +9,6 @@ Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 from __future__ import annotations
 
 import sys
-import threading
 import time
 
 import numpy as np
@@ -21,10 +20,12 @@ from std_msgs.msg import Header
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.ros.base.convert import from_pose7, pose_message
-from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_stamp
+from jepa_wm_ros.ros.base.convert import from_pose7, pose_message, to_stamp
+from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.run import run
 from jepa_wm_ros.sim.render import CellRenderer
-from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, SimError, camera_matrix
+from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix
 from jepa_wm_ros.sim.server import ArmServer
 from jepa_wm_ros.sim.shared_state import Snapshot
 from jepa_wm_ros.sim.variation import cell_of_seed
@@ -42,28 +43,31 @@ class SimCell(NodeBase):
     def __init__(self) -> None:
         super().__init__('sim_cell')
         fixed = {'read_only': True}
-        self.declare(
-            'arm_address',
-            '127.0.0.1',
-            'Loopback address to serve the arm at.',
-            constraints='127.x.y.z',
-            **fixed,
-        )
+        self.declare('arm_address', '127.0.0.1', 'Loopback address to serve the arm at.', **fixed)
         self.declare('rate', 10.0, 'Pictures per second [Hz].', bounds=(0.1, 60.0), **fixed)
         self.declare('width', WIDTH, 'Picture width [pixels].', bounds=(16, 1920), **fixed)
         self.declare('height', HEIGHT, 'Picture height [pixels].', bounds=(16, 1080), **fixed)
         self.declare('camera', CAMERA, 'Camera of the scene to look through.', **fixed)
         self.declare('base_frame', FR3.base_frame, 'Frame of the published poses.', **fixed)
         self.server: ArmServer | None = None
+        self._camera: CellRenderer | None = None
 
     # What it allocates
 
     def setup(self) -> None:
         self.server = ArmServer(self.value('arm_address'))
+        self.own(self._stop_server)
         self.server.start()
-        self.worker = Worker(self, 'camera')
+        self.worker = self.create_worker('camera')
+        self.own(lambda: self.worker.call(self._close_camera))
+        self.worker.call(self._open_camera, CAMERA_SECONDS)
+        self.diagnostics.hardware_id = f'simulated FR3 at {self.server.address}'
+
+    def start(self) -> None:
         self._picture = None  # the future of the picture being drawn
-        self._in_worker(self._open_camera)
+        self._info = camera_info(self.value('width'), self.value('height'))
+        self._sent = self._late = 0
+        self._last = (time.monotonic(), 0)
         qos = qos_profile_sensor_data
         self._said = {
             'image': self.create_publisher(Image, 'image', qos),
@@ -71,33 +75,10 @@ class SimCell(NodeBase):
             'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
             'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
         }
-        self._info = camera_info(self.value('width'), self.value('height'))
-        self._reset = self.create_service(ResetScene, '~/reset_scene', self._on_reset_scene)
-        self._sent = self._late = 0
-        self._last = (time.monotonic(), 0)
-        self.diagnostics = Diagnostics(self, f'simulated FR3 at {self.server.address}')
-        self.diagnostics.parts.update({'camera': self._camera_state, 'arm': self._arm_state})
-
-    def start(self) -> None:
-        self._timer = self.create_timer(1.0 / self.value('rate'), self._shoot)
-
-    def halt(self) -> None:
-        self.destroy_timer(self._timer)
-        self._in_worker(lambda: None)  # the picture being drawn is the last one
-
-    def teardown(self) -> None:
-        if diagnostics := self.__dict__.pop('diagnostics', None):
-            diagnostics.close()
-        if worker := self.__dict__.pop('worker', None):
-            worker.submit(self._close_camera)
-            worker.stop()
-        for publisher in self.__dict__.pop('_said', {}).values():
-            self.destroy_publisher(publisher)
-        if service := self.__dict__.pop('_reset', None):
-            self.destroy_service(service)
-        if self.server is not None:
-            self.server.stop()
-            self.server = None
+        self.create_service(ResetScene, '~/reset_scene', self._on_reset_scene)
+        self.create_steady_timer(1.0 / self.value('rate'), self._shoot)
+        self.add_part('camera', self._camera_state)
+        self.add_part('arm', self._arm_state)
 
     # What it says
 
@@ -117,13 +98,9 @@ class SimCell(NodeBase):
         header = Header(stamp=stamp, frame_id=OPTICAL_FRAME)
         message = ros_image.fill_image(Image(), pixels, 'rgb8')
         message.header = self._info.header = header
-        try:
-            self._said['image'].publish(message)
-            self._said['info'].publish(self._info)
-            self._publish_truth(stamp, snapshot)
-        except RuntimeError:
-            if self.context.ok():  # else Ctrl-C came while this picture was drawn
-                raise
+        self._said['image'].publish(message)
+        self._said['info'].publish(self._info)
+        self._publish_truth(stamp, snapshot)
         self._sent += 1
 
     def _publish_truth(self, stamp, snapshot: Snapshot) -> None:
@@ -149,18 +126,14 @@ class SimCell(NodeBase):
     def _open_camera(self) -> None:
         self._camera = CellRenderer(self.value('width'), self.value('height'), self.value('camera'))
 
-    def _in_worker(self, function) -> None:
-        """Run `function` in the worker, wait for its end and raise what it raised."""
-        ended = threading.Event()
-        future = self.worker.submit(function)
-        self.worker.submit(ended.set)
-        if not ended.wait(CAMERA_SECONDS):
-            raise SimError(f'the camera did not answer within {CAMERA_SECONDS:.0f} s')
-        future.result()
-
     def _close_camera(self) -> None:
-        if camera := self.__dict__.pop('_camera', None):
-            camera.close()
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+    def _stop_server(self) -> None:
+        self.server.stop()
+        self.server = None
 
     # What it says of itself
 

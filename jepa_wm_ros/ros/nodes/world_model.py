@@ -35,9 +35,10 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
-from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_objective
-from jepa_wm_ros.ros.base.faults import reply_fault
-from jepa_wm_ros.ros.base.node import Diagnostics, NodeBase, Worker, run, to_ns, to_stamp
+from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
+from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.run import run
 
 STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
 MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
@@ -78,7 +79,8 @@ class WorldModelNode(NodeBase):
             bounds=(0.01, 60.0),
             **fixed,
         )
-        self._waiting: list[tuple[Future, int, int]] = []
+        self.session: ModelSession | None = None
+        self._waiting: list[tuple[Future, int, float]] = []
         self._wrong_frame = ''
         self._frames = 0
         self._plans: list[float] = []
@@ -86,8 +88,8 @@ class WorldModelNode(NodeBase):
     # What it allocates
 
     def setup(self) -> None:
-        topics = live_topics(TopicSpec.load(self.value('topics')))
-        kinds = {topic.name: message_class(topic.kind) for topic in topics.all}
+        self._topics = live_topics(TopicSpec.load(self.value('topics')))
+        self._kinds = {topic.name: message_class(topic.kind) for topic in self._topics.all}
         self.session = ModelSession.load(
             model=self.value('model'),
             weights_dir=self.value('weights_dir'),
@@ -96,52 +98,44 @@ class WorldModelNode(NodeBase):
             warm_up_mode=self.value('warm_up_mode'),
         )
         self.get_logger().info(f'{self.session.summary()}')
-        self.worker = Worker(self, 'model')
+        self.worker = self.create_worker('model')
+        self.diagnostics.hardware_id = self.session.model.spec.name
+
+    def start(self) -> None:
         self.observations = LiveObservations(
-            topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
+            self._topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
         )
-        self._heard = [
+        for name, kind in self._kinds.items():
             self.create_subscription(
                 kind,
                 name,
                 partial(self._on_message, name),
-                qos_profile_sensor_data if name == topics.image.name else STATES,
+                qos_profile_sensor_data if name == self._topics.image.name else STATES,
             )
-            for name, kind in kinds.items()
-        ]
         self._distance = self.create_publisher(LatentDistance, '~/latent_distance', 1)
         self._imagined = self.create_publisher(Image, '~/imagined', 1)
         group = ReentrantCallbackGroup()
-        self._served = [
+        for kind, name, callback in (
+            (DescribeModel, 'describe', self._on_describe),
+            (PrepareGoal, 'prepare_goal', self._on_prepare_goal),
+            (FreezeContext, 'freeze_context', self._on_freeze_context),
+            (ScoreActions, 'score_actions', self._on_score_actions),
+            (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring),
+        ):
             self.create_service(kind, f'~/{name}', callback, callback_group=group)
-            for kind, name, callback in (
-                (DescribeModel, 'describe', self._on_describe),
-                (PrepareGoal, 'prepare_goal', self._on_prepare_goal),
-                (FreezeContext, 'freeze_context', self._on_freeze_context),
-                (ScoreActions, 'score_actions', self._on_score_actions),
-                (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring),
-            )
-        ]
-        self._expiry = self.create_timer(0.05, self._answer_waiting)
-        self.diagnostics = Diagnostics(self, self.session.model.spec.name)
-        self.diagnostics.parts.update({'camera': self._camera_state, 'model': self._model_state})
+        self.create_steady_timer(0.05, self._answer_waiting)
+        self.add_part('camera', self._camera_state)
+        self.add_part('model', self._model_state)
+
+    def halt(self) -> None:
+        for context in list(self.session.contexts):
+            self.session.interrupt(context)
+        waiting, self._waiting = self._waiting, []
+        for future, *_ in waiting:
+            future.set_exception(self.stopping_fault())
 
     def teardown(self) -> None:
-        for entity, destroy in (
-            ('_heard', self.destroy_subscription),
-            ('_served', self.destroy_service),
-        ):
-            for item in self.__dict__.pop(entity, []):
-                destroy(item)
-        for name in ('_distance', '_imagined'):
-            if publisher := self.__dict__.pop(name, None):
-                self.destroy_publisher(publisher)
-        if timer := self.__dict__.pop('_expiry', None):
-            self.destroy_timer(timer)
-        if diagnostics := self.__dict__.pop('diagnostics', None):
-            diagnostics.close()
-        if worker := self.__dict__.pop('worker', None):
-            worker.stop()
+        self.session = None
 
     # What it hears
 
@@ -176,13 +170,10 @@ class WorldModelNode(NodeBase):
         return response
 
     async def _on_prepare_goal(self, request, response):
-        try:
-            frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
-            live = None if frame is None else ros_image.to_rgb8(frame.content)
-            pictures = self._goal_pictures(request, live)
-            ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
-        except Exception as error:
-            return reply_fault(response, error)
+        frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
+        live = None if frame is None else ros_image.to_rgb8(frame.content)
+        pictures = self._goal_pictures(request, live)
+        ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         response.goal_ids, response.distances = ids, distances
         return response
 
@@ -204,19 +195,16 @@ class WorldModelNode(NodeBase):
         return pictures
 
     async def _on_freeze_context(self, request, response):
-        try:
-            frame = await self._frame_after(to_ns(request.not_before))
-            arm = frame.state
-            context = await self.worker.submit(
-                self.session.freeze,
-                ros_image.to_rgb8(frame.content),
-                arm.pose7,
-                request.goal_id,
-                to_objective(request.objective),
-                request.mode or 'exact',
-            )
-        except Exception as error:
-            return reply_fault(response, error)
+        frame = await self._frame_after(to_ns(request.not_before))
+        arm = frame.state
+        context = await self.worker.submit(
+            self.session.freeze,
+            ros_image.to_rgb8(frame.content),
+            arm.pose7,
+            request.goal_id,
+            to_objective(request.objective),
+            request.mode or 'exact',
+        )
         response.context_id, response.distance = context.id, context.distance
         response.image_stamp = to_stamp(frame.stamp)
         response.pose, response.gripper = pose_message(arm.position, arm.quaternion), arm.closure
@@ -226,24 +214,15 @@ class WorldModelNode(NodeBase):
         return response
 
     async def _on_score_actions(self, request, response):
-        try:
-            if request.candidates * request.horizon == 0:
-                raise Fault(
-                    FaultCode.INTERNAL, 'score_actions needs at least one candidate and step'
-                )
-            actions = np.frombuffer(request.actions, np.float32).reshape(
-                request.candidates, request.horizon, -1
-            )
-            begun = time.perf_counter()
-            score = await self.worker.submit(
-                self.session.score,
-                request.context_id,
-                actions,
-                request.want_gradient,
-                request.imagine,
-            )
-        except Exception as error:
-            return reply_fault(response, error)
+        if request.candidates * request.horizon == 0:
+            raise Fault(FaultCode.INTERNAL, 'score_actions needs at least one candidate and step')
+        actions = np.frombuffer(request.actions, np.float32).reshape(
+            request.candidates, request.horizon, -1
+        )
+        begun = time.perf_counter()
+        score = await self.worker.submit(
+            self.session.score, request.context_id, actions, request.want_gradient, request.imagine
+        )
         self._plans = [*self._plans[-199:], time.perf_counter() - begun]
         response.costs, response.gradient = score.costs, score.gradient
         response.model_seconds = score.seconds
@@ -263,7 +242,7 @@ class WorldModelNode(NodeBase):
         A frame is newer than the newest state when it arrives; the next state is a period away.
         """
         future = Future(executor=self.executor)
-        self._waiting.append((future, not_before, self.now_ns() + self._ns('max_image_age')))
+        self._waiting.append((future, not_before, time.monotonic() + self.value('max_image_age')))
         self._answer_waiting()
         return future
 
@@ -271,7 +250,7 @@ class WorldModelNode(NodeBase):
         now, age, waiting = self.now_ns(), self._ns('max_image_age'), []
         for future, not_before, deadline in self._waiting:
             frame = self.observations.observation(not_before, now, age)
-            if self._wrong_frame or (frame is None and not 0 <= deadline - now <= 2 * age):
+            if self._wrong_frame or (frame is None and time.monotonic() > deadline):
                 future.set_exception(self._why_none(not_before, now))
             elif frame is not None:
                 future.set_result(frame)
@@ -298,7 +277,8 @@ class WorldModelNode(NodeBase):
         return Fault(
             FaultCode.STALE_IMAGE,
             f'{heard.refused or "no new frame came"} within {age} s on topic '
-            f'{self._heard[0].topic_name}: is the camera running and its clock right?',
+            f'{self.resolve_topic_name(heard.topics.image.name)}: is the camera running and its '
+            'clock right?',
         )
 
     def _ns(self, parameter: str) -> int:

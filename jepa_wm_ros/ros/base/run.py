@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process of a node: from its first signal handler to its last answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import rclpy
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from jepa_wm_ros import bringup
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.ros.base.node import NodeBase
+
+SIGNAL_SECONDS = 0.2  # how soon a signal is noticed while nothing else happens
+GIVE_UP_SECONDS = 0.8  # a node that still connects or loads is left where it is after this
+FAREWELL_SECONDS = 0.1  # for the answer to who asked for the shutdown
+CLOSE_SECONDS = 20.0  # ... and one that was active after this; its own limits are shorter
+
+
+def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
+    """Entry point of a node: spin until SIGINT, SIGTERM or its life cycle's shutdown; returns the
+    exit status.
+
+    With `autostart` a failed configure or activate ends the process with status 1 and one line.
+    The signals are not rclpy's: its handler ends the context at once, and a node that stops must
+    still be able to ask the arm to stand and to tell its clients.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    os.environ.update(bringup.dds_environment())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    executor, node, status = SingleThreadedExecutor(), None, 0
+    try:
+        node = node_class()
+        executor.add_node(node)
+        starting = node.transitions.submit(_autostart, node) if node.value('autostart') else None
+        spin(executor, lambda: stopped.is_set() or node.over.is_set() or _failed(starting))
+        if _failed(starting):
+            print(f'error: {node.failure}', file=sys.stderr)
+            status = 1
+        _close(executor, node, starting)
+    except ExternalShutdownException:
+        pass
+    except JepaWmError as error:
+        print(f'error: {error}', file=sys.stderr)
+        status = 1
+    finally:
+        if node is not None:
+            node.executor = None
+            node.destroy_node()
+        executor.shutdown(timeout_sec=0)
+        rclpy.try_shutdown()
+    return status
+
+
+def spin(executor: SingleThreadedExecutor, until: Callable[[], bool]) -> None:
+    """Run callbacks until `until()`, which is asked at least every `SIGNAL_SECONDS`."""
+    while not until():
+        try:
+            executor.spin_once(timeout_sec=SIGNAL_SECONDS)
+        except InvalidHandle:
+            pass  # an entity was released while it was looked at
+
+
+def _autostart(node: NodeBase) -> bool:
+    success = TransitionCallbackReturn.SUCCESS
+    return node.trigger_configure() == success and node.trigger_activate() == success
+
+
+def _failed(starting) -> bool:
+    return starting is not None and starting.done() and not starting.result()
+
+
+def _close(executor: SingleThreadedExecutor, node: NodeBase, starting) -> None:
+    """Close the node while its callbacks still run: goals end, results are delivered."""
+    busy = starting is not None and not starting.done()
+    deadline = time.monotonic() + (GIVE_UP_SECONDS if busy else CLOSE_SECONDS)
+    closing = node.transitions.submit(node.close)
+    spin(executor, lambda: closing.done() or time.monotonic() > deadline)
+    farewell = time.monotonic() + FAREWELL_SECONDS
+    spin(executor, lambda: time.monotonic() > farewell)
+    if not closing.done():
+        node.get_logger().warning('left while it was still busy')
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0 if busy else 1)  # its threads hold what a clean end would wait for
