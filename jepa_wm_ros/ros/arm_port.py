@@ -38,7 +38,7 @@ class ArmPort:
         self._session = random.getrandbits(63)
         self._sequence = 0
         self._status: ArmStatus | None = None
-        self._status_heard = 0.0
+        self._status_heard = time.monotonic()
         self._news = threading.Condition()
         self._stop = node.create_client(
             Trigger, 'franka_controller/stop', callback_group=ReentrantCallbackGroup()
@@ -119,9 +119,8 @@ class ArmPort:
         """The newest status; after controller_timeout without one the controller is lost."""
         timeout = self._value('controller_timeout')
         with self._news:
-            if self._news.wait_for(
-                lambda: time.monotonic() - self._status_heard < timeout, timeout
-            ):
+            left = self._status_heard + timeout - time.monotonic()
+            if left > 0 and self._news.wait_for(lambda: self._status, left):
                 return self._status
         raise Fault(
             FaultCode.CONTROLLER_LOST,

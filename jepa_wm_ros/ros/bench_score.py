@@ -21,6 +21,7 @@ import numpy as np
 import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped
+from jepa_wm_msgs.srv import DescribeModel
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import Image
 
@@ -34,6 +35,7 @@ from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.ports import RosPorts
 
 CANDIDATES, HORIZON = 300, 3
+LOAD_SECONDS = 120.0  # for the world model to be served
 
 
 class Bench(NodeBase):
@@ -71,6 +73,7 @@ def measure(model: str, calls: int) -> dict[str, float]:
     spec = next(p for p in plan_processes(model=model) if p.name == 'world_model')
     spec.parameters['threads'] = 1
     with ProcessGroup([spec]):
+        bench.create_client(DescribeModel, 'world_model/describe').wait_for_service(LOAD_SECONDS)
         bench.ports.describe()
         picture = ros_image.fill_image(Image(), bench.picture, 'rgb8')
         seen = bench.ports.observe(bench.ports.prepare([picture])[0], 0)

@@ -31,6 +31,8 @@ from jepa_wm_ros.ros.arm_port import POLL_SECONDS, ArmPort
 from jepa_wm_ros.ros.base.convert import objective_message, to_ns, to_pose7, to_stamp
 from jepa_wm_ros.ros.base.node import NodeBase
 
+SERVICE_SECONDS = 5.0  # for a service to appear in the graph
+
 
 class ServiceScore:
     """The `score` seam over the world model's service: (N, H, A) actions in, (N,) costs out."""
@@ -107,12 +109,7 @@ class RosPorts:
         goal is cancelled meanwhile.
         """
         client, timeout = self._clients[name], self._node.value('model_timeout')
-        if not client.wait_for_service(timeout):
-            raise Fault(
-                FaultCode.MODEL_LOST,
-                f'service {client.srv_name} is not there: is the '
-                'world_model node running in this namespace?',
-            )
+        self._await_service(client)
         answered, future = threading.Event(), client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
         deadline = time.monotonic() + timeout
@@ -120,6 +117,12 @@ class RosPorts:
             if self.cancelled():
                 client.remove_pending_request(future)
                 raise Fault(FaultCode.CANCELED, 'cancelled')
+            if not client.service_is_ready():  # killed or frozen: the graph has lost it
+                client.remove_pending_request(future)
+                raise Fault(
+                    FaultCode.MODEL_LOST,
+                    f'{client.srv_name} has left the graph: is the world_model node still running?',
+                )
             if time.monotonic() > deadline:
                 client.remove_pending_request(future)
                 raise Fault(
@@ -129,6 +132,19 @@ class RosPorts:
         if getattr(answer, 'error_code', 0):
             raise Fault(answer.error_code, answer.error_msg)
         return answer
+
+    def _await_service(self, client) -> None:
+        deadline = time.monotonic() + SERVICE_SECONDS
+        while not client.service_is_ready():
+            if self.cancelled():
+                raise Fault(FaultCode.CANCELED, 'cancelled')
+            if time.monotonic() > deadline:
+                raise Fault(
+                    FaultCode.MODEL_LOST,
+                    f'service {client.srv_name} is not there: is the world_model node running in '
+                    'this namespace?',
+                )
+            client.wait_for_service(POLL_SECONDS)
 
     def observe(self, goal_id: int, not_before: int) -> Observation:
         """Freeze the first frame after `not_before` [ns]; waits up to observation_timeout."""
