@@ -193,6 +193,32 @@ def test_the_processes_end_when_their_starter_is_killed(tmp_path, number):
     assert await_end(me)
 
 
+def test_a_terminated_starter_lets_its_processes_stop_by_themselves(tmp_path):
+    gentle = """
+        import signal
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            print("up", flush=True)
+            signal.pause()
+        except KeyboardInterrupt:
+            print("the arm stands", flush=True)
+    """
+    starter = f"""
+        import sys
+        sys.path[:0] = {[str(Path(__file__).parent), str(Path(processes.__file__).parents[1])]!r}
+        from pathlib import Path
+        from test_processes import Script
+        from jepa_wm_ros.processes import ProcessGroup
+        with ProcessGroup([Script('arm', {gentle!r})], log_dir=Path({str(tmp_path)!r})) as group:
+            group.wait()
+    """
+    parent = subprocess.Popen([sys.executable, '-c', textwrap.dedent(starter)])
+    wait_for_line(tmp_path / 'arm.log', 'up')
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(20) == 128 + signal.SIGTERM
+    assert 'the arm stands' in (tmp_path / 'arm.log').read_text()
+
+
 def test_an_executable_that_is_not_there_is_one_line_and_starts_nothing(tmp_path):
     class Missing(Script):
         def command(self):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup
 pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
+import rclpy  # noqa: E402
 from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
+from lifecycle_msgs.srv import GetState  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
@@ -125,6 +128,33 @@ def controller_process(**parameters):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_that_still_waits_for_its_arm(ros_domain, new_arm_address, how):
+    with ros(), controller_process(arm_address=new_arm_address(), connect_timeout=60.0) as process:
+        peer = rclpy.create_node('peer')
+        client = peer.create_client(GetState, 'franka_controller/get_state')
+        assert client.wait_for_service(60.0)
+        process.send_signal(how)
+        asked = time.monotonic()
+        _, errors = process.communicate(timeout=30)
+        assert time.monotonic() - asked < 3.0  # one, and what a loaded machine needs
+        peer.destroy_node()
+    assert process.returncode == 0 and 'Traceback' not in errors, errors
+
+
+@pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how):
+    start = 'print(flush=True); from jepa_wm_ros.ros.start import planner; planner()'
+    process = subprocess.Popen(
+        [sys.executable, '-c', start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    threading.Event().wait(0.5)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, -how) and not errors
 
 
 @pytest.mark.parametrize(

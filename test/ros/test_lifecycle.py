@@ -3,6 +3,7 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.ros.base import worker as worker_room  # noqa: E402
+from jepa_wm_ros.ros.base.faults import ErrorLog  # noqa: E402
 from jepa_wm_ros.ros.base.node import NodeBase  # noqa: E402
 from support.controller_rig import PATIENT  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
@@ -173,9 +175,9 @@ class Cell(NodeBase):
         self.works, self.may_end = threading.Event(), threading.Event()
         self.said = []
         tell = self.get_logger().error
-        self.errors._logger = type(
-            'Listener', (), {'error': lambda _, text, **how: self.said.append(text) or tell(text)}
-        )()
+        self.errors = ErrorLog(
+            SimpleNamespace(error=lambda text: self.said.append(text) or tell(text))
+        )
 
     def setup(self) -> None:
         self.worker = self.create_worker('work')

@@ -36,10 +36,12 @@ def toys(*clients):
     """A toy world model and arm, and clients, all spinning."""
     toy = Toy()
     nodes = [each(toy).node for each in (ToyModel, ToyArm)] + [client.node for client in clients]
-    with spinning(*nodes):
-        yield toy
-    for node in nodes:
-        node.destroy_node()
+    try:
+        with spinning(*nodes):
+            yield toy
+    finally:
+        for node in nodes:
+            node.destroy_node()
 
 
 @contextlib.contextmanager
@@ -48,10 +50,13 @@ def planning(clients=1, **parameters):
     with ros(controller_timeout=2.0, motion_timeout=5.0, **parameters):
         planner, them = PlannerNode(), [Client(f'client_{number}') for number in range(clients)]
         with toys(*them) as toy, spinning(planner):
-            assert planner.trigger_configure().name == planner.trigger_activate().name == 'SUCCESS'
-            yield planner, toy, *them
-            planner.close()
-        planner.destroy_node()
+            try:
+                assert planner.trigger_configure().name == 'SUCCESS'
+                assert planner.trigger_activate().name == 'SUCCESS'
+                yield planner, toy, *them
+            finally:
+                planner.close()
+                planner.destroy_node()
 
 
 def hold(toy, client):
@@ -130,19 +135,27 @@ def test_a_deactivated_planner_ends_its_goal_with_a_standing_arm_and_then_goes(r
 def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_domain, delay):
     with planning() as (planner, toy, client):
         assert client.action.wait_for_server(60.0)
-        sending = threading.Thread(target=lambda: handles.append(client.send()))
-        handles = []
+        ends = []
+
+        def send():
+            try:
+                handle = client.send()
+            except AssertionError:
+                return  # the server went before it was asked
+            if handle.accepted:
+                ends.append('accepted')
+                ends.append(client.result(handle).status)
+
+        sending = threading.Thread(target=send)
         sending.start()
         threading.Event().wait(delay)
         planner.trigger_deactivate()
         moves = toy.moves
         threading.Event().wait(0.5)
         assert toy.moves == moves
-        assert planner.trigger_activate().name == 'SUCCESS'  # the request may wait for it
-        sending.join(20.0)
-        if handles[0].accepted:
-            status = client.result(handles[0]).status
-            assert status != GoalStatus.STATUS_EXECUTING
+        sending.join(60.0)
+        told = (GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_SUCCEEDED)
+        assert not ends or (ends[0] == 'accepted' and ends[1] in told)
 
 
 @contextlib.contextmanager
@@ -176,7 +189,7 @@ def test_a_terminated_planner_delivers_the_result_of_its_goal_first(ros_domain, 
             handle = hold(toy, client)
             asked = client.node.executor.create_task(handle.get_result_async)
             planner.send_signal(how)
-            output, _ = planner.communicate(timeout=10)
+            output, _ = planner.communicate(timeout=30)
             answer = wait(asked.result())
             assert answer.result.error_code == FaultCode.STOPPED and toy.stops >= 1
         assert planner.returncode == 0 and 'Traceback' not in output, output
@@ -206,7 +219,7 @@ def test_the_process_ends_after_the_shutdown_of_its_life_cycle(ros_domain):
                 transition=Transition(id=Transition.TRANSITION_ACTIVE_SHUTDOWN)
             )
             assert call(client.node, ChangeState, 'planner/change_state', request).success
-            output, _ = planner.communicate(timeout=10)
+            output, _ = planner.communicate(timeout=30)
         assert planner.returncode == 0 and 'Traceback' not in output, output
 
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 import traceback
 
 from jepa_wm_ros.errors import JepaWmError, code_of
+
+REPEAT_SECONDS = 1.0  # before the same line is logged again
 
 
 def one_line(error: BaseException) -> str:
@@ -30,11 +34,15 @@ class ErrorLog:
     def __init__(self, logger) -> None:
         self._logger = logger
         self._seen: set[tuple] = set()
+        self._last = ('', -math.inf)
 
     def tell(self, error: BaseException, where: str) -> None:
         """Log an error that was raised in `where`."""
         if isinstance(error, JepaWmError):
-            self._logger.error(f'{where}: {error}', throttle_duration_sec=1.0)
+            (before, when), now = self._last, time.monotonic()
+            if str(error) != before or now - when > REPEAT_SECONDS:
+                self._logger.error(f'{where}: {error}')
+                self._last = (str(error), now)
             return
         place = traceback.extract_tb(error.__traceback__)[-1:]
         key = (where, type(error), *((frame.filename, frame.lineno) for frame in place))

@@ -9,6 +9,7 @@ thread of their own, so that a node still hears and answers while it connects or
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -60,6 +61,12 @@ class NodeBase(LifecycleNodeMixin, Owner):
         self.declare(
             'autostart', True, 'Configure and activate by itself at start-up.', read_only=True
         )
+
+    def destroy_node(self) -> None:
+        """As rclpy's, with the thread of the transitions."""
+        with contextlib.suppress(JepaWmError):
+            self.transitions.stop()
+        super().destroy_node()
 
     def now_ns(self) -> int:
         """The node clock (ROS time) in nanoseconds."""

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import rclpy
 from rclpy.exceptions import InvalidHandle
@@ -72,6 +73,13 @@ def spin(executor: SingleThreadedExecutor, until: Callable[[], bool]) -> None:
             pass  # an entity was released while it was looked at
 
 
+def leave(status: int) -> NoReturn:
+    """End the process now; what the interpreter tidies up at its end takes seconds with torch."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _autostart(node: NodeBase) -> bool:
     success = TransitionCallbackReturn.SUCCESS
     return node.trigger_configure() == success and node.trigger_activate() == success
@@ -91,6 +99,4 @@ def _close(executor: SingleThreadedExecutor, node: NodeBase, starting) -> None:
     spin(executor, lambda: time.monotonic() > farewell)
     if not closing.done():
         node.get_logger().warning('left while it was still busy')
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0 if busy else 1)  # its threads hold what a clean end would wait for
+        leave(0 if busy else 1)  # its threads hold what a clean end would wait for

@@ -20,6 +20,7 @@ class Worker:
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
+        self._stuck = False
         self._node = node
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -39,6 +40,7 @@ class Worker:
         future = self.submit(function)
         self._queue.put((None, done.set, ()))
         if not done.wait(timeout):
+            self._stuck = True
             raise JepaWmError(f'thread {self.name} did not come to rest within {timeout:g} s')
         return future.result()
 
@@ -48,9 +50,11 @@ class Worker:
             self.call(lambda: None, timeout)
 
     def stop(self, timeout: float = WORKER_SECONDS) -> None:
-        """Finish what is queued and end the thread. Raises JepaWmError when it does not in time."""
+        """Finish what is queued and end the thread. Raises JepaWmError when it does not in time;
+        one that did not come to rest before is not waited for again.
+        """
         self._queue.put(None)
-        self._thread.join(timeout)
+        self._thread.join(0.0 if self._stuck else timeout)
         if self._thread.is_alive():
             raise JepaWmError(f'thread {self.name} did not end within {timeout:g} s')
 

@@ -13,7 +13,6 @@ executed. If whoever commands dies, the arm ends that one step and stands still.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -36,7 +35,7 @@ from jepa_wm_ros.ros import controller_parameters
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
-from jepa_wm_ros.ros.base.run import run
+from jepa_wm_ros.ros.base.run import leave, run
 
 
 class FrankaController(NodeBase):
@@ -305,7 +304,7 @@ class FrankaController(NodeBase):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
-    sys.exit(run(FrankaController, args))
+    leave(run(FrankaController, args))
 
 
 if __name__ == '__main__':

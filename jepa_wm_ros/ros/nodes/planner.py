@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +33,7 @@ from jepa_wm_ros.ros.base.convert import from_pose7
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.faults import one_line
 from jepa_wm_ros.ros.base.node import NodeBase
-from jepa_wm_ros.ros.base.run import run
+from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
 from jepa_wm_ros.ros.ports import RosPorts
 
@@ -323,4 +322,4 @@ def check_closures(open_below: float, close_above: float) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
-    sys.exit(run(PlannerNode, args))
+    leave(run(PlannerNode, args))

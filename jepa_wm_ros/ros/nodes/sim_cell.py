@@ -8,7 +8,6 @@ Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 
 from __future__ import annotations
 
-import sys
 import time
 
 import numpy as np
@@ -23,7 +22,7 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.ros.base.convert import from_pose7, pose_message, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
-from jepa_wm_ros.ros.base.run import run
+from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.sim.render import CellRenderer
 from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix
 from jepa_wm_ros.sim.server import ArmServer
@@ -168,4 +167,4 @@ def camera_info(width: int, height: int) -> CameraInfo:
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
-    sys.exit(run(SimCell, args))
+    leave(run(SimCell, args))

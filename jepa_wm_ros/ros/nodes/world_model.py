@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from functools import partial
 
@@ -38,7 +37,7 @@ from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
 from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
-from jepa_wm_ros.ros.base.run import run
+from jepa_wm_ros.ros.base.run import leave, run
 
 STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
 MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
@@ -311,4 +310,4 @@ def aspect(picture: np.ndarray) -> float:
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
-    sys.exit(run(WorldModelNode, args))
+    leave(run(WorldModelNode, args))
