@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from jepa_wm_ros.errors import JepaWmError
 
@@ -214,7 +214,7 @@ class _Child:
 
     def watch(self, on_end, echo: bool) -> None:
         """Begin to read the output and to wait for the end, which is told to `on_end`."""
-        reader = threading.Thread(target=self._read, args=(echo,), daemon=True)
+        reader = threading.Thread(target=self._read, args=(self._process.stdout, echo), daemon=True)
         waiter = threading.Thread(target=self._await_end, args=(reader, on_end), daemon=True)
         self._watchers = [reader, waiter]
         for thread in self._watchers:
@@ -244,9 +244,9 @@ class _Child:
             self._reap()
         self._gone.wait()
 
-    def _read(self, echo: bool) -> None:
+    def _read(self, output: IO[bytes], echo: bool) -> None:
         with self.log.open('w') as log:
-            for line in map(_decoded, self._process.stdout):
+            for line in map(_decoded, output):
                 log.write(line)
                 log.flush()
                 self._tail.append(line.rstrip())

@@ -13,19 +13,22 @@ import json
 import multiprocessing
 import signal
 import sys
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.recordings.formats import EpisodeSink, formats
 from jepa_wm_ros.sim.scene import SimError
 
 FRAME_SIZE = 96
 FPS = 4.0  # model steps per second
 FORMAT = 'hdf5'  # of recordings/formats
 SETTINGS = 'recording.json'
-_progress = None  # in a worker process: the shared count of episodes done
+_progress: Synchronized[int]  # in a worker process: the shared count of episodes done
 
 
 def record_episode(cell, seed: int, steps: int):
@@ -38,7 +41,8 @@ def record_episode(cell, seed: int, steps: int):
     rng = np.random.default_rng(seed)
     state, explorer = sample_cell(rng), Explorer(rng)
     frame, pose = _reset(cell, explorer, state)
-    frames, poses, actions, cubes = [shrink(frame)], [pose], [], [cell.cube]
+    frames, poses, cubes = [shrink(frame)], [pose], [cell.cube]
+    actions: list[np.ndarray] = []
     while len(actions) < steps:
         action = explorer.action(pose, cell.commanded, cell.cube[:3]).astype(np.float32)
         try:
@@ -85,10 +89,9 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm
 
-    from jepa_wm_ros.recordings.formats import formats
-
     _claim(out, settings(seed, steps))
-    missing = sorted(set(range(episodes)) - formats()[FORMAT].recorded(out))
+    recorded = _writing()[1]
+    missing = sorted(set(range(episodes)) - recorded(out))
     context = multiprocessing.get_context('spawn')
     count = context.Value('i', 0)
     with (
@@ -104,6 +107,14 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
             bar.update(count.value + episodes - len(missing) - bar.n)
             for future in done:
                 future.result()
+
+
+def _writing() -> tuple[Callable[[Path, str], EpisodeSink], Callable[[Path], set[int]]]:
+    """How FORMAT opens a writer, and how it tells what is recorded."""
+    chosen = formats()[FORMAT]
+    if chosen.create is None or chosen.recorded is None:
+        raise SimError(f'episodes of format {FORMAT} can only be read: record in another')
+    return chosen.create, chosen.recorded
 
 
 def settings(seed: int, steps: int) -> dict:
@@ -127,7 +138,7 @@ def _claim(out: Path, wanted: dict) -> None:
         path.write_text(json.dumps(wanted) + '\n')
 
 
-def _start_worker(count) -> None:
+def _start_worker(count: Synchronized[int]) -> None:
     global _progress
     import torch
 
@@ -144,10 +155,10 @@ def die_with_parent() -> None:
 
 
 def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
-    from jepa_wm_ros.recordings.formats import formats
     from jepa_wm_ros.sim.direct import DirectCell
 
-    with DirectCell() as cell, formats()[FORMAT].create(out, name) as writer:
+    create = _writing()[0]
+    with DirectCell() as cell, create(out, name) as writer:
         for index in indices:
             writer.write(index, record_episode(cell, seed + index, steps))
             with _progress.get_lock():

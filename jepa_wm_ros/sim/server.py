@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class ArmServer:
 
     def __init__(self, address: str = '127.0.0.1'):
         self.address = address
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ArmServer:
         self.start()
@@ -57,7 +58,7 @@ class ArmServer:
         self._state = SharedState()
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join(p for p in (root, os.environ.get('PYTHONPATH')) if p)
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [
                 sys.executable,
                 '-m',
@@ -73,13 +74,13 @@ class ArmServer:
             pass_fds=[self._state.fd],
             env={**os.environ, 'PYTHONPATH': path},
         )
+        assert process.stdin is not None and process.stdout is not None  # pipes, as asked for
+        self._requests, self._answers = process.stdin, process.stdout
         self._messages: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-        self._listener = threading.Thread(
-            target=self._pass_on, args=(self._process.stderr,), daemon=True
-        )
+        self._listener = threading.Thread(target=self._pass_on, args=(process.stderr,), daemon=True)
         self._listener.start()
         try:
-            self._await_answer('ready', START_TIMEOUT)
+            self._await_answer(process, 'ready', START_TIMEOUT)
         except SimError:
             self.stop()
             raise
@@ -90,13 +91,13 @@ class ArmServer:
         if process is None:
             return
         with contextlib.suppress(BrokenPipeError):  # a request that it did not live to read
-            process.stdin.close()
+            self._requests.close()
         try:
             process.wait(LAST_WORD_AFTER + 1.0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        self._answers.close()
         self._state.close()
 
     @property
@@ -111,43 +112,47 @@ class ArmServer:
 
     def reset_cube(self, cube_pose: np.ndarray) -> None:
         """Put the cube at rest at position [m] and quaternion (w, x, y, z) (7,)."""
-        self._check_alive()
+        process = self._check_alive()
         request = {'cube': [float(value) for value in cube_pose]}
         with contextlib.suppress(BrokenPipeError):  # it ended this moment: its end is the answer
-            self._process.stdin.write(json.dumps(request).encode() + b'\n')
-            self._process.stdin.flush()
-        self._await_answer('done', ANSWER_TIMEOUT)
+            self._requests.write(json.dumps(request).encode() + b'\n')
+            self._requests.flush()
+        self._await_answer(process, 'done', ANSWER_TIMEOUT)
 
-    def _await_answer(self, expected: str, timeout: float) -> None:
+    def _await_answer(
+        self, process: subprocess.Popen[bytes], expected: str, timeout: float
+    ) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self._answers, selectors.EVENT_READ)
             if not selector.select(timeout):
                 raise SimError(
                     f'the arm server at {self.address} did not answer within '
                     f'{timeout:g} s: is the machine overloaded?'
                 )
-        answer = self._process.stdout.readline().decode().strip()
+        answer = self._answers.readline().decode().strip()
         if answer != expected:
-            raise SimError(f'the arm server at {self.address} {self._end(answer)}')
+            raise SimError(f'the arm server at {self.address} {self._end(process, answer)}')
 
-    def _check_alive(self) -> None:
-        if self._process is None:
+    def _check_alive(self) -> subprocess.Popen[bytes]:
+        process = self._process
+        if process is None:
             raise SimError(f'the arm server at {self.address} does not run: start it again')
-        if self._process.poll() is not None:
-            raise SimError(f'the arm server at {self.address} {self._end()}; start it again')
+        if process.poll() is not None:
+            raise SimError(f'the arm server at {self.address} {self._end(process)}; start it again')
+        return process
 
-    def _end(self, answer: str = '') -> str:
+    def _end(self, process: subprocess.Popen[bytes], answer: str = '') -> str:
         """What happened to a server that does not say what it should."""
         if answer:
             return f'gave up: {answer}'
         try:
-            how = how_ended(self._process.wait(LAST_WORD_AFTER))
+            how = how_ended(process.wait(LAST_WORD_AFTER))
         except subprocess.TimeoutExpired:
             return 'closed its output but still runs'
         self._listener.join(1.0)
         return f'ended {how}: {cause(list(self._messages)) or "it said nothing"}'
 
-    def _pass_on(self, messages) -> None:
+    def _pass_on(self, messages: IO[bytes]) -> None:
         """Hand the server's messages on to our own, and keep the last: they say why it ended."""
         with messages:
             for line in messages:
@@ -178,7 +183,7 @@ class _Server:
         self._requests: list[dict] = []
         self._running = True
         self._steps = 0
-        self._layout: Layout | None = None
+        self._layout: Layout  # once the cell is compiled, before its first step
 
     def run(self) -> None:
         """Serve until standard input closes."""

@@ -14,14 +14,15 @@ import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, seconds
+from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, measured, seconds
 from jepa_wm_ros.objective import MODES
 from jepa_wm_ros.world_model import EncoderSpec, LatentCost, Latents, WorldModel, build
 from jepa_wm_ros.world_model.files.registry import find
@@ -36,11 +37,11 @@ CALIBRATIONS, LARGEST_FACTOR = 8, 1000.0
 
 @dataclass(slots=True)
 class Timed:
-    """One mode: its cost function, its times per round and its costs."""
+    """One mode: its cost function, its times per round and the costs (N,) of the newest round."""
 
     score: LatentCost
-    times: list[float]
-    costs: Tensor | None = None
+    times: list[float] = field(default_factory=list)
+    costs: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 def measure_modes(
@@ -51,14 +52,14 @@ def measure_modes(
     actions = ACTION_STD * torch.randn(
         samples, HORIZON, 7, device=device, generator=torch.Generator(device).manual_seed(1)
     )
-    timed = {mode: Timed(score, []) for mode, score in scorers(name, device).items()}
+    timed = {mode: Timed(score) for mode, score in scorers(name, device).items()}
     rounds = [(mode, turn) for turn in range(repeats + 1) for mode in timed]
     for mode, turn in tqdm(rounds, desc=f'{name}: modes', file=sys.stderr, leave=False):
         one = timed[mode]
         if turn == 0:  # compiles, converts weights, fills caches
             one.score(actions[:1])
             continue
-        took = seconds(lambda one=one: setattr(one, 'costs', one.score(actions)), device)
+        one.costs, took = measured(partial(one.score, actions), device)
         one.times.append(took / (samples * HORIZON))
     context = f'{name} sizes, random weights, {device}, {samples} samples x H{HORIZON}'
     return [
@@ -169,8 +170,8 @@ def _slopes(
     figures, one = [], actions[:1]
     for mode in list(timed)[1:]:
         score = timed[mode].score
-        alone = seconds(lambda score=score: score(one), device)
-        slope = seconds(lambda score=score: score.gradient(one), device)
+        alone = seconds(partial(score, one), device)
+        slope = seconds(partial(score.gradient, one), device)
         figures.append(
             Figure(
                 f'{name} {mode} gradient over score',

@@ -15,12 +15,14 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from jepa_wm_ros.evaluation.bench.problems import BOUNDS, Problem
-from jepa_wm_ros.evaluation.bench.result import Figure, clock, seconds
+from jepa_wm_ros.evaluation.bench.result import Figure, clock, measured
 from jepa_wm_ros.planning import Budget, load_profile, make_planner
 from jepa_wm_ros.world_model import LatentCost
 
@@ -28,7 +30,7 @@ PAPER_EVALUATIONS = 15 * 300
 GRADIENT_WORTH = 3  # evaluations; modes.py measures about two
 NEARLY = 0.99
 OTHERS_EVERY = 5  # planners other than iCEM and CEM take every fifth problem
-RUNS = {
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     'icem warm': ('icem', {}),
     'icem': ('icem', {}),
     'icem warm, samples alone': ('icem', {'descents': 0, 'rounds': 1, 'iterations': 90}),
@@ -59,12 +61,8 @@ def plan_in_modes(label: str, problems: Iterator[Problem], count: int) -> list[F
         device = torch.device(exact.device)
         for mode, times in took.items():
             cost = LatentCost(exact.model, exact.context, exact.goal, exact.objective, mode)
-            times.append(
-                seconds(
-                    lambda c=cost, m=mode, p=plans, i=index: p.update({m: paper.plan(c, index=i)}),
-                    device,
-                )
-            )
+            plans[mode], seconds = measured(partial(paper.plan, cost, index=index), device)
+            times.append(seconds)
         costs.append(float(exact(plans['fast'].actions[None])) / plans['exact'].cost - 1)
         moves.append(float((plans['fast'].actions[0] - plans['exact'].actions[0])[:3].norm()))
     context = f'{label}, {len(costs)} problems, CEM 15 x 300, same noise'
@@ -130,15 +128,11 @@ def compare_planners(model: str, problems: Iterator[Problem], count: int) -> lis
             total=count,
         )
     ):
-        cost, plans = problem.cost, []
-        took.append(
-            seconds(
-                lambda c=cost, p=plans, i=index: p.append(paper.plan(c, index=i)),
-                torch.device(cost.device),
-            )
-        )
+        cost = problem.cost
+        plan, seconds = measured(partial(paper.plan, cost, index=index), torch.device(cost.device))
+        took.append(seconds)
         still = float(cost(torch.zeros(1, 3, cost.action_dim, device=cost.device)))
-        final = plans[0].cost
+        final = plan.cost
         ratios.append(final / still)
         for name in RUNS:
             if 'cem' in name or index % OTHERS_EVERY == 0:

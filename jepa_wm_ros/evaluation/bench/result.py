@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -14,6 +15,7 @@ from jepa_wm_ros.errors import JepaWmError
 
 SIDE = {'cpu': 1536, 'cuda': 8192}  # of the square matrices
 ROUNDS = 5
+Result = TypeVar('Result')
 
 
 class BenchError(JepaWmError):
@@ -38,14 +40,19 @@ def clock(device: torch.device) -> Callable[[], float]:
     return time.process_time if alone else time.perf_counter
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time of `work`, with the device's queue empty before and after."""
+def measured(work: Callable[[], Result], device: torch.device) -> tuple[Result, float]:
+    """What `work` returns and its time [s], with the device's queue empty before and after."""
     now = clock(device)
     _wait(device)
     began = now()
-    work()
+    result = work()
     _wait(device)
-    return now() - began
+    return result, now() - began
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The time [s] of `work` alone."""
+    return measured(work, device)[1]
 
 
 def _wait(device: torch.device) -> None:

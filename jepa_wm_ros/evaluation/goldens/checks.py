@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jepa_wm_ros import actions
 from jepa_wm_ros.evaluation.goldens.model import model_rows
-from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, relative_error
+from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, compared, relative_error
 from jepa_wm_ros.evaluation.metrics import action_errors, action_score
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
@@ -56,13 +56,11 @@ def encoder_rows(folder: Path) -> Iterator[Row]:
             if name.startswith('x_'):
                 continue
             image = golden[name.replace('pos_', 'x_').replace('y_', 'x_')]
+            compute = getattr(encoder, 'position_table' if name.startswith('pos_') else 'forward')
             results = []
             for dtype in PRECISIONS:
                 encoder.to(dtype)
-                pixels = torch.from_numpy(image).to(dtype)
-                results.append(
-                    encoder.position_table(pixels) if name.startswith('pos_') else encoder(pixels)
-                )
+                results.append(compute(torch.from_numpy(image).to(dtype)))
             yield _row(folder, f'{path.stem}/{name}', golden[name], results)
 
 
@@ -192,9 +190,5 @@ def action_rows(folder: Path) -> Iterator[Row]:
 def _row(folder: Path, name: str, want: np.ndarray, results: list[Tensor]) -> Row:
     if not results:
         raise GoldenError(f'{folder}: nothing computed for {name}')
-    return Row(
-        folder.name,
-        name,
-        *(relative_error(r.numpy(), want) for r in results),
-        exact=want.dtype == np.float64,
-    )
+    values = (result.numpy() for result in results)
+    return compared(folder.name, name, values, want, exact=want.dtype == np.float64)

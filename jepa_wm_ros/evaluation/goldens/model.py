@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.evaluation.goldens.planning import planning_rows
-from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, relative_error
+from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, compared, relative_error
 from jepa_wm_ros.learning.training_loss import LossSettings, frame_loss, training_loss
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model.distance import distance, distance_curve
@@ -25,7 +25,12 @@ from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.scoring.fast_rollout import unroll
 
 COSTS = {'L2': 'L2', 'L1': 'L1', 'cos': 'cosine'}
-LOSS_TERMS = {'l1': 'l1', 'l2': 'l2', 'cosine': 'cos', 'smooth_l1': 'smooth_l1'}
+ALONE = {  # one term of the loss, by its recorded name, of the pictures alone
+    'l1': LossSettings(l1=1.0, l2=0.0, proprio=False),
+    'l2': LossSettings(l2=1.0, proprio=False),
+    'cos': LossSettings(cosine=1.0, l2=0.0, proprio=False),
+    'smooth_l1': LossSettings(smooth_l1=1.0, l2=0.0, proprio=False),
+}
 FORWARD = re.compile(r'fwd_T(\d+)_pred_(visual|proprio)$')
 UNROLL = re.compile(r'unroll_T(\d+)_ctxt(\d+)_(visual|proprio)$')
 COST = re.compile(r'cost_(L2|L1|cos)_sum([01])_alpha([\d.]+?)(_keepdims)?$')
@@ -102,13 +107,13 @@ class Golden:
             return getattr(self.model.encode(self.pixels(shape), proprio), part)
         if name == 'fwd_action_features':
             return self._action_features()
-        proprio = {
+        sources = {
             'fwd_proprio_features': 'frames',
             'unroll_z0_proprio': 'context',
             'goal_proprio': 'goal',
         }
-        if name in proprio:
-            return getattr(self, proprio[name]).proprio
+        if name in sources:
+            return getattr(self, sources[name]).proprio
         raise GoldenError(f'array {name} is not one this project knows')
 
     def _action_features(self) -> Tensor:
@@ -136,10 +141,11 @@ def model_rows(folder: Path) -> Iterator[Row]:
         for dtype in (torch.float32, torch.float64):
             with torch.no_grad():
                 value = Golden(model.to(dtype), inputs, cost_rollout, mode).compute(name).numpy()
-            double = want64 is not None and dtype == torch.float64
-            errors.append(relative_error(value, want64 if double else outputs[name]))
+            want = outputs[name] if want64 is None or dtype == torch.float32 else want64
+            errors.append(relative_error(value, want))
+        single, double = errors
         shown = name if mode == 'plain' else f'{mode}/{name}'
-        yield Row(folder.name, shown, *errors, exact=want64 is not None)
+        yield Row(folder.name, shown, single, double, exact=want64 is not None)
     model.to(torch.float32)
     if (folder / 'train_loss.npz').is_file():
         yield from _loss_rows(folder, config, model, inputs)
@@ -164,7 +170,10 @@ def _loss_rows(folder: Path, config: Mapping, model: WorldModel, inputs: Mapping
     golden, train = np.load(folder / 'train_loss.npz'), config['train']
     weights = train['loss']
     settings = LossSettings(
-        **{name: weights[f'{key}_loss_weight'] for name, key in LOSS_TERMS.items()},
+        l1=weights['l1_loss_weight'],
+        l2=weights['l2_loss_weight'],
+        cosine=weights['cos_loss_weight'],
+        smooth_l1=weights['smooth_l1_loss_weight'],
         rollout_steps=train['rollout_steps'],
         window=train['ctxt_window_train_rollout'],
         stop_gradient=train['rollout_stop_gradient'],
@@ -176,20 +185,10 @@ def _loss_rows(folder: Path, config: Mapping, model: WorldModel, inputs: Mapping
     model.to(torch.float32)
     for name in golden:
         if name in runs[0]:
-            yield Row(
-                folder.name,
-                f'train_loss/{name}',
-                *(
-                    relative_error(run[name].reshape(golden[name].shape), golden[name])
-                    for run in runs
-                ),
-            )
+            values = (run[name].reshape(golden[name].shape) for run in runs)
+            yield compared(folder.name, f'train_loss/{name}', values, golden[name])
     norms = [np.array([run['norms'][str(n)] for n in golden['grad_param_names']]) for run in runs]
-    yield Row(
-        folder.name,
-        'train_loss/grad_param_norms',
-        *(relative_error(n, golden['grad_param_norms']) for n in norms),
-    )
+    yield compared(folder.name, 'train_loss/grad_param_norms', norms, golden['grad_param_norms'])
 
 
 def _losses(golden: Golden, settings: LossSettings) -> dict[str, Any]:
@@ -201,18 +200,19 @@ def _losses(golden: Golden, settings: LossSettings) -> dict[str, Any]:
     names, parameters = zip(*model.predictor.named_parameters(), strict=True)
     gradients = torch.autograd.grad(loss.total, parameters, allow_unused=True)
     model.predictor.requires_grad_(False)
-    predicted = model.predict(frames, actions)
-    visual = [Latents(predicted.visual[:, :-1]), Latents(frames.visual[:, 1:])]
+    predicted, truth = model.predict(frames, actions)[:, :-1], frames[:, 1:]
     terms = {'tf_loss': loss.teacher_forcing, 'total_loss': loss.total}
-    for name, key in LOSS_TERMS.items():
-        alone = LossSettings(**{**dict.fromkeys(LOSS_TERMS, 0.0), name: 1.0})
-        terms[f'tf_visual_{key}'] = frame_loss(*visual, alone)
-    if predicted.proprio is not None and model.spec.predictor.proprio == 'feature':
-        proprio = [Latents(predicted.proprio[:, :-1]), Latents(frames.proprio[:, 1:])]
-        terms['tf_proprio_l2'] = frame_loss(*proprio, LossSettings())
+    for name, alone in ALONE.items():
+        terms[f'tf_visual_{name}'] = frame_loss(predicted, truth, alone)
+    features = model.spec.predictor.proprio == 'feature'
+    if features and predicted.proprio is not None and truth.proprio is not None:
+        terms['tf_proprio_l2'] = frame_loss(
+            Latents(predicted.proprio), Latents(truth.proprio), LossSettings()
+        )
     if loss.rollout:
         terms['rollout_step2_loss'] = loss.rollout[0]
-        terms['rollout_term'] = sum(loss.rollout) / settings.rollout_steps
+        rollout = sum(loss.rollout, torch.zeros_like(loss.total))
+        terms['rollout_term'] = rollout / settings.rollout_steps
     norms = {}
     for name, gradient in zip(names, gradients, strict=True):
         published = published_name(name, model.spec).replace('/', '.')

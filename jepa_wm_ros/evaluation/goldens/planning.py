@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.evaluation.goldens.row import Row, relative_error
+from jepa_wm_ros.evaluation.goldens.row import Row, compared, relative_error
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning.protocol import IterationReport
 from jepa_wm_ros.planning.registry import make_planner
@@ -89,13 +89,15 @@ def _cem_rows(
 def _elites_row(family: str, stem: str, golden: Mapping, single: Mapping, double: Mapping) -> Row:
     """0 when both precisions pick the recorded elites at every iteration, else infinite."""
     want = np.sort(golden['elite_idx'])
-    errors = [
+    error32, error64 = (
         0.0
         if np.array_equal(np.sort(elite_indices(run['costs'], want.shape[1])), want)
         else float('inf')
         for run in (single, double)
-    ]
-    return Row(family, f'{stem}/elite_idx', *errors, note=f'sets of {len(want)} iterations')
+    )
+    return Row(
+        family, f'{stem}/elite_idx', error32, error64, note=f'sets of {len(want)} iterations'
+    )
 
 
 def elite_indices(costs: np.ndarray, count: int) -> np.ndarray:
@@ -118,12 +120,9 @@ def _gd_rows(folder: Path, planner: Mapping, model: WorldModel, inputs: Mapping)
     model.to(torch.float32)
     for name, key in (('actions', 'result_actions'), ('losses', 'losses')):
         for method in ('gd', 'adam'):
-            want = golden[f'{method}_{name}']
-            yield Row(
-                folder.name,
-                f'gd/{method}_{name}',
-                *(relative_error(run[key], want) for run in runs),
-            )
+            array = f'{method}_{name}'
+            results = (run[key] for run in runs)
+            yield compared(folder.name, f'gd/{array}', results, golden[array])
 
 
 @torch.no_grad()
@@ -181,8 +180,9 @@ def _replay(
         elites = costs.topk(settings['num_elites'], dim=1, largest=False).values
         arrays |= {
             'actions': torch.stack([report.actions.transpose(0, 1) for report in log]),
-            'means': torch.stack([report.mean for report in log]),
-            'stds': torch.stack([report.std for report in log]),
+            # CEM reports both at every iteration.
+            'means': torch.stack([r.mean for r in log if r.mean is not None]),
+            'stds': torch.stack([r.std for r in log if r.std is not None]),
             'elite_mean': elites.mean(dim=1, keepdim=True),
             'elite_std': elites.std(dim=1, keepdim=True),
         }

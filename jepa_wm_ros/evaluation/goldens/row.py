@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jepa_wm_ros.errors import JepaWmError
 
@@ -48,7 +50,15 @@ class Row:
         return f'{self.family:26} {self.array:38} {errors} {verdict:4} {self.note}'.rstrip()
 
 
-def relative_error(value: np.ndarray, golden: np.ndarray, scale: float | None = None) -> float:
+def compared(
+    family: str, array: str, values: Iterable[ArrayLike], golden: ArrayLike, exact: bool = False
+) -> Row:
+    """The row of one golden array and what was computed for it in float32 and in float64."""
+    single, double = (relative_error(value, golden) for value in values)
+    return Row(family, array, single, double, exact)
+
+
+def relative_error(value: ArrayLike, golden: ArrayLike, scale: float | None = None) -> float:
     """Largest deviation over the golden array's largest magnitude, or over `scale`.
 
     Infinite when the shapes differ or a value is not finite.
