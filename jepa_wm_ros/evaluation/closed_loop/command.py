@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -25,6 +26,7 @@ from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions
 from jepa_wm_ros.evaluation.closed_loop.table import faults, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.planning import PLANNERS, load_profile
+from jepa_wm_ros.tasks.cell import ReachCell
 from jepa_wm_ros.world_model import load_world_model
 
 
@@ -33,7 +35,10 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
     if not options.no_baselines:
         yield Policy('no motion', lambda task, seed: NoMotion())
         yield Policy('random actions', lambda task, seed: RandomActions(seed))
-        yield Policy('straight line (knows the pose)', lambda task, seed: StraightLine(task))
+        yield Policy(
+            'straight line (knows the pose)',
+            lambda task, seed: StraightLine(cast(ReachCell, task)),  # all tasks here are
+        )
     for name in options.model:
         session = ModelSession(load_world_model(name, weights_dir=options.weights_dir))
         for choice in options.planner:
@@ -52,7 +57,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
     from tqdm import tqdm
 
     from jepa_wm_ros.sim.direct import DirectCell
-    from jepa_wm_ros.tasks.cell import ReachCell
 
     chosen, seeds = list(policies(options)), range(options.seed, options.seed + options.episodes)
     trials: dict[str, list[Trial]] = {policy.name: [] for policy in chosen}

@@ -41,7 +41,7 @@ class TaskPorts:
         """Freeze the picture of now; it is always newer than the last motion."""
         stamp = self.now()
         picture, state = self._task.observe()
-        if self._session is None:
+        if self._session is None or self._profile is None:
             return Observation(0, stamp, state, float('nan'))
         context = self._session.freeze(
             picture, state, goal_id, self._profile.objective, self._profile.mode
