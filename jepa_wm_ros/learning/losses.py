@@ -60,12 +60,12 @@ class InverseDynamics(nn.Module):
 
 
 class ProprioDecoder(nn.Linear):
-    """Reads the proprioception linearly from a latent; the error is its mean square.
+    """Reads the proprioception linearly from a latent.
 
     Proprioception is a sensor that every arm has, so this asks for no label a real cell lacks.
     Linear on purpose: what is linear in the latent is what its L2 distance measures.
     """
 
-    def forward(self, latents: Tensor, proprio: Tensor) -> Tensor:
-        """Loss of latents (..., D) and normalised proprioception (..., P)."""
-        return functional.mse_loss(super().forward(latents), proprio)
+    def loss(self, latents: Tensor, proprio: Tensor) -> Tensor:
+        """Mean square error at latents (..., D) of normalised proprioception (..., P)."""
+        return functional.mse_loss(self(latents), proprio)

@@ -120,7 +120,7 @@ def _step(
     settings: StageSettings,
     iteration: int,
 ) -> None:
-    total = sum(weight * value for weight, value in terms.values())
+    total = sum((weight * value for weight, value in terms.values()), torch.zeros(()))
     if not torch.isfinite(total):
         raise TrainingError(
             f'the loss is not finite at iteration {iteration}: '

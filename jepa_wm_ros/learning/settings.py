@@ -84,16 +84,13 @@ class TrainSettings:
 
     def with_iterations(self, iterations: int) -> TrainSettings:
         """The same run with another length of each stage."""
+
+        def resized(stage: StageSettings) -> StageSettings:
+            warmup = min(stage.warmup, iterations // 4)
+            return dataclasses.replace(stage, iterations=iterations, warmup=warmup)
+
         return dataclasses.replace(
-            self,
-            **{
-                name: dataclasses.replace(
-                    self.stage(name),
-                    iterations=iterations,
-                    warmup=min(self.stage(name).warmup, iterations // 4),
-                )
-                for name in STAGES
-            },
+            self, encoder=resized(self.encoder), predictor=resized(self.predictor)
         )
 
 

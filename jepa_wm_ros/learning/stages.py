@@ -132,7 +132,7 @@ class EncoderStage(nn.Module):
                 torch.stack([sigreg(visual[:, t].flatten(0, -2)) for t in range(s.window)]).mean(),
             ),
             'inverse': (s.inverse_dynamics, inverse),
-            'proprio': (s.proprio, self.proprio(flat, position)),
+            'proprio': (s.proprio, self.proprio.loss(flat, position)),
         }
 
 

@@ -82,13 +82,9 @@ def training_loss(
 def frame_loss(predicted: Latents, target: Latents, settings: LossSettings) -> Tensor:
     """Mean over batch, frames and tokens of the token errors, proprio features included."""
     loss = _error(predicted.visual, target.visual, settings).mean()
-    features = (
-        predicted.proprio is not None
-        and target.proprio is not None
-        and predicted.proprio.shape == target.proprio.shape
-    )
-    if settings.proprio and features:
-        loss = loss + _error(predicted.proprio, target.proprio, settings).mean()
+    told, true = predicted.proprio, target.proprio
+    if settings.proprio and told is not None and true is not None and told.shape == true.shape:
+        loss = loss + _error(told, true, settings).mean()
     return loss
 
 

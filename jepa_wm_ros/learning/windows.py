@@ -182,11 +182,11 @@ def gather(recording: Recording, index: Tensor) -> Windows:
     )
 
 
-def vary_light(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def vary_light(pixels: Tensor, strength: float, generator: torch.Generator | None) -> Tensor:
     """Pixels (B, T, 3, S, S) with contrast and brightness changed, alike within each window.
 
     Pixels are normalised around zero; both factor - 1 and offset are uniform within +-strength,
-    the offset shared by the colours but for a fifth of it.
+    the offset shared by the colours but for a fifth of it. Without a generator torch's own draws.
     """
     shape = (pixels.shape[0], 1, 1, 1, 1)
     colours = (pixels.shape[0], 1, 3, 1, 1)

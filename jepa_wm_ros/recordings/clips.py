@@ -111,8 +111,9 @@ def clip_starts(steps: Steps, horizon: int, stride: int) -> np.ndarray:
     for ahead in range(horizon + 1):
         whole &= steps.frames[ahead : ahead + length] >= 0
     whole &= steps.runs[:length] == steps.runs[horizon : horizon + length]
-    starts, last, last_run = [], 0, -1
-    for start in np.flatnonzero(whole):
+    starts: list[int] = []
+    last, last_run = 0, -1
+    for start in np.flatnonzero(whole).tolist():
         if steps.runs[start] != last_run or start - last >= stride:
             starts.append(start)
             last, last_run = start, steps.runs[start]

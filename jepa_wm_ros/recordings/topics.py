@@ -200,7 +200,7 @@ def closure_of(message, kind: str, spec: TopicSpec) -> float | None:
             opened, closed = FR3.finger_open, 0.0
     else:
         value = message.data
-    if opened is None:
+    if opened is None or closed is None:
         opened, closed = 0.0, 1.0
     if not np.isfinite(value):
         return None

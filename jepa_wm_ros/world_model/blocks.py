@@ -6,7 +6,8 @@ Parameter names are those of the published AdaLN and V-JEPA-2 files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -175,6 +176,11 @@ class Block(nn.Module):
         return add_gated(x, self.mlp(h), gate2)
 
 
+def registered(blocks: Iterable[Block]) -> Sequence[Block]:
+    """Blocks as parts of the module they are set on: a ModuleList that tells what it holds."""
+    return cast('Sequence[Block]', nn.ModuleList(blocks))
+
+
 def narrow_on_cpu(x: Tensor) -> bool:
     return x.dtype == torch.bfloat16 and x.device.type == 'cpu'
 
@@ -194,7 +200,9 @@ def narrow_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
-    return x if scale is None else torch.addcmul(shift, x, 1 + scale)
+    if shift is None or scale is None:
+        return x
+    return torch.addcmul(shift, x, 1 + scale)
 
 
 def add_gated(x: Tensor, change: Tensor, gate: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jepa_wm_ros.world_model import images
-from jepa_wm_ros.world_model.blocks import Block
+from jepa_wm_ros.world_model.blocks import Block, registered
 from jepa_wm_ros.world_model.files.safe_files import (
     CheckpointError,
     load_strict,
@@ -54,7 +54,7 @@ class ImageHead(nn.Module):
         self.spec = spec
         self.decoder_embed = nn.Linear(spec.latent_width, spec.width)
         self.view_tokens = nn.Parameter(torch.zeros(1, 1, spec.width))
-        self.decoder_blocks = nn.ModuleList(
+        self.decoder_blocks = registered(
             Block(
                 spec.width,
                 spec.heads,

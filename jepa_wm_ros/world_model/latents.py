@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jepa_wm_ros.errors import JepaWmError
+
 
 @dataclass(frozen=True, slots=True)
 class Latents:
@@ -44,9 +46,18 @@ class Latents:
         return self.map(lambda t: t.expand(size, *t.shape[1:]))
 
 
+def carried(proprio: Tensor | None) -> Tensor:
+    """Proprioception where the model cannot do without it. Raises JepaWmError if there is none."""
+    if proprio is None:
+        raise JepaWmError(
+            'the model hears proprioception and its latents carry none; encode pictures with it'
+        )
+    return proprio
+
+
 def cat_time(parts: list[Latents]) -> Latents:
     """Frames joined along the time of batch-first latents."""
     proprio = None
     if parts[0].proprio is not None:
-        proprio = torch.cat([part.proprio for part in parts], dim=1)
+        proprio = torch.cat([carried(part.proprio) for part in parts], dim=1)
     return Latents(torch.cat([part.visual for part in parts], dim=1), proprio)

@@ -17,7 +17,7 @@ from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
-from jepa_wm_ros.world_model.latents import Latents, cat_time
+from jepa_wm_ros.world_model.latents import Latents, carried, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
 from jepa_wm_ros.world_model.spec import ModelSpec
 
@@ -153,7 +153,7 @@ class WorldModel(nn.Module):
         if window.proprio is None:
             return None
         if self.spec.proprio_rollout == 'predict':
-            return predicted.proprio[:, -1:]
+            return carried(predicted.proprio)[:, -1:]
         pose = self.denormalize_proprio(window.proprio[:, -1:])
         return self.normalize_proprio(
             droid.integrate(pose, self.denormalize_actions(actions[:, -1:]))

@@ -16,13 +16,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jepa_wm_ros.world_model.blocks import Block, Tables
+from jepa_wm_ros.world_model.blocks import Block, Tables, registered
+from jepa_wm_ros.world_model.latents import carried
 from jepa_wm_ros.world_model.rope import frame_causal_mask, rope_tables, sincos_table
 from jepa_wm_ros.world_model.spec import ModelSpec
 
 
 class Predictor(nn.Module):
     """Frame-causal transformer over (B, T, g*g, D) visual tokens."""
+
+    proprio_encoder: nn.Linear  # of a spec whose proprio is not 'none'
+    pos_embedding: nn.Parameter  # of a spec whose position is 'learned'
 
     def __init__(self, model: ModelSpec) -> None:
         super().__init__()
@@ -32,16 +36,14 @@ class Predictor(nn.Module):
         action_width = spec.action_features or token_width
         self.predictor_embed = nn.Linear(model.encoder.width, width) if spec.project else None
         self.action_encoder = nn.Linear(model.action_dim, action_width)
-        self.proprio_encoder = None
         if spec.proprio != 'none':
             self.proprio_encoder = nn.Linear(
                 model.proprio_dim, spec.proprio_features or token_width
             )
-        self.pos_embedding = None
         if spec.position == 'learned':
             tokens = spec.max_frames * self.grid**2
             self.pos_embedding = nn.Parameter(torch.zeros(1, tokens, token_width))
-        self.predictor_blocks = nn.ModuleList(
+        self.predictor_blocks = registered(
             Block(
                 token_width,
                 spec.heads,
@@ -82,7 +84,7 @@ class Predictor(nn.Module):
         """
         x = visual if self.predictor_embed is None else through(self.predictor_embed, visual)
         if self.spec.proprio == 'feature':
-            x = torch.cat([x, proprio], dim=-1)
+            x = torch.cat([x, carried(proprio)], dim=-1)
         if self.spec.conditioning == 'adaln':
             return x
         x = x.expand(len(z), *x.shape[1:])
@@ -90,7 +92,7 @@ class Predictor(nn.Module):
             return torch.cat([x, z.unsqueeze(-2).expand(*x.shape[:-1], -1)], dim=-1)
         front = [z.unsqueeze(-2)]
         if self.spec.proprio == 'token':
-            pose = self.proprio_encoder(proprio).unsqueeze(-2)
+            pose = self.proprio_encoder(carried(proprio)).unsqueeze(-2)
             front.append(pose.expand(len(z), *pose.shape[1:]))
         return torch.cat([*front, x], dim=-2)
 
@@ -154,11 +156,11 @@ class Predictor(nn.Module):
                 module.reset_parameters()
         for layer, block in enumerate(self.predictor_blocks, start=1):
             if block.adaLN_modulation is not None:
-                nn.init.trunc_normal_(block.adaLN_modulation[1].weight, std=0.2)
+                nn.init.trunc_normal_(block.adaLN_modulation.get_parameter('1.weight'), std=0.2)
             with torch.no_grad():
                 block.attn.proj.weight.div_(math.sqrt(2 * layer))
                 block.mlp.fc2.weight.div_(math.sqrt(2 * layer))
-        if self.pos_embedding is not None:
+        if self.spec.position == 'learned':
             nn.init.normal_(self.pos_embedding)
 
 

@@ -237,15 +237,18 @@ class ModelSpec:
     def from_dict(cls, values: dict[str, Any]) -> ModelSpec:
         """The spec of `to_dict`'s (or its JSON's) values; unknown or missing names raise."""
         try:
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            parts = {}
-            for key, kind in (('encoder', EncoderSpec), ('predictor', PredictorSpec)):
-                parts[key] = kind(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in values[key].items()}
-                )
-            return cls(**{**values, **parts})
+            parts = {
+                'encoder': EncoderSpec(**_with_tuples(values['encoder'])),
+                'predictor': PredictorSpec(**_with_tuples(values['predictor'])),
+            }
+            return cls(**{**_with_tuples(values), **parts})
         except (TypeError, KeyError, AttributeError) as error:
             raise SpecError(f'the model description is not usable: {error}') from error
 
     def replace(self, **changes: Any) -> ModelSpec:
         return dataclasses.replace(self, **changes)
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Values as JSON gives them, its lists as the tuples they were."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -9,6 +9,7 @@ first page that is gone.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,10 +19,10 @@ from rosbags.typesys.store import Typestore
 
 from jepa_wm_ros.recordings.bags.findings import BagError
 
-try:
-    from backports import zstd
-except ImportError:  # Python 3.14 has it built in
+if sys.version_info >= (3, 14):
     from compression import zstd
+else:
+    from backports import zstd
 
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import io
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -16,7 +18,7 @@ from jepa_wm_ros.actions import GRIPPER, ROTATION, euler_to_quaternion
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.findings import BagError
 
-BAG_VERSION = 8  # metadata that Humble and later read
+BAG_VERSION: Final = 8  # metadata that Humble and later read
 JPEG_QUALITY = 85
 
 _STORAGE = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
@@ -65,7 +67,7 @@ class CellBagWriter:
             'pose': (f'{prefix}/ee_pose', 'geometry_msgs/msg/PoseStamped'),
             'joints': (f'{prefix}/joint_states', 'sensor_msgs/msg/JointState'),
         }
-        self._connections = {}
+        self._connections: dict[str, Connection] = {}
 
     def __enter__(self) -> CellBagWriter:
         self._writer.open()

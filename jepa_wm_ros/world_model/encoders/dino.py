@@ -26,6 +26,9 @@ ROPE_TEMPERATURE = 100.0
 class _Dinov2(VisionTransformer):
     """timm's transformer with DINOv2's resizing of the position table."""
 
+    cls_token: nn.Parameter  # (1, 1, D)
+    pos_embed: nn.Parameter  # (1, 1 + side * side, D)
+
     def _pos_embed(self, x: Tensor) -> Tensor:
         rows, cols = x.shape[1:3]
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)], dim=1)
@@ -103,9 +106,10 @@ class Dinov3Encoder(nn.Module):
             use_fc_norm=False,
             norm_layer=partial(nn.LayerNorm, eps=1e-5),
         )
-        periods = self.vit.rope.periods
-        del self.vit.rope.periods
-        self.vit.rope.register_buffer('periods', periods)
+        rope = self.vit.rope
+        periods = rope.get_buffer('periods')
+        del rope.periods
+        rope.register_buffer('periods', periods)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.vit.forward_features(pixels)[:, self.prefix :]

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jepa_wm_ros.world_model.blocks import Block
+from jepa_wm_ros.world_model.blocks import Block, registered
 from jepa_wm_ros.world_model.rope import rope_tables, sincos_table
 from jepa_wm_ros.world_model.spec import EncoderSpec
 
@@ -24,13 +24,13 @@ FILE_PREFIX = 'module.backbone.'
 class VJepaEncoder(nn.Module):
     """Pixels (B, 3, H, W), or clips (B, 3, T, H, W), to normalised tokens (B, tokens, D)."""
 
+    pos_embed: nn.Parameter  # (1, tokens, D), of V-JEPA alone
+
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
         self.spec = spec
         cube = (spec.tubelet, spec.patch_size, spec.patch_size)
-        self.patch_embed = nn.Module()
-        self.patch_embed.proj = nn.Conv3d(3, spec.width, cube, stride=cube)
-        self.pos_embed = None
+        self.patch_embed = nn.ModuleDict({'proj': nn.Conv3d(3, spec.width, cube, stride=cube)})
         if spec.kind == 'vjepa':
             table = sincos_table(
                 self._native_grid(), spec.width, torch.device('cpu'), torch.float32
@@ -38,7 +38,7 @@ class VJepaEncoder(nn.Module):
             self.pos_embed = nn.Parameter(
                 table[None].to(torch.get_default_device()), requires_grad=False
             )
-        self.blocks = nn.ModuleList(
+        self.blocks = registered(
             Block(
                 spec.width, spec.heads, spec.width // spec.heads, int(spec.width * spec.mlp_ratio)
             )
@@ -49,14 +49,14 @@ class VJepaEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         if pixels.ndim == 4:
             pixels = pixels.unsqueeze(2).expand(-1, -1, self.spec.tubelet, -1, -1)
-        x = self.patch_embed.proj(pixels)
+        x = self.patch_embed['proj'](pixels)
         grid = x.shape[2:]
         x = x.flatten(2).transpose(1, 2)
         rope = None
-        if self.pos_embed is None:
-            rope = rope_tables(*grid, 0, self.spec.width // self.spec.heads, x.device, x.dtype)
-        else:
+        if self.spec.kind == 'vjepa':
             x = x + self._positions(grid)
+        else:
+            rope = rope_tables(*grid, 0, self.spec.width // self.spec.heads, x.device, x.dtype)
         x = x.unsqueeze(1)
         for block in self.blocks:
             x = block(x, rope=rope)
@@ -79,6 +79,6 @@ class VJepaEncoder(nn.Module):
         """Our parameters from the content of a published file."""
         state = content.get(FILE_KEY[self.spec.kind], {})
         state = {key.replace(FILE_PREFIX, ''): value for key, value in state.items()}
-        if self.pos_embed is None:
+        if self.spec.kind != 'vjepa':
             state.pop('pos_embed', None)
         return state

@@ -18,10 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from jepa_wm_ros.errors import JepaWmError
 
 MIB = 1 << 20
+Result = TypeVar('Result')
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,12 +75,17 @@ def _count(text: str) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from jepa_wm_ros.world_model.files.registry import DECODERS, ENTRIES, weights_directory
+    from jepa_wm_ros.world_model.files.registry import (
+        DECODERS,
+        ENTRIES,
+        WeightFile,
+        weights_directory,
+    )
 
     folder = options.weights or weights_directory()
     print(f'weights folder: {folder}\n')
     print(f'{"name":20} {"actions":>7} {"present":7} licence       files')
-    wanted = {}
+    wanted: dict[str, WeightFile] = {}
     for entry in ENTRIES.values():
         files = [*entry.files, *([DECODERS[entry.decoder]] if entry.decoder else [])]
         present = all((folder / file.file).is_file() for file in entry.files)
@@ -181,7 +188,7 @@ def _check(options: argparse.Namespace) -> None:
     print(f'peak memory              {_peak_memory(model) / MIB:9.0f} MiB')
 
 
-def _timed(work: Callable, model) -> tuple[float, object]:
+def _timed(work: Callable[[], Result], model) -> tuple[float, Result]:
     """Seconds of the second of two calls, and its result."""
     import torch
 

@@ -48,6 +48,8 @@ IGNORED = {
 
 def load_entry(entry: Entry, weights: Path, folder: Path) -> WorldModel:
     """A published model from its file; the encoder's is beside it or in `folder`."""
+    if entry.encoder is None:
+        raise CheckpointError(f'{entry.name} was not published: its own file has everything in it')
     check_sha256(existing_file(weights), entry.weights.sha256)
     beside = weights.parent / entry.encoder.file
     encoder = beside if beside.is_file() else entry.encoder.present_file(folder)
@@ -74,8 +76,9 @@ def allocate(spec: ModelSpec) -> WorldModel:
     """A model whose weights are memory to be filled: no time is spent on random numbers."""
     model = build(spec, device='meta').to_empty(device='cpu')
     for module in model.modules():
-        if hasattr(module, 'init_non_persistent_buffers'):
-            module.init_non_persistent_buffers()
+        fill = getattr(module, 'init_non_persistent_buffers', None)
+        if fill is not None:
+            fill()
     return model
 
 

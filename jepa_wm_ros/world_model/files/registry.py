@@ -265,7 +265,9 @@ ENTRIES = {
     for entry in (
         Entry(
             WeightFile(
-                'jepa_wm_cell.safetensors', 'this repository, or `make train`', 'Apache-2.0'
+                'jepa_wm_cell.safetensors',
+                'this repository; its card says how it is made',
+                'Apache-2.0',
             ),
             cell_spec(),
         ),

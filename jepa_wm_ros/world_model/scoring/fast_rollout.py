@@ -71,11 +71,12 @@ def compiled_halves() -> Halves:
 
     Raises CompileError, when called, where torch.compile finds no compiler or fails otherwise.
     """
-    return tuple(_compiled(half) for half in (Block.before_attention, Block.after_attention))
+    return _compiled(Block.before_attention), _compiled(Block.after_attention)
 
 
 def _compiled(half: Callable) -> Callable:
-    fused = torch.compile(
+    # torch's overloads lack the last two arguments
+    fused = torch.compile(  # type: ignore[call-overload]
         half, dynamic=True, backend=COMPILER, recompile_limit=KERNEL_SETS, isolate_recompiles=True
     )
 
@@ -138,7 +139,9 @@ class SlidingWindow:
         last = len(self.memories) - 1
         for i, block in enumerate(self.predictor.predictor_blocks):
             self.pause()
-            modulation = [m if m is None else m[:, end - new : end] for m in self.modulations[i]]
+            modulation = tuple(
+                m if m is None else m[:, end - new : end] for m in self.modulations[i]
+            )
             x, memory = block.advance(
                 x,
                 modulation,

@@ -70,7 +70,8 @@ class LatentCost:
     def gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Costs (N,) and the gradient (N, H, A) of each with respect to its own actions."""
         blocks = self.model.spec.predictor.depth  # what all of them computed is kept for the slope
-        return self._in_chunks(actions, self._costs_and_gradient, blocks)
+        costs, slopes = self._in_chunks(actions, self._costs_and_gradient, blocks)
+        return costs, slopes
 
     def unroll(self, actions: Tensor) -> Latents:
         """Imagined frames (H + 1, N, ...) of physical actions (N, H, A), the context first."""
