@@ -19,7 +19,7 @@ PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 # be mixed with its wheels.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
-.PHONY: setup demo test test-slow goldens bench lint clean
+.PHONY: setup demo test test-slow goldens bench lint format clean
 
 setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
@@ -39,8 +39,11 @@ goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=..
 bench: setup      ## planners against each other
 	@$(BIN)/python -m jepa_wm_ros.evaluation.bench
 
-lint: setup
-	@$(BIN)/ruff check .
+lint: setup       ## formatter, linter, types, shell scripts, package descriptions
+	@scripts/lint.sh $(BIN)
+
+format: setup     ## what the formatter and the linter can mend by themselves
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 clean:            ## what make and colcon made, except the virtual environments
 	rm -rf build install log out .pytest_cache .ruff_cache .hypothesis *.egg-info
