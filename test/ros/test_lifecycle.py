@@ -114,7 +114,7 @@ def spoken(peer, name: str) -> tuple[set[str], set[str]]:
     return topics - OF_EVERY_NODE - {f'/{name}/transition_event'}, services - everywhere
 
 
-def until(condition, seconds: float = 10.0):
+def until(condition, seconds: float = 40.0):
     """Wait until the graph, which nobody announces, is as it should be."""
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not condition() and time.monotonic() < deadline:

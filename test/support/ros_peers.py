@@ -13,7 +13,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from jepa_wm_ros.ros.base.run import spin
 
-TIMEOUT = 20.0
+TIMEOUT = 40.0  # s; a loaded machine answers late, and nobody waits where it does not
 
 
 @contextlib.contextmanager
