@@ -119,6 +119,13 @@ def new_arm_address(pytestconfig: pytest.Config) -> Callable[[], str]:
     return address
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The compiler is loaded first: after software OpenGL has loaded its own LLVM, it crashes."""
+    if any('compiler' in getattr(item, 'fixturenames', ()) for item in session.items):
+        import torch._dynamo  # noqa: F401
+        import torch._inductor  # noqa: F401
+
+
 @pytest.fixture
 def compiler(monkeypatch):
     """Chooses what compiled mode compiles with, forgetting all that was compiled before."""
