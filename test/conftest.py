@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
 import tempfile
@@ -41,13 +42,19 @@ COMPLETE = 'JEPA_WM_ROS_COMPLETE'
 
 
 class Domain:
-    """A ROS domain id that no other test process of this user holds; freed with the process."""
+    """A ROS domain id that no other test process of this user holds; freed with the process.
+
+    Each is another than the last one: what a test has left in its domain, a participant or a
+    shared-memory port of a killed process, is not met by the next.
+    """
+
+    _made = itertools.count(os.getpid())
 
     def __init__(self) -> None:
         folder = Path(tempfile.gettempdir()) / f'jepa_wm_ros_domains_{os.getuid()}'
         folder.mkdir(exist_ok=True)
-        for turn in range(len(DOMAINS)):
-            self.id = DOMAINS[(os.getpid() + turn) % len(DOMAINS)]
+        for _ in DOMAINS:
+            self.id = DOMAINS[next(self._made) % len(DOMAINS)]
             self._lock = (folder / str(self.id)).open('w')
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,6 +24,7 @@ from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import MoveTo, SetGripper
+from lifecycle_msgs.srv import GetState
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
@@ -37,6 +38,7 @@ from jepa_wm_ros.ros.base.convert import from_pose7, to_ns, to_pose7
 
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
+ASK_SECONDS = 1.0
 GONE_SECONDS = 0.5  # for an answer that was sent before its server left the graph
 
 
@@ -160,6 +162,7 @@ class JepaCommander:
         )
         if not self._reach.wait_for_server(self.timeout):
             raise CommanderError('action reach_goal is not there: is the planner node running?')
+        self._meet('planner')
         handle = self._act(
             lambda: self._reach.send_goal_async(
                 goal, lambda message: on_feedback and on_feedback(message.feedback)
@@ -186,15 +189,34 @@ class JepaCommander:
 
     def call(self, kind: type, name: str, request):
         """Call a service and wait; raises when it is missing or answers without success."""
-        client = self._clients.get(name)
-        if client is None:
-            client = self._clients[name] = self.node.create_client(kind, name)
+        client = self._client(kind, name)
         if not client.wait_for_service(self.timeout):
             raise CommanderError(f'service {client.srv_name} is not there within {self.timeout} s')
         answer = self._wait(client.call_async(request), name, self.timeout, client.service_is_ready)
         if not getattr(answer, 'success', True):
             raise CommanderError(f'{name}: {answer.message}')
         return answer
+
+    def _client(self, kind: type, name: str):
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        return self._clients[name]
+
+    def _meet(self, node: str) -> None:
+        """Wait until a node answers us: an answer to a client that its server has not discovered
+        yet is lost, and a goal, unlike this question, must not be sent twice.
+        """
+        client = self._client(GetState, f'{node}/get_state')
+        deadline = time.monotonic() + self.timeout
+        while True:
+            future = client.call_async(GetState.Request())
+            try:
+                self._wait(future, node, ASK_SECONDS)
+                return
+            except CommanderError:
+                client.remove_pending_request(future)
+                if time.monotonic() > deadline:
+                    raise CommanderError(f'{node} did not answer within {self.timeout} s') from None
 
     def _act(self, ask: Callable, what: str, timeout: float | None):
         """Ask the action server, in the thread that takes its answers.

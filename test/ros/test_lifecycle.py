@@ -154,7 +154,10 @@ def test_an_inactive_node_is_silent_and_every_round_leaves_nothing_behind(
                 )
                 assert node.trigger_activate().name == 'SUCCESS', node.failure
                 active = active or belongings(node)
-                assert until(lambda: spoken(peer, name) == SPOKEN[name]), spoken(peer, name)
+                assert until(lambda: spoken(peer, name) == SPOKEN[name]), (
+                    spoken(peer, name),
+                    peer.get_node_names(),
+                )
                 assert belongings(node) == active
                 assert node.trigger_deactivate().name == 'SUCCESS', node.failure
                 assert belongings(node) == inactive

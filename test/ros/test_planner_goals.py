@@ -24,7 +24,7 @@ from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander  # noqa: E402
 from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
 from support.planner_rig import PICTURE, Client, Toy, ToyArm, ToyModel  # noqa: E402
-from support.ros_peers import call, ros, spinning, wait  # noqa: E402
+from support.ros_peers import call, meet, ros, spinning, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
 PAIRS = 45
@@ -135,6 +135,7 @@ def test_a_deactivated_planner_ends_its_goal_with_a_standing_arm_and_then_goes(r
 def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_domain, delay):
     with planning() as (planner, toy, client):
         assert client.action.wait_for_server(60.0)
+        meet(client.node, 'planner')
         ends = []
 
         def send():

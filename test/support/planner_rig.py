@@ -24,7 +24,7 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from support.ros_peers import wait
+from support.ros_peers import meet, wait
 
 PICTURE = np.full((48, 64, 3), 100, np.uint8)
 
@@ -149,6 +149,7 @@ class Client:
     def send(self, **fields):
         fields.setdefault('goals', [ros_image.fill_image(Image(), PICTURE, 'rgb8')])
         assert self.action.wait_for_server(60.0)
+        meet(self.node, 'planner')
         goal = ReachGoal.Goal(**fields)
         return self.act(
             lambda: self.action.send_goal_async(

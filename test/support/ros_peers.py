@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import rclpy
 import yaml
+from lifecycle_msgs.srv import GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from jepa_wm_ros.ros.base.run import spin
@@ -81,6 +83,17 @@ def call(node, kind, name, request, timeout: float = TIMEOUT):
         return wait(client.call_async(request), timeout)
     finally:
         node.destroy_client(client)
+
+
+def meet(node, name: str, timeout: float = TIMEOUT) -> None:
+    """Wait until the node `name` knows `node`: what it answers earlier is lost."""
+    client, known = node.create_client(GetState, f'{name}/get_state'), threading.Event()
+    deadline = time.monotonic() + timeout
+    while not known.is_set():
+        assert time.monotonic() < deadline, f'{name} does not answer'
+        client.call_async(GetState.Request()).add_done_callback(lambda _: known.set())
+        known.wait(0.5)
+    node.destroy_client(client)
 
 
 def wait(future, timeout: float = TIMEOUT):
