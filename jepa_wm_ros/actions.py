@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.errors import JepaWmError
 
@@ -121,22 +122,16 @@ def waypoints(measured, commanded, actions):
 
 def quaternion_to_euler(quaternion: np.ndarray) -> np.ndarray:
     """Extrinsic xyz Euler angles (3,) [rad] of a quaternion (x, y, z, w)."""
-    from scipy.spatial.transform import Rotation
-
     return Rotation.from_quat(quaternion).as_euler('xyz')
 
 
 def euler_to_quaternion(euler: np.ndarray) -> np.ndarray:
     """Quaternion (x, y, z, w) of extrinsic xyz Euler angles (3,) [rad]."""
-    from scipy.spatial.transform import Rotation
-
     return Rotation.from_euler('xyz', euler).as_quat()
 
 
 def rotation_angle(euler_a: np.ndarray, euler_b: np.ndarray) -> float:
     """Angle [rad] of the rotation between two orientations given as Euler angles (3,)."""
-    from scipy.spatial.transform import Rotation
-
     a, b = (Rotation.from_euler('xyz', e) for e in (euler_a, euler_b))
     return float((a * b.inv()).magnitude())
 

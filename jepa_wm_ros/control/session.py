@@ -103,8 +103,8 @@ class ModelSession:
         self, pictures: list[np.ndarray], live: np.ndarray | None
     ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN."""
-        latents = [self.model.encode_goal(self._pixels(picture)) for picture in pictures]
-        here = None if live is None else self.model.encode_goal(self._pixels(live))
+        latents = [self.model.encode_visual(self._pixels(picture)) for picture in pictures]
+        here = None if live is None else self.model.encode_visual(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, latents, strict=True))
         while len(self.goals) > MAX_GOALS:

@@ -231,7 +231,7 @@ def encode_frames(
     ):
         pixels = model.prepare_images(frames)
         lit = pixels * gain[episode] + offset[episode]
-        parts.append(model.encode_goal(lit).visual[:, 0].cpu())
+        parts.append(model.encode_visual(lit).visual[:, 0].cpu())
     return torch.cat(parts)
 
 
@@ -251,7 +251,7 @@ def validation(
     @torch.no_grad()
     def measure() -> dict[str, float]:
         visual = torch.cat(
-            [model.encode_goal(prepare(model, part)).visual for part in windows.frames.split(64)]
+            [model.encode_visual(prepare(model, part)).visual for part in windows.frames.split(64)]
         )
         truth = Latents(visual, model.encode_proprio(windows.proprio, *windows.index.shape))
         actions = model.normalize_actions(windows.actions.to(model.device))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
@@ -125,8 +126,6 @@ def _from_transform(transform) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _from_joints(message) -> tuple[np.ndarray, np.ndarray] | None:
-    from scipy.spatial.transform import Rotation
-
     named = {
         name: position
         for name, position in zip(message.name, message.position, strict=False)

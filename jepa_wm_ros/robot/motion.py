@@ -234,8 +234,9 @@ class Mover:
                     'command: see that it stands, then call ~/recover',
                 )
             )
-            halted, _ = in_time(self._halt, HALT_SECONDS)
-            if halted and (self._mine or ledger.wait(lambda: not ledger.running, HALT_SECONDS)):
+            answered, halted = in_time(self._halt, HALT_SECONDS)
+            at_rest = answered and halted
+            if at_rest and (self._mine or ledger.wait(lambda: not ledger.running, HALT_SECONDS)):
                 ledger.ended()
                 return
             self.link.drop()
@@ -254,10 +255,13 @@ class Mover:
         """Whether this thread is the one that moves the arm: then no call of it is under way."""
         return threading.get_ident() == self._thread
 
-    def _halt(self) -> None:
+    def _halt(self) -> bool:
+        """The arm's own stop command; whether it has ended the motion."""
         self.link.halt()
-        while self.link.in_control:
-            time.sleep(POLL_SECONDS)
+        deadline = time.monotonic() + HALT_SECONDS
+        while self.link.in_control and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)  # franky announces no end
+        return not self.link.in_control
 
 
 def in_time(function: Callable, seconds: float) -> tuple[bool, object]:

@@ -90,12 +90,12 @@ class WorldModel(nn.Module):
 
     def encode(self, pixels: Tensor, proprio: Tensor | None = None) -> Latents:
         """Latents of pixels (B, 3, S, S) or (B, T, 3, S, S) and raw proprio (B, P) or (B, T, P)."""
-        seen = self.encode_goal(pixels)
+        seen = self.encode_visual(pixels)
         batch, frames = seen.visual.shape[:2]
         return Latents(seen.visual, self.encode_proprio(proprio, batch, frames))
 
-    def encode_goal(self, pixels: Tensor) -> Latents:
-        """Latents of pictures alone, as `encode`: a goal picture comes without proprioception."""
+    def encode_visual(self, pixels: Tensor) -> Latents:
+        """Latents of pictures alone, as `encode`: of a goal nothing but its picture is known."""
         if pixels.ndim == 4:
             pixels = pixels.unsqueeze(1)
         batch, frames = pixels.shape[:2]

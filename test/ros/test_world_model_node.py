@@ -139,7 +139,7 @@ def test_costs_over_the_service_are_those_of_the_model_by_the_objective_asked_fo
     model = load_world_model(model_file)
     pose = torch.tensor([[*POSITION, *EULER, GRIPPER]])
     here = model.encode(model.prepare_images(cell.picture[None]), pose)
-    there = model.encode_goal(model.prepare_images(goal[None]))
+    there = model.encode_visual(model.prepare_images(goal[None]))
     assert context.distance == pytest.approx(float(distance(here, there, objective)), rel=1e-4)
     scorer = LatentCost(model, here, there, objective, asked.get('mode', 'exact'))
     costs, gradient = scorer.gradient(torch.from_numpy(actions))

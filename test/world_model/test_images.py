@@ -93,9 +93,9 @@ def test_many_pictures_are_encoded_in_chunks_with_the_same_result(monkeypatch):
 
     model = build(cell_spec(depth=1), seed=0).freeze()
     pixels = torch.randn(5, 3, 96, 96)
-    whole = model.encode_goal(pixels).visual
+    whole = model.encode_visual(pixels).visual
     monkeypatch.setattr(module, 'ENCODE_CHUNK', 2)
-    assert torch.allclose(model.encode_goal(pixels).visual, whole, atol=1e-5)
+    assert torch.allclose(model.encode_visual(pixels).visual, whole, atol=1e-5)
 
 
 def test_a_model_that_hears_proprioception_says_when_it_is_missing():

@@ -53,7 +53,7 @@ class WorldModelNode(NodeBase):
         self.declare('weights_dir', '', "Folder of weight files; empty: the package's.", **fixed)
         self.declare(
             'warm_up_mode',
-            '',
+            'exact',
             'Scoring mode made ready at configure (compiled takes a minute); empty: none.',
             **fixed,
         )

@@ -49,7 +49,10 @@ IGNORED = {
 def load_entry(entry: Entry, weights: Path, folder: Path) -> WorldModel:
     """A published model from its file; the encoder's is beside it or in `folder`."""
     if entry.encoder is None:
-        raise CheckpointError(f'{entry.name} was not published: its own file has everything in it')
+        raise CheckpointError(
+            f'{entry.name} has no published file, its own has everything in it: load {weights}'
+            ' by its name or path'
+        )
     check_sha256(existing_file(weights), entry.weights.sha256)
     beside = weights.parent / entry.encoder.file
     encoder = beside if beside.is_file() else entry.encoder.present_file(folder)
