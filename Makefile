@@ -2,6 +2,7 @@
 #
 # make demo   the simulated arm reaches a goal picture   (SEED=7, EPISODES=20, OUT=out)
 # make test   the tests                                  (DISTRO=kilted for the other ROS)
+# make faults every promise of what happens when something goes wrong, with its latency   (RUNS=3)
 #
 # Both install what they need into a virtual environment first, and re-use it afterwards.
 
@@ -10,6 +11,7 @@ SEED ?= 0
 EPISODES ?= 1
 OUT ?= out
 DIR ?= test/goldens
+RUNS ?= 3
 
 VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 # be mixed with its wheels.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
-.PHONY: setup demo test test-slow goldens bench lint format clean
+.PHONY: setup demo test test-slow faults goldens bench lint format clean
 
 setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
@@ -32,6 +34,9 @@ test: setup       ## everything that is quick
 
 test-slow: setup  ## what takes longer, or a GPU
 	@$(PYTEST) -m '(slow or gpu) and not installed_ros'
+
+faults: setup     ## every row of the fault table, RUNS times idle and under load
+	@JEPA_WM_ROS_COMPLETE=1 $(BIN)/python test/faults/report.py --runs $(RUNS)
 
 goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=...
 	@$(BIN)/python -m jepa_wm_ros.evaluation.goldens $(DIR)

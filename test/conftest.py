@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import json
+import math
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +42,7 @@ OPTIONAL = {
     'jepa_wm_msgs',
 }
 COMPLETE = 'JEPA_WM_ROS_COMPLETE'
+FAULTS = 'JEPA_WM_ROS_FAULTS'  # a file for what `make faults` collects
 
 
 class Domain:
@@ -131,6 +135,48 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any('compiler' in getattr(item, 'fixturenames', ()) for item in session.items):
         import torch._dynamo  # noqa: F401
         import torch._inductor  # noqa: F401
+
+
+class Reaction:
+    """How long the answer to a fault takes; `make faults` collects it."""
+
+    def __init__(self, record: Callable[[str, object], None]) -> None:
+        self._record, self._begun = record, math.nan
+
+    def begin(self) -> None:
+        """The fault happens now."""
+        self._begun = time.monotonic()
+
+    def seen(self) -> float:
+        """The answer is there; seconds since the fault."""
+        seconds = time.monotonic() - self._begun
+        self._record('reaction_seconds', seconds)
+        return seconds
+
+
+@pytest.fixture
+def reaction(record_property) -> Reaction:
+    """Measures the answer to the fault that the test injects."""
+    return Reaction(record_property)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """For `make faults`: what became of each test that keeps rows of the fault table."""
+    rows = dict(report.user_properties).get('rows')
+    if FAULTS in os.environ and rows and (report.when == 'call' or report.outcome != 'passed'):
+        line = {
+            'rows': rows,
+            'test': report.nodeid,
+            'outcome': report.outcome,
+            'seconds': [v for name, v in report.user_properties if name == 'reaction_seconds'],
+        }
+        with open(os.environ[FAULTS], 'a') as file:
+            file.write(json.dumps(line) + '\n')
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    rows = [row for mark in item.iter_markers('fault') for row in mark.args]
+    item.user_properties.append(('rows', rows))
 
 
 @pytest.fixture

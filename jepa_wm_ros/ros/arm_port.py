@@ -24,7 +24,8 @@ from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7, to_stamp
 
 ENDED = {outcome.value for outcome in MotionOutcome}
 POLL_SECONDS = 0.05  # how often a waiting worker looks for a cancel
-STAND_SECONDS = 2.0  # longest wait for an arm that was told to stop
+STAND_SECONDS = 2.0  # longest wait for an arm that was told to stop ...
+SILENT_SECONDS = 0.2  # ... by a controller that is silent already
 
 
 class ArmPort:
@@ -39,12 +40,20 @@ class ArmPort:
         self._sequence = 0
         self._status: ArmStatus | None = None
         self._status_heard = time.monotonic()
+        self._gap = 0.0  # the longest silence since `begin` [s]
         self._news = threading.Condition()
         self._stop = node.create_client(
             Trigger, 'franka_controller/stop', callback_group=ReentrantCallbackGroup()
         )
         self._command = node.create_publisher(ArmCommand, 'command', 1)
         node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
+
+    def begin(self) -> None:
+        """From now on no silence longer than controller_timeout is overlooked, also when it is
+        over: whoever was frozen meanwhile, the controller or this process, does not go on unasked.
+        """
+        with self._news:
+            self._status, self._status_heard, self._gap = None, time.monotonic(), 0.0
 
     def measured(self) -> np.ndarray:
         """The measured pose7 of the arm."""
@@ -97,7 +106,9 @@ class ArmPort:
             return False
         answered, future = threading.Event(), self._stop.call_async(Trigger.Request())
         future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(STAND_SECONDS):
+        silence = time.monotonic() - self._status_heard
+        silent = silence > self._value('controller_timeout')
+        if not answered.wait(SILENT_SECONDS if silent else STAND_SECONDS):
             self._stop.remove_pending_request(future)
             return False
         return bool(future.result().success)
@@ -112,13 +123,21 @@ class ArmPort:
 
     def _on_status(self, status: ArmStatus) -> None:
         with self._news:
-            self._status, self._status_heard = status, time.monotonic()
+            now = time.monotonic()
+            self._gap = max(self._gap, now - self._status_heard)
+            self._status, self._status_heard = status, now
             self._news.notify_all()
 
     def _fresh_status(self) -> ArmStatus:
         """The newest status; after controller_timeout without one the controller is lost."""
         timeout = self._value('controller_timeout')
         with self._news:
+            if self._gap > timeout:
+                raise Fault(
+                    FaultCode.CONTROLLER_LOST,
+                    f'no arm_status for {self._gap:.1f} s: the controller or this node stood still '
+                    'meanwhile; look at the arm and send the goal again',
+                )
             left = self._status_heard + timeout - time.monotonic()
             if left > 0 and self._news.wait_for(lambda: self._status, left):
                 return self._status

@@ -89,6 +89,7 @@ class RosPorts:
         self._node = node
         self._arm = ArmPort(node, node.value)
         self.cancelled: Callable[[], bool] = lambda: False
+        self.waiting: Callable[[], None] = lambda: None  # hears that there is nothing to plan from
         self.objective, self.mode = Objective(), 'exact'  # of the profile that plans
         group = ReentrantCallbackGroup()
         self._clients = {
@@ -165,7 +166,8 @@ class RosPorts:
                 waitable = fault.code in (FaultCode.STALE_IMAGE, FaultCode.STALE_STATE)
                 if not waitable or time.monotonic() > deadline:
                     raise
-                time.sleep(POLL_SECONDS)
+                self.waiting()
+                time.sleep(POLL_SECONDS)  # a model that refuses at once is not to be flooded
         return Observation(
             seen.context_id,
             to_ns(seen.image_stamp),
@@ -215,6 +217,7 @@ class RosPorts:
     def prepare(
         self, images: Sequence[Image], compressed: Sequence[CompressedImage] = ()
     ) -> list[int]:
-        """Encode goal pictures, of one kind; returns their numbers."""
+        """Begin a goal: encode its pictures, of one kind; returns their numbers."""
+        self._arm.begin()
         answer = self.ask('prepare_goal', PrepareGoal.Request(images=images, compressed=compressed))
         return list(answer.goal_ids)

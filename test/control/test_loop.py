@@ -268,6 +268,7 @@ def test_steps_time_and_lack_of_progress_end_a_goal():
     assert outcome.code == FaultCode.NO_PROGRESS and outcome.progress.step == 3
 
 
+@pytest.mark.fault(9)
 def test_a_plan_that_is_not_finite_never_reaches_the_arm():
     cell = ToyCell()
     outcome = reach(cell, action=np.array([math.nan, 0, 0, 0, 0, 0, 0]))

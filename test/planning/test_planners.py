@@ -132,6 +132,7 @@ class Clock:
         return costs
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize('name', EVERY)
 def test_time_running_out_gives_the_best_candidate_so_far_flagged(name):
     clock = Clock()
@@ -160,6 +161,7 @@ def test_a_cancel_before_the_first_iteration_scores_nothing(name):
     assert plan.cost == math.inf and not plan.actions.any()
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize('name', EVERY)
 def test_no_time_at_all_is_a_planning_timeout(name):
     with pytest.raises(PlanningError) as raised:

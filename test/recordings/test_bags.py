@@ -127,6 +127,7 @@ def test_the_gripper_is_that_of_the_nearest_state(tmp_path):
     )
 
 
+@pytest.mark.fault(33)
 def test_damage_in_the_middle_of_a_bag_ends_the_reading_and_is_named(tmp_path):
     path = make_bag(tmp_path / 'bag', storage='mcap', compression='storage', size=BIG, seconds=8.0)
     file = next(path.glob('bag.mcap'))
@@ -209,6 +210,7 @@ def test_slower_frames_than_the_model_are_a_fault(tmp_path):
         read(make_bag(tmp_path / 'bag', image_hz=2.0))
 
 
+@pytest.mark.fault(34)
 def test_missing_frames_leave_a_gap_that_no_clip_spans(tmp_path):
     path = make_bag(tmp_path / 'bag', seconds=8.0, skip=lambda s: 3.0 < s < 4.5)
     recording = read(path)

@@ -76,11 +76,13 @@ def test_a_frame_from_before_the_motion_ended_or_too_old_is_not_given(live):
         assert given_by(0, 1500 * MS + 1, S // 2) is None
 
 
+@pytest.mark.fault(2)
 def test_a_frame_from_the_future_is_refused(live):
     hear(live, 3000, now=2000)
     assert live.frame is None and '1.000 s in the future' in live.refused
 
 
+@pytest.mark.fault(2)
 def test_a_frozen_stamp_is_refused_and_the_first_frame_ages(live):
     hear(live, 1000)
     hear(live, 1000, now=2000, kind=('image',))
@@ -88,6 +90,7 @@ def test_a_frozen_stamp_is_refused_and_the_first_frame_ages(live):
     assert live.observation(0, 2000 * MS, S // 2) is None
 
 
+@pytest.mark.fault(2)
 def test_a_clock_that_jumps_back_forgets_everything_and_then_goes_on(live):
     hear(live, 10_000)
     hear(live, 2_000, kind=('image',))

@@ -155,6 +155,7 @@ def test_a_trajectory_that_is_not_found_is_looked_for_again_a_little_slower(cell
     assert arm.fault is None
 
 
+@pytest.mark.fault(18)
 def test_a_step_into_a_joint_limit_is_refused_without_motion(cell):
     server, arm = cell
     before = true_position(server)
@@ -255,6 +256,7 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
         driver.drive_gripper(0.0, driver.permit())
 
 
+@pytest.mark.fault(22)
 def test_a_gripper_that_does_not_answer_in_time_fails_and_is_not_preempted(cell):
     server, _ = cell
     gripper = FrankaGripper(server.address, timeout=0.05)
@@ -325,6 +327,7 @@ def test_settings_that_make_no_sense_are_refused_before_connecting():
         FrankaArm('127.0.0.9').move_to(Pose.of(CENTRE, DOWN))
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     'name, text, kind, hint',
     [

@@ -61,6 +61,7 @@ def test_a_collision_at_rest_is_a_fault_too(new_arm_address):
         arm.close()
 
 
+@pytest.mark.fault(20)
 def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
     with reflex_arm(address := new_arm_address()) as send:
         arm = FrankaArm(address)

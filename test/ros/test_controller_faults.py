@@ -29,6 +29,7 @@ from support.ros_peers import ros, spinning  # noqa: E402
 pytestmark = pytest.mark.ros
 
 
+@pytest.mark.fault(20)
 def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address):
     address = new_arm_address()
     with ArmServer(address) as server, ros(arm_address=address, **PATIENT):
@@ -58,6 +59,7 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
         rig.close()
 
 
+@pytest.mark.fault(19)
 def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_address):
     address = new_arm_address()
     with reflex_arm(address) as collide, ros(arm_address=address, **PATIENT):
@@ -88,6 +90,7 @@ def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_a
         rig.close()
 
 
+@pytest.mark.fault(6, 37)
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGKILL])
 def test_when_the_controller_ends_the_arm_comes_to_rest_within_its_step(new_arm_address, how):
     address = new_arm_address()

@@ -88,6 +88,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault(9, 39)
 @pytest.mark.parametrize('name', BAD)
 def test_a_bad_command_is_refused_with_its_reason_and_nothing_moves(rig, planner, name):
     fields, reason = BAD[name]
@@ -103,6 +104,7 @@ def test_a_bad_command_is_refused_with_its_reason_and_nothing_moves(rig, planner
     assert np.linalg.norm(rig.true_position() - before) < 0.0005
 
 
+@pytest.mark.fault(28)
 def test_a_command_in_another_frame_is_refused(planner):
     for frame in ('camera', ''):
         command = planner.command()
@@ -112,6 +114,7 @@ def test_a_command_in_another_frame_is_refused(planner):
         assert status.error_code == FaultCode.COMMAND_REFUSED
 
 
+@pytest.mark.fault(7, 39)
 def test_a_replayed_command_is_refused(rig, planner):
     command = planner.command(shift=(0, 0.02, 0))
     assert planner.send(command).outcome == ArmStatus.OUTCOME_DONE
@@ -124,6 +127,7 @@ def test_a_replayed_command_is_refused(rig, planner):
     assert np.linalg.norm(rig.true_position() - before) < 0.0005
 
 
+@pytest.mark.fault(17)
 def test_a_long_step_is_clipped_and_a_hopeless_one_is_not_begun(rig, planner):
     start = rig.true_position()
     status = planner.send(planner.command(shift=(0, 0.15, 0)))
@@ -197,6 +201,7 @@ def test_home_and_gripper_are_services(rig, planner):
     assert planner.ask('set_gripper', SetGripper, closure=0.0).success
 
 
+@pytest.mark.fault(38)
 def test_the_arm_speaks_of_itself_in_diagnostics(planner):
     def parts():
         return {
@@ -210,6 +215,7 @@ def test_the_arm_speaks_of_itself_in_diagnostics(planner):
     assert parts()['arm'].hardware_id.startswith('fr3 at 127.')
 
 
+@pytest.mark.fault(36)
 def test_parameters_are_described_bounded_and_mostly_fixed(rig):
     from rclpy.parameter import Parameter
 
@@ -223,6 +229,7 @@ def test_parameters_are_described_bounded_and_mostly_fixed(rig):
             assert node.describe_parameter(name).description, name
 
 
+@pytest.mark.fault(37)
 def test_deactivating_while_moving_stops_the_arm_and_silences_the_node(rig, planner):
     start = rig.true_position()
     planner.send(planner.command(shift=(0, 0.07, 0)), wait=False)

@@ -51,6 +51,7 @@ def test_the_arm_reaches_a_goal_picture(cell):
     assert result.best_cost <= result.cost
 
 
+@pytest.mark.fault(16)
 def test_a_goal_that_is_already_seen_moves_nothing(cell):
     before = cell.hand_position()
     result = cell.reach([cell.picture()], max_steps=5)
@@ -65,6 +66,7 @@ def test_random_steps_go_through_the_same_loop_and_stay_in_the_workspace(cell):
     assert 0.005 < away(cell, before) < 3 * FR3.max_step
 
 
+@pytest.mark.fault(24)
 def test_a_cancel_while_moving_stops_the_arm_and_only_then_ends_the_goal(cell):
     picture, goal = cell.prepare(SEED + 1)
     moving, results = threading.Event(), []
@@ -95,6 +97,7 @@ def test_the_arm_stays_inside_the_box_when_told_to_leave_it(cell):
     assert away(cell, before) < 0.002
 
 
+@pytest.mark.fault(5)
 def test_a_killed_planner_leaves_the_arm_standing(cell):
     picture, _ = cell.prepare(SEED + 2)
     moving = threading.Event()

@@ -327,6 +327,7 @@ def test_a_service_answers_with_its_fault_and_an_unexpected_one_is_logged_once(c
     assert len([text for text in node.said if 'a bug' in text and 'Traceback' in text]) == 1
 
 
+@pytest.mark.fault(12)
 def test_a_lost_device_is_answered_and_leaves_the_node_unconfigured(cell):
     node, peer = cell
     activate(node)

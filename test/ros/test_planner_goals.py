@@ -72,6 +72,7 @@ def hold(toy, client):
     return handle
 
 
+@pytest.mark.fault(25)
 def test_of_two_goals_at_the_same_moment_exactly_one_is_taken(ros_domain):
     with planning(clients=2, observation_timeout=30.0) as (_, toy, *clients):
         toy.freeze_error = FaultCode.STALE_IMAGE  # a goal waits until it is cancelled
@@ -105,6 +106,7 @@ def test_the_newest_goal_preempts_all_earlier_ones_and_each_of_those_has_its_end
         assert [answer.result.steps for answer in superseded[1:]] == [0, 0]
 
 
+@pytest.mark.fault(25)
 def test_a_late_cancel_of_a_superseded_goal_does_not_stop_the_newer_one(ros_domain):
     with planning(on_new_goal='preempt') as (_, toy, client):
         first = hold(toy, client)
@@ -115,6 +117,7 @@ def test_a_late_cancel_of_a_superseded_goal_does_not_stop_the_newer_one(ros_doma
         assert client.result(second).result.error_code == FaultCode.SUCCEEDED
 
 
+@pytest.mark.fault(37)
 def test_a_deactivated_planner_ends_its_goal_with_a_standing_arm_and_then_goes(ros_domain):
     with planning() as (planner, toy, client):
         handle = hold(toy, client)
@@ -182,6 +185,7 @@ def process(**parameters):
         started.communicate()
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGINT])
 def test_a_terminated_planner_delivers_the_result_of_its_goal_first(ros_domain, how):
     with ros(), process() as planner:
@@ -196,6 +200,7 @@ def test_a_terminated_planner_delivers_the_result_of_its_goal_first(ros_domain, 
         assert planner.returncode == 0 and 'Traceback' not in output, output
 
 
+@pytest.mark.fault(5)
 def test_a_killed_planner_is_missed_within_five_seconds(ros_domain):
     with ros(), process() as planner, toys() as toy, JepaCommander(timeout=60.0) as arm:
         toy.outcome = ArmStatus.OUTCOME_EXECUTING
@@ -224,6 +229,7 @@ def test_the_process_ends_after_the_shutdown_of_its_life_cycle(ros_domain):
         assert planner.returncode == 0 and 'Traceback' not in output, output
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     ('wrong', 'reason'),
     [

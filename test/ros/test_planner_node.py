@@ -87,6 +87,7 @@ def test_goals_that_make_no_sense_are_named_and_move_nothing(graph, goal, code):
     assert result.error_code == code and result.error_msg and toy.moves == 0
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(
     ('wrong', 'code'),
     [
@@ -104,6 +105,7 @@ def test_a_model_that_cannot_answer_ends_the_goal_without_motion(graph, wrong, c
     assert client.reach().error_code == code and toy.moves == 0
 
 
+@pytest.mark.fault(8)
 def test_some_candidates_without_a_finite_cost_are_counted_and_survived(graph):
     toy, client = graph
     toy.costs = 'some nan'
@@ -128,6 +130,7 @@ def test_how_the_controller_ends_a_command_ends_the_goal(graph, outcome, told, c
     assert result.steps == 0 and toy.stops == 1
 
 
+@pytest.mark.fault(4)
 def test_an_arm_that_moves_by_itself_is_planned_for_again_and_then_given_up(graph):
     toy, client = graph
     toy.outcome, toy.error_code = ArmStatus.OUTCOME_MOVED, FaultCode.ARM_MOVED
@@ -145,6 +148,7 @@ def test_a_motion_that_does_not_end_in_time_is_stopped_before_the_goal_ends(grap
     assert toy.stops == 1 and 'not known' not in result.error_msg
 
 
+@pytest.mark.fault(6)
 def test_a_silent_controller_is_lost(graph):
     toy, client = graph
     toy.silent_arm = True
@@ -154,6 +158,7 @@ def test_a_silent_controller_is_lost(graph):
     )
 
 
+@pytest.mark.fault(26)
 def test_an_arm_that_gets_no_nearer_is_given_up(graph):
     toy, client = graph
     toy.goal = np.array([0.5, 0.02 + 1e-6, 0.3])  # nearer than a step of CEM can aim
@@ -180,6 +185,7 @@ def test_goals_can_be_pursued_by_a_schedule_of_steps(graph):
     assert [f.goal_index for f in moving] == [0, 1, 1, 1, 2, 2]
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize('score_seconds', [0.1, 3.0])
 def test_a_cancel_while_planning_returns_within_half_a_second_and_moves_nothing(
     graph, score_seconds
@@ -208,6 +214,7 @@ def test_a_cancel_while_moving_ends_the_goal_only_when_the_arm_has_stopped(graph
     assert toy.stops >= 1
 
 
+@pytest.mark.fault(25)
 def test_a_second_goal_is_rejected_and_the_first_goes_on(graph):
     toy, client = graph
     toy.score_seconds = 0.05

@@ -180,6 +180,7 @@ def test_the_model_describes_itself(graph):
     assert said.reached_distance == 0.05
 
 
+@pytest.mark.fault(13, 15)
 def test_goals_that_are_no_pictures_are_refused_with_their_code(graph):
     _, cell, client = graph
     cell_sees = freeze(client, prepare(client, picture(1)).goal_ids[0])
@@ -206,6 +207,7 @@ def test_goals_that_are_no_pictures_are_refused_with_their_code(graph):
         assert answer.error_msg and '\n' not in answer.error_msg
 
 
+@pytest.mark.fault(14)
 def test_jpeg_goals_and_other_encodings_are_taken(graph):
     _, _, client = graph
     jpeg = ros_image.fill_compressed(CompressedImage(), picture(1))
@@ -215,6 +217,7 @@ def test_jpeg_goals_and_other_encodings_are_taken(graph):
         assert answer.error_code == 0, answer.error_msg
 
 
+@pytest.mark.fault(1)
 def test_a_camera_that_stalls_is_a_stale_image(graph):
     _, cell, client = graph
     goal_id = prepare(client, picture(1)).goal_ids[0]
@@ -225,6 +228,7 @@ def test_a_camera_that_stalls_is_a_stale_image(graph):
     assert answer.error_code == FaultCode.STALE_IMAGE and 'camera' in answer.error_msg
 
 
+@pytest.mark.fault(28)
 def test_a_pose_in_another_frame_is_refused(graph):
     _, cell, client = graph
     goal_id = prepare(client, picture(1)).goal_ids[0]
@@ -290,6 +294,7 @@ def test_scoring_is_given_up_when_it_is_interrupted_and_other_contexts_go_on(gra
     assert not unknown.interrupted
 
 
+@pytest.mark.fault(29)
 def test_a_missing_model_fails_the_configure_in_one_line(tmp_path, ros_domain):
     with ros(model=tmp_path / 'missing.safetensors'):
         node = WorldModelNode()

@@ -63,6 +63,7 @@ class Payload:
         return (Path.touch, (self.trace,))
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
 def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path, legacy):
     trace, file = tmp_path / 'ran', tmp_path / 'weights.pth'
@@ -79,6 +80,7 @@ def test_the_payload_of_that_test_would_run_if_it_were_unpickled(tmp_path):
     assert trace.exists()
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize('keep', [0, 10, 1000, 0.5, 0.99])
 def test_a_truncated_file_gives_one_clear_line(tmp_path, keep):
     whole = (GOLDENS / 'adaln_rope_noprop/checkpoint.pth.tar').read_bytes()
@@ -116,6 +118,7 @@ def test_another_familys_checkpoint_is_refused_with_the_key_list(tmp_path):
     assert 'and 24 more' in message and '\n' not in message
 
 
+@pytest.mark.fault(31)
 def test_a_missing_an_extra_and_a_misshapen_key_are_each_named(tmp_path):
     def change(content):
         del content['predictor']['module.predictor_norm.bias']

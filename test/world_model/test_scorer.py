@@ -65,6 +65,7 @@ def hungry(model, limit, monkeypatch):
     return tried
 
 
+@pytest.mark.fault(11)
 def test_out_of_memory_halves_the_batch_and_changes_no_cost(monkeypatch):
     model = cell_model(torch.float64)
     context, goal = two_frames(model)
@@ -76,6 +77,7 @@ def test_out_of_memory_halves_the_batch_and_changes_no_cost(monkeypatch):
     assert scorer.micro_batch == 2 and max(tried) == 13
 
 
+@pytest.mark.fault(11)
 def test_no_memory_for_one_candidate_is_one_clear_line(monkeypatch):
     model = cell_model()
     scorer = LatentCost(model, *two_frames(model), mode='plain')

@@ -21,6 +21,7 @@ from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.faults import one_line
 from jepa_wm_ros.ros.base.owner import Owner
+from jepa_wm_ros.ros.base.qos import mismatches
 from jepa_wm_ros.ros.base.worker import Worker
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -148,7 +149,14 @@ class NodeBase(LifecycleNodeMixin, Owner):
     def _set_up(self) -> None:
         self.diagnostics = Diagnostics(self)
         self.diagnostics.parts['node'] = lambda: (Diagnostics.OK, self._stage, {})
+        self.diagnostics.parts['topics'] = self._topics_state
         self.setup()
+
+    def _topics_state(self):
+        apart = list(mismatches(self))
+        if apart:
+            return Diagnostics.ERROR, '; '.join(apart), {}
+        return Diagnostics.OK, 'every peer can be heard', {}
 
     def _make(self, phase: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -40,6 +41,8 @@ class StepWatch:
             self.latencies.append(said.latency_seconds)
             self._moved = said
         elif said.phase == ReachGoal.Feedback.WAITING_FOR_OBSERVATION and self._moved is not None:
+            if math.isnan(said.cost):
+                return  # nothing has been seen yet
             self._tell(said.step, said.cost, self._moved.planning_seconds)
             self._moved = None
 

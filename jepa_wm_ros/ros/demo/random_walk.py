@@ -29,6 +29,10 @@ class BlindPorts:
     def __init__(self, node: Node) -> None:
         self._node, self._arm = node, ArmPort(node, SETTINGS.__getitem__)
 
+    def begin(self) -> None:
+        """A walk begins."""
+        self._arm.begin()
+
     def now(self) -> int:
         """Node clock [ns]."""
         return self._node.get_clock().now().nanoseconds
@@ -64,6 +68,7 @@ class RandomWalk:
         the next two lead out of it. Raises CommanderError when the controller fails.
         """
         decider, left, taken = RandomActions(seed), steps, steps
+        self._ports.begin()
         while left and taken:
             goals = GoalSequence(1, 'steps', steps_per_goal=left)
             outcome = Reach(self._ports, decider, None, goals, Limits(left, MAX_SECONDS)).run([0])

@@ -239,6 +239,9 @@ class PlannerNode(NodeBase):
             say=lambda progress: self._say(handle, progress),
             cancelled=self.ports.cancelled,
         )
+        self.ports.waiting = lambda: self._say(
+            handle, replace(reach.progress, phase=Phase.WAITING, cost=math.nan)
+        )
         return self.ports.prepare(goal.goals, goal.compressed_goals), reach
 
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fault table: what can go wrong beside an arm, and what must happen then.
+
+Every row is kept by at least one test that carries `@pytest.mark.fault(row)`.
+"""
+
+ROWS = {
+    1: ('camera stalls', 'no plan; WAITING, then STALE_IMAGE'),
+    2: ('stamps freeze, lie ahead or jump back', 'frame refused, buffers begin anew'),
+    3: ('arm state stale', 'no command; stop; STALE_STATE or CONTROLLER_LOST'),
+    4: ('arm moved since the observation', 'plan discarded, planned again'),
+    5: ('planner killed or frozen', 'arm ends its step and stands; the goal is not resumed'),
+    6: ('controller killed or frozen', 'CONTROLLER_LOST; arm comes to rest within its step'),
+    7: ('planner and controller cut off', 'arm stands; old commands are refused'),
+    8: ('costs that are not finite', 'counted as infinite; over half: MODEL_OUTPUT_INVALID'),
+    9: ('a plan that is not finite', 'no command; MODEL_OUTPUT_INVALID'),
+    10: ('plan exceeds its budget', 'best so far, or PLANNING_TIMEOUT'),
+    11: ('GPU out of memory', 'smaller batches, same result; at last OUT_OF_MEMORY'),
+    12: ('device lost', 'DEVICE_LOST; node unconfigured'),
+    13: ('goal picture of another aspect', 'WRONG_ASPECT before any motion'),
+    14: ('encodings of goal pictures', 'the usual ones taken, others UNSUPPORTED_ENCODING'),
+    15: ('goal pictures that are none', 'refused before any motion'),
+    16: ('goal already seen', 'succeeds with 0 steps'),
+    17: ('command leaves the envelope', 'clipped; under a tenth left: WORKSPACE_LIMIT'),
+    18: ('joint limit or singularity near', 'slower, then refused'),
+    19: ('reflex of the arm', 'FAULT by its name; recovered only when asked'),
+    20: ('user stop, brakes, connection lost', 'FAULT; never recovers by itself'),
+    21: ('firmware and libfranka do not match', 'configure fails and says what to install'),
+    22: ('gripper blocks or does not answer', 'told in time; the arm is not moved meanwhile'),
+    23: ('cancel while planning', 'acknowledged at once; nothing moves'),
+    24: ('cancel while moving', 'arm stops, and only then CANCELED'),
+    25: ('two goals at once', 'one taken; a stale cancel stops nobody else'),
+    26: ('no progress', 'NO_PROGRESS with the best cost'),
+    27: ('camera moved, or another one', 'warned of, or refused'),
+    28: ('wrong or missing frame', 'TF_ERROR or refused'),
+    29: ('checkpoint missing or damaged', 'configure fails with file and hash'),
+    30: ('malicious checkpoint', 'nothing of it is executed'),
+    31: ('checkpoint of another architecture', 'refused with the keys that differ'),
+    32: ('code from afar', 'none is ever fetched or run'),
+    33: ('damaged bag', 'what can be read is; status says it was not all'),
+    34: ('bag of another rate', 'resampled, jitter told; gaps refused'),
+    35: ('qualities of service differ', '/diagnostics names both sides'),
+    36: ('bad parameter at run time', 'refused with the reason'),
+    37: ('deactivated or ended while moving', 'arm stands, results told, then silence'),
+    38: ('arm starved of commands', 'the success rate is in /diagnostics'),
+    39: ('old commands replayed', 'refused'),
+    40: ('disk full, output blocked', 'nodes go on'),
+}
