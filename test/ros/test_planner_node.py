@@ -2,6 +2,7 @@
 """The planner node over DDS, between a toy world model and a toy arm that share one hand."""
 
 import math
+import threading
 import time
 
 import numpy as np
@@ -156,6 +157,24 @@ def test_a_silent_controller_is_lost(graph):
     assert (
         result.error_code == FaultCode.CONTROLLER_LOST and 'franka_controller' in result.error_msg
     )
+
+
+@pytest.mark.fault(5, 6)
+def test_a_silence_that_is_over_when_it_is_noticed_ends_the_goal_too(graph):
+    toy, client = graph
+    toy.score_seconds = 3.0
+    results = []
+    goal = threading.Thread(target=lambda: results.append(client.reach()))
+    goal.start()
+    assert toy.scoring.wait(20.0)
+    toy.score_seconds, toy.silent_arm = 0.0, True
+    threading.Event().wait(2.3)  # longer than controller_timeout, shorter than the plan
+    toy.silent_arm = False
+    goal.join(30.0)
+    assert results[0].error_code == FaultCode.CONTROLLER_LOST and toy.moves == 0
+    assert 'stood still' in results[0].error_msg
+    toy.scoring.clear()
+    assert client.reach().error_code == FaultCode.SUCCEEDED, 'a new goal begins anew'
 
 
 @pytest.mark.fault(26)
