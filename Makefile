@@ -12,6 +12,7 @@ EPISODES ?= 1
 OUT ?= out
 DIR ?= test/goldens
 RUNS ?= 3
+MINUTES ?= 30
 
 VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 # be mixed with its wheels.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
-.PHONY: setup demo test test-slow faults goldens bench lint format clean
+.PHONY: setup demo test test-slow faults soak goldens bench lint format clean
 
 setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
@@ -37,6 +38,9 @@ test-slow: setup  ## what takes longer, or a GPU
 
 faults: setup     ## every row of the fault table, RUNS times idle and under load
 	@JEPA_WM_ROS_COMPLETE=1 $(BIN)/python test/faults/report.py --runs $(RUNS)
+
+soak: setup       ## goals in a loop with random faults, watched, for so many MINUTES
+	@JEPA_WM_ROS_COMPLETE=1 $(BIN)/python test/soak/soak.py --minutes $(MINUTES) --seed $(SEED) --out $(OUT)/soak
 
 goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=...
 	@$(BIN)/python -m jepa_wm_ros.evaluation.goldens $(DIR)

@@ -5,26 +5,17 @@ A node is frozen (SIGSTOP) or killed (SIGKILL) while a goal runs. The judge is t
 hand position, which no node but this test hears.
 """
 
-import contextlib
-import math
 import os
 import signal
-import threading
 
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
-from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
-from std_srvs.srv import Trigger  # noqa: E402
-
-from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
-from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
-from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
-from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
+from support.running_cell import Goal, frozen, mend, running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
 STANDS = 0.002  # m between two looks at an arm that stands
@@ -34,75 +25,8 @@ FIRST_STEP = 1
 
 @pytest.fixture(scope='module')
 def cell(new_arm_address):
-    with (
-        ProcessGroup(plan_processes(arm_address=new_arm_address())) as group,
-        DemoCell(group) as demo,
-    ):
-        demo.wait_until_ready()
-        demo.pid = group.pid
-        demo.goals = []  # pictures and where they were taken, 0.26 m apart
-        for y in (-0.13, 0.13):
-            demo.move_to(np.array([0.5, y, 0.25, math.pi, 0.0, 0.0, 0.0]))
-            demo.goals.append((demo.picture(), demo.hand_position()))
-        yield demo
-
-
-class Goal:
-    """A goal that runs in a thread, to the farther one of the two pictures."""
-
-    def __init__(self, cell) -> None:
-        self.cell, self.result, self.error = cell, None, None
-        self.feedback, self._news = [], threading.Condition()
-        here = cell.hand_position()
-        picture, _ = max(cell.goals, key=lambda goal: np.linalg.norm(goal[1] - here))
-        self._thread = threading.Thread(target=self._run, args=(picture,), daemon=True)
-        self._thread.start()
-
-    def _run(self, picture) -> None:
-        try:
-            self.result = self.cell.reach([picture], self._on_feedback, max_steps=12)
-        except CommanderError as error:
-            self.error = error
-
-    def _on_feedback(self, said) -> None:
-        with self._news:
-            self.feedback.append(said)
-            self._news.notify_all()
-
-    def until(self, condition, timeout=30.0):
-        """The first feedback for which `condition` holds."""
-        with self._news:
-            assert self._news.wait_for(lambda: any(map(condition, self.feedback)), timeout)
-            return next(filter(condition, self.feedback))
-
-    def moves(self) -> None:
-        """Wait until the arm has been told to take its first step."""
-        self.until(lambda said: said.phase == said.MOVING)
-
-    def end(self, timeout=40.0):
-        """The result, or the error of who sent the goal."""
-        self._thread.join(timeout)
-        assert not self._thread.is_alive(), 'the goal has no end'
-        return self.result or self.error
-
-
-@contextlib.contextmanager
-def frozen(pid: int):
-    """A process that stands still."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def mend(cell) -> None:
-    """What a person does after a fault."""
-    for service in ('stop', 'recover'):  # a stop that was asked for meanwhile is done by then
-        with contextlib.suppress(CommanderError):
-            cell.call(Trigger, f'franka_controller/{service}', Trigger.Request())
-    with cell._news:
-        assert cell._news.wait_for(lambda: cell._status.mode == ArmStatus.MODE_IDLE, 30.0)
+    with running_cell(new_arm_address()) as cell:
+        yield cell
 
 
 def stands(cell) -> None:
