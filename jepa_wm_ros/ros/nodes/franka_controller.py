@@ -21,6 +21,7 @@ from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
 from jepa_wm_msgs.srv import MoveTo, SetGripper
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -36,6 +37,8 @@ from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, 
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
+
+FAREWELL = Duration(seconds=0.5)  # for the last status to arrive before its publisher goes
 
 
 class FrankaController(NodeBase):
@@ -88,6 +91,10 @@ class FrankaController(NodeBase):
 
     def halt(self) -> None:
         self.driver.stop()  # whatever was accepted before; `_launch` accepts nothing any more
+        self.worker.drain()
+        self._said['status'].wait_for_all_acked(
+            FAREWELL
+        )  # who waits for that command hears its end
 
     # What it hears
 
