@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of everything while the arm moves: a soft stop first, then the processes."""
 
-import contextlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,33 +14,19 @@ from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import Planner  # noqa: E402
+from support.python_process import python  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
 STEP = 0.07
 
 
-@contextlib.contextmanager
-def bringup(address: str):
-    """The whole real-arm graph, without its camera, as users start it."""
-    started = subprocess.Popen(
-        [sys.executable, '-m', 'jepa_wm_ros.bringup', 'robot:=real', f'arm_address:={address}'],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
 @pytest.mark.fault(37)
 @pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGINT])
 def test_the_end_of_bringup_stops_a_moving_arm_softly(new_arm_address, ros_domain, reaction, how):
     address = new_arm_address()
-    with ArmServer(address) as server, bringup(address) as graph, ros():
+    words = ('-m', 'jepa_wm_ros.bringup', 'robot:=real', f'arm_address:={address}')
+    with ArmServer(address) as server, python(*words) as graph, ros():
         planner, start = Planner(), server.snapshot().hand_pose[:3]
         with spinning(planner.node):
             planner.until(lambda: planner.status, 60.0)

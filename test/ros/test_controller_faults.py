@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller node when the arm is lost, stops itself, or was never there."""
 
-import contextlib
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -23,6 +20,7 @@ from lifecycle_msgs.srv import GetState  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import PATIENT, Planner, Rig  # noqa: E402
+from support.python_process import node, python  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
@@ -97,11 +95,14 @@ def test_when_the_controller_ends_the_arm_comes_to_rest_within_its_step(new_arm_
     with ArmServer(address) as server, ros():
         planner = Planner()
         start = server.snapshot().hand_pose[:3]
-        with controller_process(arm_address=address, **PATIENT) as process, spinning(planner.node):
+        with (
+            node('franka_controller', arm_address=address, **PATIENT) as process,
+            spinning(planner.node),
+        ):
             planner.send(planner.command(shift=(0.0, 0.07, 0.0)), wait=False)
             planner.until(lambda: planner.pose and planner.pose.pose.position.y > start[1] + 0.005)
             process.send_signal(how)
-            _, errors = process.communicate(timeout=30)
+            errors, _ = process.communicate(timeout=30)
         steps = server.snapshot().steps
         while server.snapshot().steps < steps + 300:  # 0.3 s of the arm's time
             threading.Event().wait(0.01)
@@ -116,32 +117,18 @@ def test_when_the_controller_ends_the_arm_comes_to_rest_within_its_step(new_arm_
         planner.node.destroy_node()
 
 
-@contextlib.contextmanager
-def controller_process(**parameters):
-    """The node as its users start it; killed in the end whatever happens."""
-    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'jepa_wm_ros.ros.nodes.franka_controller', '--ros-args', *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_node_that_still_waits_for_its_arm(ros_domain, new_arm_address, how):
-    with ros(), controller_process(arm_address=new_arm_address(), connect_timeout=60.0) as process:
+    with (
+        ros(),
+        node('franka_controller', arm_address=new_arm_address(), connect_timeout=60.0) as process,
+    ):
         peer = rclpy.create_node('peer')
         client = peer.create_client(GetState, 'franka_controller/get_state')
         assert client.wait_for_service(60.0)
         process.send_signal(how)
         asked = time.monotonic()
-        _, errors = process.communicate(timeout=30)
+        errors, _ = process.communicate(timeout=30)
         assert time.monotonic() - asked < 3.0  # one, and what a loaded machine needs
         peer.destroy_node()
     assert process.returncode == 0 and 'Traceback' not in errors, errors
@@ -150,14 +137,12 @@ def test_a_signal_ends_a_node_that_still_waits_for_its_arm(ros_domain, new_arm_a
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how):
     start = 'print(flush=True); from jepa_wm_ros.ros.start import planner; planner()'
-    process = subprocess.Popen(
-        [sys.executable, '-c', start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    process.stdout.readline()
-    threading.Event().wait(0.5)
-    process.send_signal(how)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode in (0, -how) and not errors
+    with python('-c', start) as process:
+        process.stdout.readline()
+        threading.Event().wait(0.5)
+        process.send_signal(how)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode in (0, -how) and not said
 
 
 @pytest.mark.parametrize(
@@ -171,8 +156,8 @@ def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how
     ],
 )
 def test_what_cannot_start_says_so_in_one_line_and_exits(new_arm_address, parameters, reason):
-    with controller_process(arm_address=new_arm_address(), **parameters) as process:
-        _, errors = process.communicate(timeout=60)
+    with node('franka_controller', arm_address=new_arm_address(), **parameters) as process:
+        errors, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     lines = [line for line in errors.splitlines() if line.startswith('error: ')]
     assert len(lines) == 1 and reason in lines[0]

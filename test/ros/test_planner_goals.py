@@ -3,8 +3,6 @@
 
 import contextlib
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +22,7 @@ from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander  # noqa: E402
 from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
 from support.planner_rig import PICTURE, Client, Toy, ToyArm, ToyModel  # noqa: E402
+from support.python_process import node  # noqa: E402
 from support.ros_peers import call, meet, ros, spinning, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -162,33 +161,10 @@ def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_d
         assert not ends or (ends[0] == 'accepted' and ends[1] in told)
 
 
-@contextlib.contextmanager
-def process(**parameters):
-    """The node as its users start it; killed in the end whatever happens."""
-    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
-    started = subprocess.Popen(
-        [
-            sys.executable,
-            '-c',
-            'from jepa_wm_ros.ros.nodes.planner import main; main()',
-            '--ros-args',
-            *words,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
 @pytest.mark.fault(37)
 @pytest.mark.parametrize('how', [signal.SIGTERM, signal.SIGINT])
 def test_a_terminated_planner_delivers_the_result_of_its_goal_first(ros_domain, how):
-    with ros(), process() as planner:
+    with ros(), node('planner') as planner:
         client = Client()
         with toys(client) as toy:
             handle = hold(toy, client)
@@ -202,7 +178,7 @@ def test_a_terminated_planner_delivers_the_result_of_its_goal_first(ros_domain, 
 
 @pytest.mark.fault(5)
 def test_a_killed_planner_is_missed_within_five_seconds(ros_domain):
-    with ros(), process() as planner, toys() as toy, JepaCommander(timeout=60.0) as arm:
+    with ros(), node('planner') as planner, toys() as toy, JepaCommander(timeout=60.0) as arm:
         toy.outcome = ArmStatus.OUTCOME_EXECUTING
         killed = []
 
@@ -217,7 +193,7 @@ def test_a_killed_planner_is_missed_within_five_seconds(ros_domain):
 
 
 def test_the_process_ends_after_the_shutdown_of_its_life_cycle(ros_domain):
-    with ros(), process() as planner:
+    with ros(), node('planner') as planner:
         client = Client()
         with toys(client):
             assert client.action.wait_for_server(60.0)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes and commands as their users start them."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def python(*words: str) -> Iterator[subprocess.Popen]:
+    """Python in a process of its own, its output in one pipe; killed in the end."""
+    started = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def node(name: str, **parameters):
+    """A node of jepa_wm_ros/ros/nodes with these parameters, as `python`."""
+    words = [word for key, value in parameters.items() for word in ('-p', f'{key}:={value}')]
+    start = f'from jepa_wm_ros.ros.start import {name}; {name}()'
+    return python('-c', start, '--ros-args', *words)
