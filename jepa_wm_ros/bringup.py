@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from jepa_wm_ros import resources
+from jepa_wm_ros import output, resources
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import ARMS, FR3, arm_named
 from jepa_wm_ros.processes import ProcessGroup
@@ -224,7 +224,9 @@ def main(words: list[str] | None = None) -> None:
             print(f'{argument.name}:={argument.default}\n    {argument.description}{choices}')
         return
     try:
-        with ProcessGroup(plan_processes(**read_arguments(words)), echo=True) as group:
+        processes = plan_processes(**read_arguments(words))
+        output.never_wait()  # a terminal that stands still must not hold up who reads the nodes
+        with ProcessGroup(processes, echo=True) as group:
             group.wait()
             group.check()
     except KeyboardInterrupt:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller node when the arm is lost, stops itself, or was never there."""
 
-import contextlib
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from lifecycle_msgs.srv import GetState  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
-from support.controller_rig import PATIENT, Planner, Rig  # noqa: E402
+from support.controller_rig import PATIENT, Planner, Rig, controller_process  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
@@ -111,23 +110,6 @@ def test_when_the_controller_ends_the_arm_comes_to_rest_within_its_step(new_arm_
         assert process.returncode == (0 if how is signal.SIGINT else -signal.SIGKILL)
         assert 'Traceback' not in errors and 'error' not in errors.lower(), errors
         planner.node.destroy_node()
-
-
-@contextlib.contextmanager
-def controller_process(**parameters):
-    """The node as its users start it; killed in the end whatever happens."""
-    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'jepa_wm_ros.ros.nodes.franka_controller', '--ros-args', *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -129,3 +132,22 @@ class Rig:
         self.controller.close()
         self.controller.destroy_node()
         self.planner.node.destroy_node()
+
+
+@contextlib.contextmanager
+def controller_process(output=subprocess.PIPE, **parameters):
+    """The node as its users start it, with `output` for its stdout and stderr; killed in the end
+    whatever happens.
+    """
+    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'jepa_wm_ros.ros.nodes.franka_controller', '--ros-args', *words],
+        stdout=output,
+        stderr=output,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
