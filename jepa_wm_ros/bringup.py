@@ -146,7 +146,7 @@ def plan_processes(
             namespace=namespace,
             params_file=parameters,
             parameters=values,
-            environment=environment,
+            environment=environment | _enclave(name),
         )
 
     # A simulated arm starts beside its controller, and may take a while to answer.
@@ -166,7 +166,7 @@ def plan_processes(
                 'rviz2',
                 package='rviz2',
                 namespace=namespace,
-                environment=environment,
+                environment=environment | _enclave('operator'),
                 arguments=('-d', str(resources.find('config', 'plan.rviz'))),
             ),
         )
@@ -225,6 +225,16 @@ def _fast_dds_profile(name: str) -> dict[str, str]:
         return {}
     variable = old if ros_distro() in ('humble', 'iron', 'jazzy') else new
     return {variable: str(resources.find('config', name))}
+
+
+def _enclave(name: str) -> dict[str, str]:
+    """Under SROS 2, the variable that names the keys of a process (config/security/policy.xml),
+    unless all processes share what the user has named.
+    """
+    override = 'ROS_SECURITY_ENCLAVE_OVERRIDE'
+    if os.environ.get('ROS_SECURITY_ENABLE') != 'true' or override in os.environ:
+        return {}
+    return {override: f'/{resources.PACKAGE}/{name}'}
 
 
 def ros_distro() -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from jepa_wm_ros import bringup
 from jepa_wm_ros.bringup import BringupError, plan_processes, read_arguments
+from support import policy
 
 ROOT = Path(__file__).parent.parent
 LOCAL, NETWORK = ROOT / 'config' / 'fastdds_localhost.xml', ROOT / 'config' / 'fastdds.xml'
@@ -240,6 +241,21 @@ def test_a_reach_that_cannot_be_is_refused_with_what_to_do(bare_environment, mon
     monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
     with pytest.raises(BringupError, match='unset it'):
         plan_processes(discovery='subnet')
+
+
+def test_under_sros_2_each_process_has_the_keys_of_its_own_part_of_the_policy(monkeypatch):
+    variable = 'ROS_SECURITY_ENCLAVE_OVERRIDE'
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
+    enclaves = {p.name: p.environment[variable] for p in plan_processes(rviz=True)}
+    assert enclaves.pop('rviz2') == '/jepa_wm_ros/operator'
+    assert enclaves == {name: f'/jepa_wm_ros/{name}' for name in enclaves} and len(enclaves) == 4
+    assert {*enclaves, 'operator'} == {path.name for path in policy.enclaves()}
+    monkeypatch.setenv(variable, '/mine')
+    assert not any(variable in p.environment for p in plan_processes())
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'false')
+    assert not any(variable in p.environment for p in plan_processes())
 
 
 def test_the_two_profiles_differ_only_in_the_interfaces_that_are_open():

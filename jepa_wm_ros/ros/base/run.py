@@ -45,7 +45,7 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
     _init(sys.argv if args is None else args)
     executor, node, status = SingleThreadedExecutor(), None, 0
     try:
-        node = node_class()
+        node = _made(node_class)
         executor.add_node(node)
         starting = node.transitions.submit(_autostart, node) if node.value('autostart') else None
         spin(executor, lambda: stopped.is_set() or node.over.is_set() or _failed(starting))
@@ -93,6 +93,13 @@ def _init(args: list[str]) -> None:
         rclpy.try_shutdown()
         without = [*args, '--ros-args', '--disable-external-lib-logs']
         rclpy.init(args=without, signal_handler_options=SignalHandlerOptions.NO)
+
+
+def _made(node_class: type[NodeBase]) -> NodeBase:
+    try:
+        return node_class()
+    except _rclpy.RCLError as error:  # such as security that is asked for and not there
+        raise JepaWmError(f'ROS makes no node: {one_line(error)}') from error
 
 
 def _autostart(node: NodeBase) -> bool:
