@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from jepa_wm_ros import resources
+from jepa_wm_ros import output, resources
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import ARMS, FR3, arm_named
 from jepa_wm_ros.processes import ProcessGroup
 
 ROBOTS = ('sim', 'real')
 PLANNERS = ('cem', 'nevergrad', 'gd', 'adam', 'mppi', 'icem')
+DISCOVERIES = ('localhost', 'subnet')
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 SIM_ADDRESS = '127.0.0.1'
 SIM_SECONDS = 60.0  # for a simulated arm to start
 
@@ -55,6 +57,14 @@ ARGUMENTS = (
     Argument('planner', '', "Planner in place of the profile's.", ('', *PLANNERS)),
     Argument('profile', '', 'Planning profile: a name in config/profiles, or a file.'),
     Argument('params_file', '', 'Parameters of every node; config/params.yaml when empty.'),
+    Argument(
+        'discovery',
+        '',
+        'Who may join the graph, and move the arm: this host alone, or every host of the subnet '
+        f'and ROS domain. When empty {RANGE}, ROS_LOCALHOST_ONLY or ROS_STATIC_PEERS decide, and '
+        'localhost without them.',
+        ('', *DISCOVERIES),
+    ),
     Argument('use_sim_time', 'false', 'Take the time from /clock.', ('true', 'false')),
     Argument('rviz', 'false', 'Start RViz as well.', ('true', 'false')),
 )
@@ -102,13 +112,14 @@ def plan_processes(
     planner: str = '',
     profile: str = '',
     params_file: str | Path = '',
+    discovery: str = '',
     use_sim_time: bool = False,
     rviz: bool = False,
 ) -> tuple[ProcessSpec, ...]:
     """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
 
-    Raises BringupError for a robot or planner that is not known, a real robot without an address,
-    a simulated arm of another model, and a parameter file that is not there.
+    Raises BringupError for a robot, planner or discovery that is not known, a real robot without an
+    address, a simulated arm of another model, and a parameter file that is not there.
     """
     if robot not in ROBOTS:
         raise BringupError(f'robot {robot!r} is not known; use {" or ".join(ROBOTS)}')
@@ -123,7 +134,7 @@ def plan_processes(
     if not parameters.is_file():
         raise BringupError(f'parameter file {parameters} does not exist; give one as params_file')
     address = arm_address or SIM_ADDRESS
-    environment = dds_environment()
+    environment = dds_environment(discovery)
 
     def node(name: str, **given) -> ProcessSpec:
         values = {key: value for key, value in given.items() if value != ''}
@@ -135,7 +146,7 @@ def plan_processes(
             namespace=namespace,
             params_file=parameters,
             parameters=values,
-            environment=environment,
+            environment=environment | _enclave(name),
         )
 
     # A simulated arm starts beside its controller, and may take a while to answer.
@@ -155,6 +166,7 @@ def plan_processes(
                 'rviz2',
                 package='rviz2',
                 namespace=namespace,
+                environment=environment | _enclave('operator'),
                 arguments=('-d', str(resources.find('config', 'plan.rviz'))),
             ),
         )
@@ -180,13 +192,49 @@ def read_arguments(words: list[str]) -> dict:
     return given
 
 
-def dds_environment() -> dict[str, str]:
-    """The variable that lets Fast DDS carry pictures whole; one already set stays as it is."""
-    profile = str(resources.find('config', 'fastdds.xml'))
+def dds_environment(discovery: str = '') -> dict[str, str]:
+    """Variables that say how far the graph reaches, and let Fast DDS carry pictures whole.
+
+    See the argument `discovery`. A profile of Fast DDS that is already set stays as it is.
+    """
+    if discovery not in ('', *DISCOVERIES):
+        raise BringupError(
+            f'discovery {discovery!r} is not known; use {" or ".join(DISCOVERIES)}, or leave it '
+            f'empty and set {RANGE}'
+        )
+    if discovery == 'subnet' and os.environ.get('ROS_LOCALHOST_ONLY') == '1':
+        raise BringupError('discovery:=subnet is in vain with ROS_LOCALHOST_ONLY=1: unset it')
+    if not discovery and not {RANGE, 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'} & os.environ.keys():
+        discovery = 'localhost'
+    local = discovery == 'localhost' or (not discovery and _stays_on_this_host())
+    reach = {RANGE: discovery.upper()} if discovery else {}
+    return _fast_dds_profile('fastdds_localhost.xml' if local else 'fastdds.xml') | reach
+
+
+def _stays_on_this_host() -> bool:
+    """Whether ROS's own variables keep the graph here."""
+    if os.environ.get('ROS_LOCALHOST_ONLY') == '1':
+        return True
+    near = os.environ.get(RANGE, '').upper() in ('LOCALHOST', 'OFF')
+    return near and 'ROS_STATIC_PEERS' not in os.environ
+
+
+def _fast_dds_profile(name: str) -> dict[str, str]:
     old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
     if old in os.environ or new in os.environ:
         return {}
-    return {old if ros_distro() in ('humble', 'iron', 'jazzy') else new: profile}
+    variable = old if ros_distro() in ('humble', 'iron', 'jazzy') else new
+    return {variable: str(resources.find('config', name))}
+
+
+def _enclave(name: str) -> dict[str, str]:
+    """Under SROS 2, the variable that names the keys of a process (config/security/policy.xml),
+    unless all processes share what the user has named.
+    """
+    override = 'ROS_SECURITY_ENCLAVE_OVERRIDE'
+    if os.environ.get('ROS_SECURITY_ENABLE') != 'true' or override in os.environ:
+        return {}
+    return {override: f'/{resources.PACKAGE}/{name}'}
 
 
 def ros_distro() -> str:
@@ -224,7 +272,9 @@ def main(words: list[str] | None = None) -> None:
             print(f'{argument.name}:={argument.default}\n    {argument.description}{choices}')
         return
     try:
-        with ProcessGroup(plan_processes(**read_arguments(words)), echo=True) as group:
+        processes = plan_processes(**read_arguments(words))
+        output.never_wait()  # a terminal that stands still must not hold up who reads the nodes
+        with ProcessGroup(processes, echo=True) as group:
             group.wait()
             group.check()
     except KeyboardInterrupt:

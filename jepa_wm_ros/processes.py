@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,11 +18,13 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.logs import LogFile, LogFolder
 
 NEXT_SECONDS = 2.0  # for one process to end before the next is asked
 STOP_SECONDS = 8.0  # for all of them to end after SIGTERM; then SIGKILL
 OUTPUT_SECONDS = 0.5  # for the last words of a process that ended
 TAIL_LINES = 200  # of output kept to tell why a process ended: a traceback is long
+LINE_BYTES = 1 << 16  # of output read at once, where no line ends before
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,16 +51,19 @@ class Startable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended: exit status (negative: the signal), its last words, all its output."""
+    """How a process ended: exit status (negative: the signal), its last words, and the file with
+    its output, where one could be written.
+    """
 
     name: str
     status: int
     last_line: str
-    log: Path
+    log: Path | None
 
     def __str__(self) -> str:
         words = f': {self.last_line.removeprefix("error: ")}' if self.last_line else ''
-        return f'{self.name} ended {how_ended(self.status)}{words} (its output: {self.log})'
+        file = f' (its output: {self.log})' if self.log else ''
+        return f'{self.name} ended {how_ended(self.status)}{words}{file}'
 
 
 def how_ended(status: int) -> str:
@@ -91,17 +95,17 @@ class ProcessGroup:
     Each runs in a session of its own, so that Ctrl-C reaches only the caller, which then stops
     them in order, as it does when it is terminated: SIGTERM is a SystemExit inside the `with`. The
     kernel kills each one when the thread that started it dies, so start the group in the main
-    thread. Output goes to `log_dir`/NAME.log and, with `echo`, to stderr with the name in front.
-    Without a `log_dir` a temporary folder is made, which stays only when a process has ended by
-    itself: then its error names the file.
+    thread. Output goes to `log_dir`/NAME.log and, with `echo`, to stderr with the name in front;
+    what cannot be written, for whatever reason, is not, and no process ever waits for it (where
+    stderr may block, see output.never_wait). Without a `log_dir` a temporary folder is made, which
+    stays only when a process has ended by itself: then its error names the file.
     """
 
     def __init__(
         self, specs: Sequence[Startable], *, log_dir: Path | None = None, echo: bool = False
     ) -> None:
         self.specs = tuple(specs)
-        self.log_dir = log_dir
-        self._temporary = log_dir is None
+        self._logs = LogFolder(log_dir)
         self.first_end: Ended | None = None
         self._echo = echo
         self._children: list[_Child] = []
@@ -118,19 +122,23 @@ class ProcessGroup:
         self.stop()
         signal.signal(signal.SIGTERM, self._before)
 
+    @property
+    def log_dir(self) -> Path | None:
+        """The folder of the output; None before the start, and where none could be made."""
+        return self._logs.path
+
     def start(self) -> None:
         """Start all of them; when one cannot be started, none is left running."""
         commands = [(spec, spec.command()) for spec in self.specs]
-        self.log_dir = self.log_dir or Path(tempfile.mkdtemp(prefix='jepa_wm_ros_'))
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self._logs.open()
         try:
             for spec, command in commands:
-                self._children.append(_Child(spec, command, self.log_dir / f'{spec.name}.log'))
+                self._children.append(_Child(spec, command, self._logs.file(spec.name)))
         except BaseException:
             for child in self._children:
                 child.kill()
             self._children.clear()
-            self._remove_logs()
+            self._logs.close(keep=False)
             raise
         for child in self._children:  # threads only now: a fork should not meet them
             child.watch(self._on_end, self._echo)
@@ -167,13 +175,7 @@ class ProcessGroup:
             for child in children:
                 child.kill()
             self._children.clear()
-            if undisturbed:
-                self._remove_logs()
-
-    def _remove_logs(self) -> None:
-        if self._temporary and self.log_dir:
-            shutil.rmtree(self.log_dir, ignore_errors=True)
-            self.log_dir = None
+            self._logs.close(keep=not undisturbed)
 
     def _on_end(self, ended: Ended) -> None:
         with self._change:
@@ -184,8 +186,8 @@ class ProcessGroup:
 class _Child:
     """One process, its output and its end."""
 
-    def __init__(self, spec: Startable, command: list[str], log: Path) -> None:
-        self.name, self.log = spec.name, log
+    def __init__(self, spec: Startable, command: list[str], log: LogFile) -> None:
+        self.name, self._log = spec.name, log
         self._tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
         self._watchers: list[threading.Thread] = []
         self._gone = threading.Event()
@@ -245,19 +247,20 @@ class _Child:
         self._gone.wait()
 
     def _read(self, output: IO[bytes], echo: bool) -> None:
-        with self.log.open('w') as log:
-            for line in map(_decoded, output):
-                log.write(line)
-                log.flush()
-                self._tail.append(line.rstrip())
-                if echo:
-                    sys.stderr.write(f'[{self.name}] {line}')
+        for line in iter(lambda: output.readline(LINE_BYTES), b''):
+            self._log.write(line)
+            text = line.decode(errors='replace')
+            self._tail.append(text.rstrip())
+            if echo:
+                with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                    sys.stderr.write(f'[{self.name}] {text}')
+        self._log.close()
 
     def _await_end(self, reader: threading.Thread, on_end) -> None:
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._reap()
         reader.join(OUTPUT_SECONDS)
-        on_end(Ended(self.name, self._process.returncode, cause(list(self._tail)), self.log))
+        on_end(Ended(self.name, self._process.returncode, cause(list(self._tail)), self._log.path))
         self._gone.set()
 
     def _reap(self) -> None:
@@ -272,7 +275,3 @@ class _Child:
 
 def _exit(number: int, _frame) -> None:
     sys.exit(128 + number)
-
-
-def _decoded(line: bytes) -> str:
-    return line.decode(errors='replace')

@@ -13,8 +13,24 @@ import pytest
 
 from jepa_wm_ros import bringup
 from jepa_wm_ros.bringup import BringupError, plan_processes, read_arguments
+from support import policy
 
 ROOT = Path(__file__).parent.parent
+LOCAL, NETWORK = ROOT / 'config' / 'fastdds_localhost.xml', ROOT / 'config' / 'fastdds.xml'
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+
+
+@pytest.fixture
+def bare_environment(monkeypatch):
+    """As if nobody had said how far the graph should reach."""
+    for name in (
+        'FASTRTPS_DEFAULT_PROFILES_FILE',
+        'FASTDDS_DEFAULT_PROFILES_FILE',
+        'ROS_LOCALHOST_ONLY',
+        'ROS_STATIC_PEERS',
+        RANGE,
+    ):
+        monkeypatch.delenv(name, raising=False)
 
 
 def named(processes):
@@ -173,16 +189,85 @@ def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monk
         ('', 'FASTDDS_DEFAULT_PROFILES_FILE'),
     ],
 )
-def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(monkeypatch, distro, variable):
-    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-        monkeypatch.delenv(name, raising=False)
+def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(
+    bare_environment, monkeypatch, distro, variable
+):
     monkeypatch.setattr(bringup, 'ros_distro', lambda: distro)
     given = bringup.dds_environment()
-    assert list(given) == [variable]
-    assert Path(given[variable]).samefile(ROOT / 'config' / 'fastdds.xml')
-    assert named(plan_processes())['sim_cell'].environment == given
+    assert given.keys() - {RANGE} == {variable}
+    assert Path(given[variable]).samefile(LOCAL)
     monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/own.xml')
-    assert bringup.dds_environment() == {}
+    assert bringup.dds_environment() == {RANGE: 'LOCALHOST'}
+
+
+@pytest.mark.parametrize(
+    'set_before, discovery, reach, profile',
+    [
+        ({}, '', 'LOCALHOST', LOCAL),
+        ({}, 'localhost', 'LOCALHOST', LOCAL),
+        ({}, 'subnet', 'SUBNET', NETWORK),
+        # the user's variables decide, unless an argument does
+        ({RANGE: 'SUBNET'}, '', None, NETWORK),
+        ({RANGE: 'LOCALHOST'}, '', None, LOCAL),
+        ({RANGE: 'SUBNET'}, 'localhost', 'LOCALHOST', LOCAL),
+        ({RANGE: 'LOCALHOST'}, 'subnet', 'SUBNET', NETWORK),
+        ({'ROS_LOCALHOST_ONLY': '1'}, '', None, LOCAL),
+        ({'ROS_LOCALHOST_ONLY': '0'}, '', None, NETWORK),
+        ({'ROS_STATIC_PEERS': '10.0.0.2'}, '', None, NETWORK),
+        # this host and those that are named
+        ({RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.0.0.2'}, '', None, NETWORK),
+    ],
+)
+def test_the_graph_stays_on_this_host_unless_somebody_says_otherwise(
+    bare_environment, monkeypatch, set_before, discovery, reach, profile
+):
+    for name, value in set_before.items():
+        monkeypatch.setenv(name, value)
+    words = [f'discovery:={discovery}', 'rviz:=true']
+    processes = plan_processes(**read_arguments(words))
+    assert {process.name for process in processes} >= {'rviz2', 'franka_controller', 'sim_cell'}
+    for process in processes:
+        environment = dict(process.environment)
+        assert environment.pop(RANGE, None) == reach
+        (given,) = environment.values()
+        assert Path(given).samefile(profile)
+
+
+def test_a_reach_that_cannot_be_is_refused_with_what_to_do(bare_environment, monkeypatch):
+    with pytest.raises(BringupError, match='world.*localhost or subnet'):
+        plan_processes(discovery='world')
+    with pytest.raises(BringupError, match='use one of localhost, subnet'):
+        read_arguments(['discovery:=world'])
+    monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
+    with pytest.raises(BringupError, match='unset it'):
+        plan_processes(discovery='subnet')
+
+
+def test_under_sros_2_each_process_has_the_keys_of_its_own_part_of_the_policy(monkeypatch):
+    variable = 'ROS_SECURITY_ENCLAVE_OVERRIDE'
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
+    enclaves = {p.name: p.environment[variable] for p in plan_processes(rviz=True)}
+    assert enclaves.pop('rviz2') == '/jepa_wm_ros/operator'
+    assert enclaves == {name: f'/jepa_wm_ros/{name}' for name in enclaves} and len(enclaves) == 4
+    assert {*enclaves, 'operator'} == {path.name for path in policy.enclaves()}
+    monkeypatch.setenv(variable, '/mine')
+    assert not any(variable in p.environment for p in plan_processes())
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv('ROS_SECURITY_ENABLE', 'false')
+    assert not any(variable in p.environment for p in plan_processes())
+
+
+def test_the_two_profiles_differ_only_in_the_interfaces_that_are_open():
+    def lines(file):
+        text = re.sub('<!--.*?-->', '', file.read_text(), flags=re.DOTALL)
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    local, network = lines(LOCAL), lines(NETWORK)
+    at = local.index('<interfaceWhiteList>')
+    assert local[at + 1 : at + 3] == ['<address>127.0.0.1</address>', '</interfaceWhiteList>']
+    assert local[at - 2] == '<type>UDPv4</type>'
+    assert local[:at] + local[at + 3 :] == network
 
 
 def test_the_distribution_is_that_of_the_wheels_else_the_sourced_one(monkeypatch):

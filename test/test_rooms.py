@@ -63,6 +63,7 @@ ROOMS = {
             'evaluation',
             'ros_image',
             'bringup',
+            'output',
             'processes',
         },
     ),
@@ -72,8 +73,10 @@ ROOMS = {
     'fr3': ({'numpy'}, set()),
     'objective': (set(), set()),
     'resources': (set(), set()),
-    'processes': (set(), set()),
-    'bringup': (set(), {'processes'}),
+    'output': (set(), set()),
+    'logs': (set(), set()),
+    'processes': (set(), {'logs'}),
+    'bringup': (set(), {'output', 'processes'}),
     'ros_image': (PICTURES | {'numpy', 'cv_bridge'}, set()),
 }
 ROS = {'rclpy', 'std_srvs', 'ament_index_python'}

@@ -26,7 +26,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
-from jepa_wm_ros.bringup import plan_processes
+from jepa_wm_ros.bringup import dds_environment, plan_processes
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
@@ -109,7 +109,7 @@ def main(args: list[str] | None = None) -> None:
     parser.add_argument('--calls', type=int, default=40)
     options = parser.parse_args(args)
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.update(dds_environment())
     try:
         print(json.dumps(measure(options.model, options.calls)))
     except JepaWmError as error:

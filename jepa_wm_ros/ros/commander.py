@@ -49,7 +49,8 @@ class CommanderError(JepaWmError):
 class JepaCommander:
     """A client of camera, controller and planner in one namespace.
 
-    Initialises rclpy unless that is done already, and ends it then. `timeout` [s] bounds every wait
+    Initialises rclpy unless that is done already, and ends it then; what it may reach is this host,
+    or what ROS_AUTOMATIC_DISCOVERY_RANGE or ROS_STATIC_PEERS say. `timeout` [s] bounds every wait
     but that for a goal to end; a server that leaves the graph meanwhile, even one that is killed,
     is missed within 5 s (config/fastdds.xml: leaseDuration).
     """

@@ -15,10 +15,12 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 from typing import IO
 
@@ -189,6 +191,7 @@ class _Server:
         """Serve until standard input closes."""
         from franky_sim import SimulationServer
 
+        _keep_sockets_at(self._address)
         with new_simulator() as simulator:
             simulator.register_pre_step_callback(self._before_step)
             simulator.register_post_step_callback(self._after_step)
@@ -239,6 +242,23 @@ class _Server:
     def _say(self, word: str) -> None:
         self._answers.write(word + '\n')
         self._answers.flush()
+
+
+def _keep_sockets_at(address: str) -> None:
+    """Have what franky_sim listens to listen at `address` alone.
+
+    It binds the UDP socket of its motion commands to every interface, where another host could
+    command the simulated arm.
+    """
+    from franky_sim import franka_server
+
+    class Here(socket.socket):
+        def bind(self, place) -> None:
+            super().bind((address, place[1]))
+
+    sockets = types.ModuleType('socket')
+    vars(sockets).update(vars(socket), socket=Here)
+    franka_server.socket = sockets
 
 
 def main(argv: list[str] | None = None) -> int:

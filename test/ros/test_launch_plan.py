@@ -123,7 +123,7 @@ def test_the_same_nodes_start_as_by_hand_and_the_end_of_one_ends_all(launched):
             values = yaml.safe_load((notes / f'{process.name}.yaml').read_text())
             (section,) = values.values()
             assert section['ros__parameters'] == dict(process.parameters)
-        assert Path((notes / f'{process.name}.dds').read_text()).name == 'fastdds.xml'
+        assert Path((notes / f'{process.name}.dds').read_text()).name == 'fastdds_localhost.xml'
     assert {path.stem for path in notes.glob('*.stopped')} == (
         {p.name for p in expected} - {'world_model'}
     )

@@ -3,6 +3,7 @@
 
 import threading
 import time
+from pathlib import PurePosixPath
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,7 @@ from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.ros.base import worker as worker_room  # noqa: E402
 from jepa_wm_ros.ros.base.faults import ErrorLog  # noqa: E402
 from jepa_wm_ros.ros.base.node import NodeBase  # noqa: E402
+from support import policy  # noqa: E402
 from support.controller_rig import PATIENT  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
@@ -114,6 +116,28 @@ def spoken(peer, name: str) -> tuple[set[str], set[str]]:
     return topics - OF_EVERY_NODE - {f'/{name}/transition_event'}, services - everywhere
 
 
+def done(peer, name: str) -> policy.Allowed:
+    """What others see of all that a node says, hears, serves and asks."""
+    return policy.Allowed(
+        *(
+            {entry for entry, _ in seen(name, '/')}
+            for seen in (
+                peer.get_publisher_names_and_types_by_node,
+                peer.get_subscriber_names_and_types_by_node,
+                peer.get_service_names_and_types_by_node,
+                peer.get_client_names_and_types_by_node,
+            )
+        )
+    )
+
+
+def may(name: str) -> policy.Allowed:
+    """What the security policy lets a node do; /clock it hears only with use_sim_time."""
+    allowed = policy.enclaves()[PurePosixPath('/jepa_wm_ros', name)]
+    allowed.subscribe.remove('/clock')
+    return allowed
+
+
 def until(condition, seconds: float = 40.0):
     """Wait until the graph, which nobody announces, is as it should be."""
     deadline, pause = time.monotonic() + seconds, threading.Event()
@@ -159,6 +183,7 @@ def test_an_inactive_node_is_silent_and_every_round_leaves_nothing_behind(
                     peer.get_node_names(),
                 )
                 assert belongings(node) == active
+                assert until(lambda: done(peer, name) == may(name)), (done(peer, name), may(name))
                 assert node.trigger_deactivate().name == 'SUCCESS', node.failure
                 assert belongings(node) == inactive
                 assert until(lambda: spoken(peer, name) == silent), spoken(peer, name)

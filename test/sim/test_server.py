@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,29 @@ def test_direct_steps_do_what_a_blocking_move_of_the_real_protocol_does(server):
             _, pose = cell.step(np.array([*step, 0, 0, 0, 0]))
             np.testing.assert_allclose(pose[:3] - before, achieved, atol=4e-3)
     arm.move(franky.JointMotion([float(q) for q in FR3.home]))
+
+
+def test_the_arm_listens_at_its_own_address_alone(server):
+    franky = pytest.importorskip('franky')
+    arm = franky.Robot(server.address, realtime_config=franky.RealtimeConfig.Ignore)
+    gripper = franky.Gripper(server.address)
+    listening = sockets_of(server._process.pid)
+    assert {protocol for protocol, _ in listening} == {'tcp', 'udp'}
+    assert {address for _, address in listening} == {server.address}
+    del arm, gripper
+
+
+def sockets_of(pid):
+    """Protocol and local address of every internet socket that a process has open."""
+    files = [os.readlink(f'/proc/{pid}/fd/{fd}') for fd in os.listdir(f'/proc/{pid}/fd')]
+    found = set()
+    for protocol in ('tcp', 'udp', 'tcp6', 'udp6'):
+        for line in Path(f'/proc/{pid}/net/{protocol}').read_text().splitlines()[1:]:
+            words = line.split()
+            if f'socket:[{words[9]}]' in files:
+                packed = bytes.fromhex(words[1].split(':')[0])[::-1]
+                found.add((protocol, '.'.join(map(str, packed))))
+    return found
 
 
 def later(server, seconds):

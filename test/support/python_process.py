@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def python(*words: str) -> Iterator[subprocess.Popen]:
-    """Python in a process of its own, its output in one pipe; killed in the end."""
+def python(*words: str, output=subprocess.PIPE) -> Iterator[subprocess.Popen]:
+    """Python in a process of its own, what it says in one pipe or file; killed in the end."""
     started = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, *words], stdout=output, stderr=subprocess.STDOUT, text=True
     )
     try:
         yield started
@@ -22,8 +22,8 @@ def python(*words: str) -> Iterator[subprocess.Popen]:
         started.communicate()
 
 
-def node(name: str, **parameters):
+def node(name: str, output=subprocess.PIPE, **parameters):
     """A node of jepa_wm_ros/ros/nodes with these parameters, as `python`."""
     words = [word for key, value in parameters.items() for word in ('-p', f'{key}:={value}')]
     start = f'from jepa_wm_ros.ros.start import {name}; {name}()'
-    return python('-c', start, '--ros-args', *words)
+    return python('-c', start, '--ros-args', *words, output=output)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import math
+import collections
 import time
 import traceback
 
 from jepa_wm_ros.errors import JepaWmError, code_of
 
 REPEAT_SECONDS = 1.0  # before the same line is logged again
+MOST_LINES = 5  # within that time, of lines that differ: a number in them may
 
 
 def one_line(error: BaseException) -> str:
@@ -29,24 +30,29 @@ def reply_fault(response, error: BaseException):
 
 
 class ErrorLog:
-    """Logs an unexpected error whole, but each only once; what users cause is one line."""
+    """Logs an unexpected error whole, but each only once; what users cause is one line, and a flood
+    of it is thinned.
+    """
 
     def __init__(self, logger) -> None:
         self._logger = logger
         self._seen: set[tuple] = set()
-        self._last = ('', -math.inf)
+        self._told: collections.deque[tuple[float, str]] = collections.deque(maxlen=MOST_LINES)
 
     def tell(self, error: BaseException, where: str) -> None:
         """Log an error that was raised in `where`."""
         if isinstance(error, JepaWmError):
-            (before, when), now = self._last, time.monotonic()
-            if str(error) != before or now - when > REPEAT_SECONDS:
-                self._logger.error(f'{where}: {error}')
-                self._last = (str(error), now)
-            return
+            return self._tell_line(f'{where}: {error}')
         place = traceback.extract_tb(error.__traceback__)[-1:]
         key = (where, type(error), *((frame.filename, frame.lineno) for frame in place))
         if key not in self._seen:
             self._seen.add(key)
             trace = ''.join(traceback.format_exception(error))
             self._logger.error(f'{where} failed; the same again is not logged:\n{trace}')
+
+    def _tell_line(self, line: str) -> None:
+        now = time.monotonic()
+        recent = [said for when, said in list(self._told) if now - when < REPEAT_SECONDS]
+        if line not in recent and len(recent) < MOST_LINES:
+            self._logger.error(line)
+            self._told.append((now, line))

@@ -14,11 +14,13 @@ from typing import NoReturn
 import rclpy
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from jepa_wm_ros import bringup
+from jepa_wm_ros import bringup, output
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.ros.base.faults import one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 
 SIGNAL_SECONDS = 0.2  # how soon a signal is noticed while nothing else happens
@@ -35,14 +37,15 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
     The signals are not rclpy's: its handler ends the context at once, and a node that stops must
     still be able to ask the arm to stand and to tell its clients.
     """
+    output.never_wait()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     os.environ.update(bringup.dds_environment())
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    _init(sys.argv if args is None else args)
     executor, node, status = SingleThreadedExecutor(), None, 0
     try:
-        node = node_class()
+        node = _made(node_class)
         executor.add_node(node)
         starting = node.transitions.submit(_autostart, node) if node.value('autostart') else None
         spin(executor, lambda: stopped.is_set() or node.over.is_set() or _failed(starting))
@@ -75,9 +78,28 @@ def spin(executor: SingleThreadedExecutor, until: Callable[[], bool]) -> None:
 
 def leave(status: int) -> NoReturn:
     """End the process now; what the interpreter tidies up at its end takes seconds with torch."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    output.flush()
     os._exit(status)
+
+
+def _init(args: list[str]) -> None:
+    """Initialise rclpy; where its log file cannot be made, without one."""
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except _rclpy.RCLError as error:
+        if 'failed to initialize logging' not in str(error):
+            raise
+        print(f'no ROS log file: {one_line(error)}', file=sys.stderr)
+        rclpy.try_shutdown()
+        without = [*args, '--ros-args', '--disable-external-lib-logs']
+        rclpy.init(args=without, signal_handler_options=SignalHandlerOptions.NO)
+
+
+def _made(node_class: type[NodeBase]) -> NodeBase:
+    try:
+        return node_class()
+    except _rclpy.RCLError as error:  # such as security that is asked for and not there
+        raise JepaWmError(f'ROS makes no node: {one_line(error)}') from error
 
 
 def _autostart(node: NodeBase) -> bool:

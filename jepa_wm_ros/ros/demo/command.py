@@ -56,7 +56,6 @@ def main(args: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # The demo's own graph must not hear another one's on the same machine.
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.update(dds_environment())
     try:
         sys.exit(run(options))

@@ -35,6 +35,7 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.ros import controller_parameters
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 
@@ -136,7 +137,9 @@ class FrankaController(NodeBase):
 
     def _refuse(self, record: Record) -> None:
         self._counts['refused'] += 1
-        self.get_logger().warning(f'command {record.sequence}: {record.message}')
+        self.get_logger().warning(
+            f'command {record.sequence}: {record.message}', throttle_duration_sec=REPEAT_SECONDS
+        )
         running = (self._running.session, self._running.sequence)
         # A duplicate of the running command must not hide how that one ends.
         if self._idle.is_set() or (record.session, record.sequence) != running:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who can hear and command the arm: this host, and others only where somebody has said so."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from jepa_wm_ros import bringup  # noqa: E402
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+# Two hosts on one cable: this shell's network and that of $other.
+HOSTS = """
+    mount -t tmpfs tmpfs /dev/shm
+    ip link set lo up
+    ip link add near type veth peer name far
+    unshare --net --mount sleep 120 & other=$!
+    until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
+    enter() { nsenter --target $other --net --mount "$@"; }
+    ip link set far netns $other
+    ip address add 10.9.0.1/24 dev near
+    ip link set near up
+    enter ip address add 10.9.0.2/24 dev far
+    enter ip link set far up
+    enter ip link set lo up
+    enter mount -t tmpfs tmpfs /dev/shm
+"""
+SPEAK = """
+    import sys, rclpy
+    from std_msgs.msg import String
+    rclpy.init()
+    node = rclpy.create_node('speaker')
+    topic = node.create_publisher(String, sys.argv[1], 10)
+    timer = node.create_timer(0.1, lambda: topic.publish(String()))
+    rclpy.spin(node)
+"""
+# Hears on `control` that the hosts are joined, then listens for what it should not hear.
+LISTEN = """
+    import sys, time, rclpy
+    from std_msgs.msg import String
+    rclpy.init()
+    node = rclpy.create_node('listener')
+    heard = {}
+    for name in ('control', 'arm'):
+        node.create_subscription(
+            String, name, lambda _, name=name: heard.setdefault(name, time.monotonic()), 10)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (
+        heard.keys() >= set(sys.argv[2:])
+        and time.monotonic() > heard['control'] + float(sys.argv[1])
+    ):
+        rclpy.spin_once(node, timeout_sec=0.1)
+    print(' '.join(sorted(heard)))
+"""
+
+
+@pytest.fixture
+def bare_environment(monkeypatch):
+    """As in a user's shell: ROS's own defaults."""
+    for name in (bringup.RANGE, 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    'discovery, here, there, heard_there',
+    [
+        ('', {}, {'ROS_STATIC_PEERS': '10.9.0.1'}, 'control'),
+        ('subnet', {}, {}, 'arm control'),
+        # each names the other
+        (
+            '',
+            {bringup.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.2'},
+            {bringup.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.1'},
+            'arm control',
+        ),
+    ],
+    ids=['by default', 'subnet', 'peers'],
+)
+def test_another_host_hears_the_arm_only_where_it_was_let_in(
+    ros_domain, bare_environment, monkeypatch, tmp_path, discovery, here, there, heard_there
+):
+    for name, value in here.items():
+        monkeypatch.setenv(name, value)
+    for name, text in (('speak', SPEAK), ('listen', LISTEN)):
+        (tmp_path / f'{name}.py').write_text(textwrap.dedent(text))
+    arm = words(bringup.dds_environment(discovery) | here)
+    for name in here:
+        monkeypatch.delenv(name)
+    speak, listen = (f'{sys.executable} {tmp_path}/{name}.py' for name in ('speak', 'listen'))
+    script = f"""
+        {textwrap.dedent(HOSTS)}
+        echo joined
+        {speak} control & env {arm} {speak} arm &
+        # an ordinary tool of ROS on the same host, and one on the other host
+        {listen} 0 control arm
+        enter env {words(there)} {listen} 3 control
+    """
+    done = subprocess.run(
+        [
+            'unshare',
+            '--net',
+            '--mount',
+            '--pid',
+            '--fork',
+            '--mount-proc',
+            '--kill-child',
+            'bash',
+            '-e',
+        ],
+        input=textwrap.dedent(script),
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    if 'joined' not in done.stdout:
+        pytest.skip(f'may not make networks: {done.stderr}')
+    assert done.stdout.splitlines()[1:] == ['arm control', heard_there], done.stderr
+
+
+def words(environment) -> str:
+    return ' '.join(f'{name}={value}' for name, value in environment.items())
