@@ -12,7 +12,9 @@ from itertools import count
 import numpy as np
 import torch
 
+from jepa_wm_ros.actions import DIM, POSITION
 from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.goals.watch import PictureWatch
 from jepa_wm_ros.objective import Objective, checked_mode
 from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
 from jepa_wm_ros.world_model.device import device_faults
@@ -21,6 +23,14 @@ from jepa_wm_ros.world_model.distance import distance
 MAX_GOALS = 64
 MAX_CONTEXTS = 2
 L2 = Objective()
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A goal picture as the model sees it, and the watch over what is seen on the way to it."""
+
+    latents: Latents
+    watch: PictureWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class ModelSession:
     """
 
     model: WorldModel
-    goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
+    goals: OrderedDict[int, Goal] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
     interrupted: set[int] = field(default_factory=set)
@@ -68,15 +78,14 @@ class ModelSession:
             session.warm_up(warm_up_mode)
         return session
 
+    @device_faults()
     def warm_up(self, mode: str) -> None:
         """Make ready now what the first plan in `mode` would wait for; compiling takes a minute."""
         side = self.model.spec.img_size
-        black, state = np.zeros((side, side, 3), np.uint8), np.zeros(self.model.spec.proprio_dim)
-        (goal,), _ = self.prepare_goals([black], None)
-        context = self.freeze(black, state, goal, mode=mode)
+        black = self._pixels(np.zeros((side, side, 3), np.uint8))
+        context = self.model.encode(black, torch.zeros(1, self.model.spec.proprio_dim))
+        scorer = LatentCost(self.model, context, context, L2, mode)
         horizon = self.model.spec.context_window + 1  # the window fills, then slides
-        scorer = self.contexts.pop(context.id)
-        del self.goals[goal]
         for candidates in (1, 2):
             actions = torch.zeros(candidates, horizon, scorer.action_dim)
             scorer(actions)
@@ -102,11 +111,17 @@ class ModelSession:
     def prepare_goals(
         self, pictures: list[np.ndarray], live: np.ndarray | None
     ) -> tuple[list[int], list[float]]:
-        """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN."""
+        """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
+
+        Raises a Fault for a picture that shows nothing, or has not the aspect of the live one.
+        """
+        watch = PictureWatch(pictures)
+        if live is not None:
+            watch.check_aspect(live.shape)
         latents = [self.model.encode_visual(self._pixels(picture)) for picture in pictures]
         here = None if live is None else self.model.encode_visual(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
-        self.goals.update(zip(ids, latents, strict=True))
+        self.goals.update(zip(ids, (Goal(known, watch) for known in latents), strict=True))
         while len(self.goals) > MAX_GOALS:
             self.goals.popitem(last=False)
         return ids, [
@@ -125,26 +140,32 @@ class ModelSession:
     ) -> Context:
         """Freeze a picture (H, W, 3) and state (P,), pose7 of an arm, as the context of one plan to
         a goal; distance and scores are those of `objective`, the scores computed in `mode`.
+
+        Raises a Fault for a picture that the arm must not be moved by, see goals/.
         """
         if goal_id not in self.goals:
             raise Fault(
                 FaultCode.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first'
             )
         goal = self.goals[goal_id]
+        goal.watch.check(picture)
+        pixels = self._pixels(picture)
+        if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
+            goal.watch.check_motion(pixels.numpy(), np.asarray(state)[POSITION])
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
-        context = self.model.encode(self._pixels(picture), proprio)
+        context = self.model.encode(pixels, proprio)
         number = next(self.ids)
         self.contexts[number] = LatentCost(
             self.model,
             context,
-            goal,
+            goal.latents,
             objective,
             mode,
             interrupted=lambda: number in self.interrupted,
         )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
-        return Context(number, float(distance(context, goal, objective)))
+        return Context(number, float(distance(context, goal.latents, objective)))
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""
