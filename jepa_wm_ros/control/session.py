@@ -62,6 +62,7 @@ class ModelSession:
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
     interrupted: set[int] = field(default_factory=set)
+    novelty: float = math.nan  # of the last live picture, foreign above 1; NaN: not known
 
     @classmethod
     def load(
@@ -113,12 +114,16 @@ class ModelSession:
     ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
 
-        Raises a Fault for a picture that shows nothing, or has not the aspect of the live one.
+        Raises a Fault for a picture that shows nothing, or nothing that the model knows, or has not
+        the aspect of the live one.
         """
         watch = PictureWatch(pictures)
         if live is not None:
             watch.check_aspect(live.shape)
-        latents = [self.model.encode_visual(self._pixels(picture)) for picture in pictures]
+        pixels = [self._pixels(picture) for picture in pictures]
+        for index, known in enumerate(pixels):
+            self._check_familiar(known, f'goal picture {index}')
+        latents = [self.model.encode_visual(known) for known in pixels]
         here = None if live is None else self.model.encode_visual(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, (Goal(known, watch) for known in latents), strict=True))
@@ -150,6 +155,7 @@ class ModelSession:
         goal = self.goals[goal_id]
         goal.watch.check(picture)
         pixels = self._pixels(picture)
+        self.novelty = self._check_familiar(pixels, 'the live picture')
         if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
             goal.watch.check_motion(pixels.numpy(), np.asarray(state)[POSITION])
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
@@ -204,6 +210,21 @@ class ModelSession:
 
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
         return self.model.prepare_images(picture[None])
+
+    def _check_familiar(self, pixels: torch.Tensor, what: str) -> float:
+        """How foreign a picture is to the model, NaN where that is not known; too foreign raises a
+        Fault with UNFAMILIAR_VIEW.
+        """
+        if self.model.familiarity is None:
+            return math.nan
+        novelty = float(self.model.familiarity(self.model.features(pixels)))
+        if not novelty <= 1.0:
+            raise Fault(
+                FaultCode.UNFAMILIAR_VIEW,
+                f'{what} is unlike those {self.model.spec.name} was trained on, {novelty:.1f} '
+                'times the limit: is it of this camera, whole and upright?',
+            )
+        return novelty
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
         """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""

@@ -69,6 +69,8 @@ BAD = {  # of a live picture or a goal: what is seen, and the fault it must be
     'black': (lambda p: p // 32, FaultCode.BAD_IMAGE),
     'saturated': (lambda p: np.full_like(p, 255), FaultCode.BAD_IMAGE),
     'one colour': (lambda p: np.full_like(p, 1) * np.uint8([90, 120, 60]), FaultCode.BAD_IMAGE),
+    'noise': (noise, FaultCode.UNFAMILIAR_VIEW),
+    'upside down': (lambda p: p[::-1].copy(), FaultCode.UNFAMILIAR_VIEW),
 }
 BAD_GOALS = BAD | {'another aspect': (lambda p: p[:, :480].copy(), FaultCode.WRONG_ASPECT)}
 BAD_LIVE = BAD_GOALS | {'another size': (lambda p: p[::2, ::2].copy(), FaultCode.WRONG_ASPECT)}

@@ -22,6 +22,7 @@ from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 
 pytestmark = pytest.mark.ros
 STARTS = np.array([[0.5, -0.22, 0.3], [0.5, 0.22, 0.3]])  # m; the farther one is taken
+RANDOM = np.random.default_rng(0)
 LAG = 0.003  # m, the arm stands within this of where it was sent
 
 
@@ -78,6 +79,12 @@ def relay(cell):
         pytest.param(lambda now, seen: seen, FaultCode.STALE_IMAGE, id='frozen'),
         pytest.param(
             lambda now, _: now * 0, FaultCode.BAD_IMAGE, id='black', marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda now, _: RANDOM.integers(0, 256, now.shape, np.uint8),
+            FaultCode.UNFAMILIAR_VIEW,
+            id='noise',
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda now, _: now[:, 80:-80],

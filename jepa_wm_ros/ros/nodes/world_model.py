@@ -285,7 +285,14 @@ class WorldModelNode(NodeBase):
 
     def _model_state(self):
         spec = self.session.model.spec
-        values = {'model': spec.name, 'device': self.value('device')}
+        knows = self.session.model.familiarity is not None
+        values = {
+            'model': spec.name,
+            'device': self.value('device'),
+            'novelty': f'{self.session.novelty:.2f}'
+            if knows
+            else 'not checked: the model has no statistic of its pictures',
+        }
         if self._plans:
             p50, p95 = np.percentile(self._plans, [50, 95]) * 1e3
             values |= {'score_ms_p50': f'{p50:.1f}', 'score_ms_p95': f'{p95:.1f}'}
