@@ -30,6 +30,7 @@ class FaultCode(enum.IntEnum):
     STALE_IMAGE = 30
     STALE_STATE = 31
     TF_ERROR = 32
+    UNFAMILIAR_VIEW = 33
     # model and planner
     MODEL_OUTPUT_INVALID = 40
     PLANNING_TIMEOUT = 41

@@ -24,7 +24,8 @@ ROOMS = {
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
     'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'ros_image'}),
-    'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning'}),
+    'goals': (ARITHMETIC, set()),
+    'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning', 'goals'}),
     # its recorder writes episodes through the one image pipeline of world_model
     'sim': (
         ARITHMETIC | PICTURES | FILES | {'mujoco', 'franky_sim', 'franky', 'torch'},
@@ -59,6 +60,7 @@ ROOMS = {
             'recordings',
             'robot',
             'control',
+            'goals',
             'sim',
             'evaluation',
             'ros_image',

@@ -16,6 +16,7 @@ import numpy as np
 
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.jump import cost_bound
 from jepa_wm_ros.control.ports import Decider, Motion, MotionOutcome, Observation, Ports
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
@@ -45,6 +46,8 @@ class Reach:
     progress: Progress = field(default_factory=Progress)
     _commanded: bool = False  # whether the arm was ever told to move
     _best_step: int = 0  # steps taken when the lowest cost was seen
+    _first: float = math.nan  # the cost at the start of the present goal
+    _bound: float = math.inf  # the highest cost that may be seen next
 
     def run(self, goal_ids: list[int]) -> Outcome:
         """Move until the last goal is reached, a limit is met, a fault occurs or a cancel comes.
@@ -78,6 +81,7 @@ class Reach:
             self._check_limits()
             path = self._plan(seen)
             if self._act(seen, path):
+                self._expect(seen.distance)
                 replans, not_before = 0, self.ports.now()
                 continue
             replans, not_before = replans + 1, seen.stamp
@@ -92,6 +96,15 @@ class Reach:
 
     def _observe(self, goal_id: int, not_before: int) -> Observation:
         seen = self.ports.observe(goal_id, not_before)
+        if seen.distance > self._bound:
+            raise Fault(
+                FaultCode.UNFAMILIAR_VIEW,
+                f'the cost rose to {seen.distance:.3g}, where a step as planned leaves it below '
+                f'{self._bound:.3g}: does the camera still show this cell?',
+            )
+        if math.isnan(self._first):
+            self._first = seen.distance
+        self._bound = math.inf
         best = self.progress.best_cost
         if seen.distance < best:
             best, self._best_step = seen.distance, self.progress.step
@@ -101,7 +114,14 @@ class Reach:
     def _begin_next_goal(self) -> None:
         self._say(goal_index=self.goals.index, best_cost=math.inf)
         self._best_step = self.progress.step
+        self._first, self._bound = math.nan, math.inf
         self.decider.reset()
+
+    def _expect(self, before: float) -> None:
+        """Bound the next cost after steps planned from `before`, unless someone moved the arm."""
+        if self.progress.phase is not Phase.REPLAN:
+            predicted, tolerance = self.progress.predicted_cost, self.goals.cost_threshold
+            self._bound = cost_bound(before, predicted, self._first, tolerance)
 
     # Plan
 

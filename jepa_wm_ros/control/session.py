@@ -12,7 +12,9 @@ from itertools import count
 import numpy as np
 import torch
 
+from jepa_wm_ros.actions import DIM, POSITION
 from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.goals.watch import PictureWatch
 from jepa_wm_ros.objective import Objective, checked_mode
 from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
 from jepa_wm_ros.world_model.device import device_faults
@@ -21,6 +23,14 @@ from jepa_wm_ros.world_model.distance import distance
 MAX_GOALS = 64
 MAX_CONTEXTS = 2
 L2 = Objective()
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A goal picture as the model sees it, and the watch over what is seen on the way to it."""
+
+    latents: Latents
+    watch: PictureWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,11 @@ class ModelSession:
     """
 
     model: WorldModel
-    goals: OrderedDict[int, Latents] = field(default_factory=OrderedDict)
+    goals: OrderedDict[int, Goal] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
     interrupted: set[int] = field(default_factory=set)
+    novelty: float = math.nan  # of the last live picture, foreign above 1; NaN: not known
 
     @classmethod
     def load(
@@ -68,15 +79,14 @@ class ModelSession:
             session.warm_up(warm_up_mode)
         return session
 
+    @device_faults()
     def warm_up(self, mode: str) -> None:
         """Make ready now what the first plan in `mode` would wait for; compiling takes a minute."""
         side = self.model.spec.img_size
-        black, state = np.zeros((side, side, 3), np.uint8), np.zeros(self.model.spec.proprio_dim)
-        (goal,), _ = self.prepare_goals([black], None)
-        context = self.freeze(black, state, goal, mode=mode)
+        black = self._pixels(np.zeros((side, side, 3), np.uint8))
+        context = self.model.encode(black, torch.zeros(1, self.model.spec.proprio_dim))
+        scorer = LatentCost(self.model, context, context, L2, mode)
         horizon = self.model.spec.context_window + 1  # the window fills, then slides
-        scorer = self.contexts.pop(context.id)
-        del self.goals[goal]
         for candidates in (1, 2):
             actions = torch.zeros(candidates, horizon, scorer.action_dim)
             scorer(actions)
@@ -102,11 +112,21 @@ class ModelSession:
     def prepare_goals(
         self, pictures: list[np.ndarray], live: np.ndarray | None
     ) -> tuple[list[int], list[float]]:
-        """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN."""
-        latents = [self.model.encode_visual(self._pixels(picture)) for picture in pictures]
+        """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
+
+        Raises a Fault for a picture that shows nothing, or nothing that the model knows, or has not
+        the aspect of the live one.
+        """
+        watch = PictureWatch(pictures)
+        if live is not None:
+            watch.check_aspect(live.shape)
+        pixels = [self._pixels(picture) for picture in pictures]
+        for index, known in enumerate(pixels):
+            self._check_familiar(known, f'goal picture {index}')
+        latents = [self.model.encode_visual(known) for known in pixels]
         here = None if live is None else self.model.encode_visual(self._pixels(live))
         ids = [next(self.ids) for _ in latents]
-        self.goals.update(zip(ids, latents, strict=True))
+        self.goals.update(zip(ids, (Goal(known, watch) for known in latents), strict=True))
         while len(self.goals) > MAX_GOALS:
             self.goals.popitem(last=False)
         return ids, [
@@ -125,26 +145,33 @@ class ModelSession:
     ) -> Context:
         """Freeze a picture (H, W, 3) and state (P,), pose7 of an arm, as the context of one plan to
         a goal; distance and scores are those of `objective`, the scores computed in `mode`.
+
+        Raises a Fault for a picture that the arm must not be moved by, see goals/.
         """
         if goal_id not in self.goals:
             raise Fault(
                 FaultCode.UNKNOWN_ID, f'goal {goal_id} is not known: prepare it (again) first'
             )
         goal = self.goals[goal_id]
+        goal.watch.check(picture)
+        pixels = self._pixels(picture)
+        self.novelty = self._check_familiar(pixels, 'the live picture')
+        if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
+            goal.watch.check_motion(pixels.numpy(), np.asarray(state)[POSITION])
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
-        context = self.model.encode(self._pixels(picture), proprio)
+        context = self.model.encode(pixels, proprio)
         number = next(self.ids)
         self.contexts[number] = LatentCost(
             self.model,
             context,
-            goal,
+            goal.latents,
             objective,
             mode,
             interrupted=lambda: number in self.interrupted,
         )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
-        return Context(number, float(distance(context, goal, objective)))
+        return Context(number, float(distance(context, goal.latents, objective)))
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""
@@ -183,6 +210,21 @@ class ModelSession:
 
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
         return self.model.prepare_images(picture[None])
+
+    def _check_familiar(self, pixels: torch.Tensor, what: str) -> float:
+        """How foreign a picture is to the model, NaN where that is not known; too foreign raises a
+        Fault with UNFAMILIAR_VIEW.
+        """
+        if self.model.familiarity is None:
+            return math.nan
+        novelty = float(self.model.familiarity(self.model.features(pixels)))
+        if not novelty <= 1.0:
+            raise Fault(
+                FaultCode.UNFAMILIAR_VIEW,
+                f'{what} is unlike those {self.model.spec.name} was trained on, {novelty:.1f} '
+                'times the limit: is it of this camera, whole and upright?',
+            )
+        return novelty
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
         """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
@@ -110,6 +111,7 @@ def train(options: argparse.Namespace) -> dict:
     # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
     _measure(model.to(precision).float(), recording, val, metrics)
+    model.familiarity = familiarity(model, recording, val)
     model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
     save_world_model(
         model.to(precision),

@@ -33,6 +33,8 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.processes import ProcessGroup
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.ports import RosPorts
+from jepa_wm_ros.sim.direct import DirectCell
+from jepa_wm_ros.sim.variation import sample_reach_task
 
 CANDIDATES, HORIZON = 300, 3
 LOAD_SECONDS = 120.0  # for the world model to be served
@@ -45,7 +47,9 @@ class Bench(NodeBase):
         super().__init__('bench_score')
         self.declare('model_timeout', 120.0, 'Longest wait for the world model [s].')
         self.declare('observation_timeout', 60.0, 'Longest wait for an observation [s].')
-        self.picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+        task = sample_reach_task(0)
+        with DirectCell() as cell:  # a picture that the shipped model knows
+            self.picture = cell.reset(task.start, task.cell)[0]
         self.ports = RosPorts(self)
         self._image = self.create_publisher(Image, 'image', 5)
         self._pose = self.create_publisher(PoseStamped, 'ee_pose', 1)

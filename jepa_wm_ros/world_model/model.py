@@ -17,6 +17,8 @@ from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
 from jepa_wm_ros.world_model.encoders import build_encoder
+from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
+from jepa_wm_ros.world_model.familiarity import Familiarity
 from jepa_wm_ros.world_model.latents import Latents, carried, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
 from jepa_wm_ros.world_model.spec import ModelSpec
@@ -34,6 +36,7 @@ class WorldModel(nn.Module):
         self.encoder = build_encoder(spec.encoder, spec.img_size)
         self.predictor = Predictor(spec)
         self.decoder: nn.Module | None = None  # pictures for people, see heads.py
+        self.familiarity: Familiarity | None = None  # with the pictures it was trained on
 
     @property
     def device(self) -> torch.device:
@@ -106,6 +109,13 @@ class WorldModel(nn.Module):
         g = self.spec.grid
         visual = tokens.view(batch, frames, 1, g, g, self.spec.encoder.width)
         return Latents(self.normalize_visual(visual), None)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What pictures (B, 3, S, S) are made of, wherever it lies in them: (B, F)."""
+        pixels = pixels.to(self.device, self.dtype)
+        if isinstance(self.encoder, ConvEncoder):
+            return self.encoder.features(pixels)
+        return self.encoder(pixels).mean(dim=1)
 
     def encode_proprio(self, proprio: Tensor | None, batch: int, frames: int) -> Tensor | None:
         """Raw proprio (B, P) or (B, T, P) as features (B, T, g*g, p) or normalised (B, T, P)."""

@@ -68,6 +68,11 @@ class EncoderSpec:
     def __post_init__(self) -> None:
         _one_of('the encoder kind', self.kind, ENCODERS)
 
+    @property
+    def features(self) -> int:
+        """F, numbers of `WorldModel.features`."""
+        return self.channels[-1] if self.kind == 'conv' else self.width
+
     def grid_side(self, img_size: int) -> int:
         """Tokens per side of a square picture of `img_size` [px]."""
         return self.grid if self.kind == 'conv' else img_size // self.patch_size

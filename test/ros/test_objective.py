@@ -12,12 +12,13 @@ from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from test_planner_node import Toy, ToyArm  # noqa: E402
-from test_world_model_node import Cell, picture  # noqa: E402
+from test_world_model_node import picture  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.planning import load_profile  # noqa: E402
 from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
+from support.camera_and_arm import CameraAndArm  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -27,7 +28,12 @@ pytestmark = pytest.mark.ros
 def nodes(tmp_path, ros_domain):
     given = {'max_image_age': 3.0, 'max_state_age': 3.0, 'planning_budget': 0.3}
     with ros(model=tiny_model(tmp_path), threads=1, **given):
-        model, planner, cell, arm = WorldModelNode(), PlannerNode(), Cell(), ToyArm(Toy())
+        model, planner, cell, arm = (
+            WorldModelNode(),
+            PlannerNode(),
+            CameraAndArm(picture(0)),
+            ToyArm(Toy()),
+        )
         client = ActionClient(cell.node, ReachGoal, 'reach_goal')
         with spinning(model, planner, cell.node, arm.node):
             for node in (model, planner):

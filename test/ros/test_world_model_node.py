@@ -11,7 +11,6 @@ import torch
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 import rclpy  # noqa: E402
-from geometry_msgs.msg import PoseStamped  # noqa: E402
 from jepa_wm_msgs.msg import Objective as ObjectiveMessage  # noqa: E402
 from jepa_wm_msgs.srv import (  # noqa: E402
     DescribeModel,
@@ -20,7 +19,7 @@ from jepa_wm_msgs.srv import (  # noqa: E402
     PrepareGoal,
     ScoreActions,
 )
-from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
+from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.control.session import ModelSession  # noqa: E402
@@ -29,45 +28,15 @@ from jepa_wm_ros.objective import Objective  # noqa: E402
 from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.world_model import LatentCost, load_world_model  # noqa: E402
 from jepa_wm_ros.world_model.distance import distance  # noqa: E402
+from support.camera_and_arm import POSITION, CameraAndArm  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
-POSITION, EULER, GRIPPER = (0.5, 0.1, 0.3), (math.pi, 0.0, 0.0), 0.25
+EULER, GRIPPER = (math.pi, 0.0, 0.0), 0.25
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
-
-
-class Cell:
-    """Publishes one camera picture and the arm's state at 20 Hz, as a real cell would."""
-
-    def __init__(self):
-        self.node = rclpy.create_node('cell')
-        self.picture = picture(0)
-        self.frame_id = 'fr3_link0'
-        self.shooting = True
-        self.frozen_stamp = None
-        self.sent = threading.Event()
-        self._image = self.node.create_publisher(Image, 'image', 5)
-        self._pose = self.node.create_publisher(PoseStamped, 'ee_pose', 1)
-        self._joints = self.node.create_publisher(JointState, 'joint_states', 1)
-        self.node.create_timer(0.05, self.tick)
-
-    def tick(self):
-        stamp = self.node.get_clock().now().to_msg()
-        pose = PoseStamped()
-        pose.header.stamp, pose.header.frame_id = stamp, self.frame_id
-        pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = POSITION
-        pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
-        self._pose.publish(pose)
-        joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'], position=[0.03, 0.03])
-        joints.header.stamp = stamp
-        self._joints.publish(joints)
-        if self.shooting:
-            image = ros_image.fill_image(Image(), self.picture, 'rgb8')
-            image.header.stamp = self.frozen_stamp or stamp
-            self._image.publish(image)
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +48,7 @@ def model_file(tmp_path_factory):
 def graph(model_file, ros_domain):
     # Generous ages: a loaded machine must not look like a dead camera.
     with ros(model=model_file, threads=1, max_image_age=3.0, max_state_gap=3.0):
-        node, cell, client = WorldModelNode(), Cell(), rclpy.create_node('client')
+        node, cell, client = WorldModelNode(), CameraAndArm(picture(0)), rclpy.create_node('client')
         with spinning(node, cell.node, client):
             assert node.trigger_configure().name == 'SUCCESS'
             assert node.trigger_activate().name == 'SUCCESS'

@@ -40,7 +40,6 @@ from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 
 STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
-MAX_ASPECT_ERROR = 0.02  # a goal picture may differ this much from the camera's aspect ratio
 
 
 class WorldModelNode(NodeBase):
@@ -171,27 +170,17 @@ class WorldModelNode(NodeBase):
     async def _on_prepare_goal(self, request, response):
         frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
         live = None if frame is None else ros_image.to_rgb8(frame.content)
-        pictures = self._goal_pictures(request, live)
+        pictures = self._goal_pictures(request)
         ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         response.goal_ids, response.distances = ids, distances
         return response
 
-    def _goal_pictures(self, request, live: np.ndarray | None) -> list[np.ndarray]:
+    def _goal_pictures(self, request) -> list[np.ndarray]:
         if bool(request.images) == bool(request.compressed):
             raise Fault(
                 FaultCode.EMPTY_GOAL, 'a goal needs pictures: fill either images or compressed'
             )
-        pictures = [ros_image.to_rgb8(message) for message in request.images or request.compressed]
-        for index, picture in enumerate(pictures):
-            if picture.max() == 0:
-                raise Fault(FaultCode.BAD_IMAGE, f'goal picture {index} is all black')
-            if live is not None and abs(aspect(picture) / aspect(live) - 1.0) > MAX_ASPECT_ERROR:
-                raise Fault(
-                    FaultCode.WRONG_ASPECT,
-                    f'goal picture {index} is {picture.shape[1]}x{picture.shape[0]}, the '
-                    f'camera {live.shape[1]}x{live.shape[0]}: take goals with this camera',
-                )
-        return pictures
+        return [ros_image.to_rgb8(message) for message in request.images or request.compressed]
 
     async def _on_freeze_context(self, request, response):
         frame = await self._frame_after(to_ns(request.not_before))
@@ -296,16 +285,18 @@ class WorldModelNode(NodeBase):
 
     def _model_state(self):
         spec = self.session.model.spec
-        values = {'model': spec.name, 'device': self.value('device')}
+        knows = self.session.model.familiarity is not None
+        values = {
+            'model': spec.name,
+            'device': self.value('device'),
+            'novelty': f'{self.session.novelty:.2f}'
+            if knows
+            else 'not checked: the model has no statistic of its pictures',
+        }
         if self._plans:
             p50, p95 = np.percentile(self._plans, [50, 95]) * 1e3
             values |= {'score_ms_p50': f'{p50:.1f}', 'score_ms_p95': f'{p95:.1f}'}
         return Diagnostics.OK, 'ready', values
-
-
-def aspect(picture: np.ndarray) -> float:
-    """Width over height of a picture (H, W, 3)."""
-    return picture.shape[1] / picture.shape[0]
 
 
 def main(args: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from jepa_wm_ros.world_model.familiarity import Familiarity
 from jepa_wm_ros.world_model.files.official import allocate, load_entry, load_folder
 from jepa_wm_ros.world_model.files.official_config import spec_from_official
 from jepa_wm_ros.world_model.files.registry import (
@@ -41,6 +42,7 @@ from jepa_wm_ros.world_model.spec import ModelSpec
 __all__ = ['CheckpointError', 'load_world_model', 'read_spec', 'save_world_model', 'spec_of']
 
 SPEC_KEY = 'jepa_wm_spec'
+FAMILIARITY = 'familiarity.'
 SAFETENSORS = '.safetensors'
 
 
@@ -94,6 +96,18 @@ def save_world_model(
             SPEC_KEY: json.dumps(model.spec.to_dict()),
         },
     )
+    return _record_sha256(path)
+
+
+def add_familiarity(path: Path, familiarity: Familiarity) -> str:
+    """Put the statistic into a file of ours, whose weights stay the bits they are; its SHA-256."""
+    tensors, metadata = read_safetensors(path)
+    state = familiarity.state_dict(prefix=FAMILIARITY)
+    write_safetensors(tensors | state, path, metadata)
+    return _record_sha256(path)
+
+
+def _record_sha256(path: Path) -> str:
     digest = sha256(path)
     sidecar(path).write_text(f'{digest}  {path.name}\n')
     return digest
@@ -129,6 +143,8 @@ def _load_own(path: Path) -> WorldModel:
     tensors, metadata = read_safetensors(path)
     check_sha256(path)
     model = allocate(read_spec(metadata, path))
+    if any(key.startswith(FAMILIARITY) for key in tensors):
+        model.familiarity = Familiarity(model.spec.encoder.features)
     load_strict(model, tensors, str(path))
     return model
 

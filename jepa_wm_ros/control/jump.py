@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a cost may rise over the steps of one plan: higher means that something else is seen.
+
+Measured in the simulated cell, 38 episodes and 428 plans of the profiles cell, fast, reactive and
+paper: after its steps a goal's cost never was above what it had been and what was predicted, but
+for `paper`, whose three steps at once wander about a goal that is reached: by up to 0.09 of the
+first cost and 15 tolerances.
+"""
+
+from __future__ import annotations
+
+SHARE = 0.5  # of the first cost of the goal
+TOLERANCES = 40  # latent distances that count as reached: near a goal the first cost says little
+
+
+def cost_bound(before: float, predicted: float, first: float, tolerance: float) -> float:
+    """The highest cost that may be seen after a plan's steps.
+
+    before: the cost they were planned from; predicted: the plan's; first: at the start of the goal;
+    tolerance: what counts as reached. Without a cost (NaN) there is no bound (NaN).
+    """
+    return max(before, predicted) + max(SHARE * abs(first), TOLERANCES * tolerance)

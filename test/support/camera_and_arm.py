@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A camera and an arm that say whatever a test wants, for the world-model node to hear."""
+
+from __future__ import annotations
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import Image, JointState
+
+from jepa_wm_ros import ros_image
+
+POSITION = (0.5, 0.1, 0.3)
+
+
+class CameraAndArm:
+    """Publishes one camera picture and the arm's state at 20 Hz, as a real cell would."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self.node = rclpy.create_node('cell')
+        self.picture = picture
+        self.position = POSITION
+        self.frame_id = 'fr3_link0'
+        self.shooting = True
+        self._image = self.node.create_publisher(Image, 'image', 5)
+        self._pose = self.node.create_publisher(PoseStamped, 'ee_pose', 1)
+        self._joints = self.node.create_publisher(JointState, 'joint_states', 1)
+        self.node.create_timer(0.05, self.tick)
+
+    def tick(self) -> None:
+        """Say everything once, all of it measured now."""
+        stamp = self.node.get_clock().now().to_msg()
+        pose = PoseStamped()
+        pose.header.stamp, pose.header.frame_id = stamp, self.frame_id
+        pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = self.position
+        pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
+        self._pose.publish(pose)
+        joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'], position=[0.03, 0.03])
+        joints.header.stamp = stamp
+        self._joints.publish(joints)
+        if self.shooting:
+            image = ros_image.fill_image(Image(), self.picture, 'rgb8')
+            image.header.stamp = stamp
+            self._image.publish(image)
