@@ -63,8 +63,8 @@ def quick(name, **changes):
     return planner(name, **{'iterations': 3, **changes})
 
 
-def test_every_planner_of_the_issue_is_there():
-    assert set(PLANNERS) == {'cem', 'nevergrad', 'gd', 'adam', 'mppi', 'icem'}
+def test_the_planners_of_the_paper_and_their_kin_are_there():
+    assert {'cem', 'nevergrad', 'gd', 'adam', 'mppi', 'icem'} <= set(PLANNERS)
 
 
 @pytest.mark.parametrize('name', EVERY)
