@@ -99,6 +99,7 @@ class ArmServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._listener.join(1.0)
         self._answers.close()
         self._state.close()
 
