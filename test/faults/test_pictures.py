@@ -107,6 +107,19 @@ def test_a_live_picture_that_goes_bad_on_the_way_is_no_context(graph, views):
     assert freeze(client, goal_id).error_code == 0, 'a good picture is a context again'
 
 
+@pytest.mark.fault(2)
+def test_a_camera_that_freezes_in_the_middle_of_a_motion_is_noticed_at_its_end(graph, views):
+    cell, client = graph
+    _, (after, there), (goal, _) = views
+    here, other = (prepare(client, goal).goal_ids[0] for _ in range(2))
+    assert freeze(client, here).error_code == 0
+    cell.picture = after
+    assert freeze(client, other).error_code == 0  # seen by nobody who goes to the first goal
+    cell.position = there
+    answer = freeze(client, here)
+    assert answer.error_code == FaultCode.STALE_IMAGE, answer.error_msg
+
+
 @pytest.mark.fault(13)
 @pytest.mark.fault(15)
 def test_goal_pictures_have_the_same_judge(graph, views):

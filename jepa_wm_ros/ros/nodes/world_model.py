@@ -31,6 +31,7 @@ from jepa_wm_ros import ros_image
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.goals.watch import StillStream
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
@@ -106,6 +107,7 @@ class WorldModelNode(NodeBase):
         self.observations = LiveObservations(
             self._topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
         )
+        self._stream = StillStream()
         for name, kind in self._kinds.items():
             self.create_subscription(
                 kind,
@@ -145,7 +147,9 @@ class WorldModelNode(NodeBase):
         heard, said = self.observations, self.observations.refused
         if topic == heard.topics.pose.name and not self._in_base_frame(message):
             return
-        heard.hear(topic, message, self.now_ns())
+        for frame in heard.hear(topic, message, self.now_ns()):
+            if frame.state is not None:
+                self._stream.see(frame.content.data, frame.state.position)
         self._frames += topic == heard.topics.image.name
         if heard.refused and heard.refused != said:
             self.get_logger().warning(f'frame refused: {heard.refused}', throttle_duration_sec=5.0)
@@ -194,6 +198,7 @@ class WorldModelNode(NodeBase):
     async def _on_freeze_context(self, request, response):
         frame = await self._frame_after(to_ns(request.not_before))
         arm = frame.state
+        self._stream.check(arm.position)
         context = await self.worker.submit(
             self.session.freeze,
             ros_image.to_rgb8(frame.content),
