@@ -24,7 +24,7 @@ ROOMS = {
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
     'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'ros_image'}),
-    'goals': (ARITHMETIC, set()),
+    'goals': (ARITHMETIC | PICTURES, set()),
     'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning', 'goals'}),
     # its recorder writes episodes through the one image pipeline of world_model
     'sim': (

@@ -17,6 +17,25 @@ MOVED = 0.003  # m, a hand that went further has changed the picture
 REPEATED = 5e-4
 
 
+class StillStream:
+    """Notices a camera whose frames repeat to the byte, also those that no plan is made from: one
+    that froze in the middle of a motion shows what no plan has seen.
+    """
+
+    def __init__(self) -> None:
+        self._repeats: object = None
+        self._since = np.zeros(3)
+
+    def see(self, content: object, position: np.ndarray) -> None:
+        """Take the bytes of a frame and the hand (3,) [m] measured then."""
+        if content != self._repeats:
+            self._repeats, self._since = content, position
+
+    def check(self, position: np.ndarray) -> None:
+        """Raise a Fault with STALE_IMAGE if the hand got to `position` (3,) [m] unseen."""
+        check_seen(position, self._since)
+
+
 class PictureWatch:
     """What the live pictures seen while one goal is pursued must have in common."""
 
@@ -60,12 +79,17 @@ class PictureWatch:
         if self._changed is not None:
             before, there = self._changed
             if np.abs(pixels - before).mean() <= REPEATED * before.std():
-                way = float(np.linalg.norm(position - there))
-                if way > MOVED:
-                    raise Fault(
-                        FaultCode.STALE_IMAGE,
-                        f'the picture has not changed though the hand has moved {1e3 * way:.0f} '
-                        'mm: is the camera frozen?',
-                    )
+                check_seen(position, there)
                 return
         self._changed = pixels, position
+
+
+def check_seen(position: np.ndarray, before: np.ndarray) -> None:
+    """Raise a Fault with STALE_IMAGE where a hand has gone farther than MOVED under one picture."""
+    way = float(np.linalg.norm(position - before))
+    if way > MOVED:
+        raise Fault(
+            FaultCode.STALE_IMAGE,
+            f'the picture has not changed though the hand has moved {1e3 * way:.0f} mm: is the '
+            'camera frozen?',
+        )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jepa_wm_ros.errors import Fault, FaultCode
-from jepa_wm_ros.goals.watch import PictureWatch
+from jepa_wm_ros.goals.watch import PictureWatch, StillStream
 
 HERE, STEP = np.array([0.5, 0.0, 0.3]), np.array([0.05, 0.0, 0.0])
 
@@ -81,3 +81,13 @@ def test_a_picture_that_changes_a_little_passes_whatever_the_hand_does():
             where = where + STEP
             camera.scene = camera.scene.copy()
             camera.scene[:, 40:44, 40:44] += 1.0
+
+
+def test_a_stream_that_froze_in_the_middle_of_a_motion_is_noticed_after_it():
+    stream = StillStream()
+    for share, content in enumerate((b'a', b'b', b'c', b'c', b'c')):
+        stream.see(content, HERE + 0.25 * share * STEP)
+    stream.check(HERE + 0.5 * STEP)
+    assert code_of(stream.check, HERE + STEP) is FaultCode.STALE_IMAGE
+    stream.see(b'd', HERE + STEP)
+    stream.check(HERE + STEP)

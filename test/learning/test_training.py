@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from jepa_wm_ros.learning import train
+from jepa_wm_ros.learning import familiarity, train
 from jepa_wm_ros.learning.optimise import cosine, optimise
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, load_settings
 from jepa_wm_ros.learning.stages import (
@@ -139,6 +139,15 @@ def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(fol
         last = metrics['history'][stage][-1]
         assert last['val_step'] < 0.7 * last['val_copy']
     assert model.spec.reached_distance == pytest.approx(metrics['probes']['reached_distance'])
+    val = load_recording(folders / 'val')
+    novelty = model.familiarity(model.features(model.prepare_images(val.frames[:20])))
+    noise = torch.randint(0, 256, (20, SIZE, SIZE, 3), dtype=torch.uint8)
+    assert float(novelty.max()) < 1.0
+    told = ['--data', str(folders / 'train'), '--val', str(folders / 'val')]
+    assert familiarity.main([str(folders / 'all' / 'toy.safetensors'), *told]) == 0
+    again = load_world_model(folders / 'all' / 'toy.safetensors').familiarity
+    assert float(again.limit) == pytest.approx(float(model.familiarity.limit), rel=1e-2)
+    assert float(model.familiarity(model.features(model.prepare_images(noise))).min()) > 1.0
     assert model.spec.fps == 4.0 and len(model.spec.action_std) == 7
     assert (folders / 'all' / 'losses.png').stat().st_size > 1000
     assert 'hand_xyz_cm' in capsys.readouterr().out

@@ -31,6 +31,7 @@ from jepa_wm_ros import ros_image
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.goals.watch import StillStream
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
@@ -38,6 +39,7 @@ from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
+from jepa_wm_ros.ros.camera_check import CameraCheck
 
 STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
 
@@ -77,6 +79,7 @@ class WorldModelNode(NodeBase):
             bounds=(0.01, 60.0),
             **fixed,
         )
+        self.camera = CameraCheck(self)
         self.session: ModelSession | None = None
         self._waiting: list[tuple[Future, int, float]] = []
         self._wrong_frame = ''
@@ -87,6 +90,7 @@ class WorldModelNode(NodeBase):
 
     def setup(self) -> None:
         self._topics = live_topics(TopicSpec.load(self.value('topics')))
+        self.camera.setup()
         self._kinds = {topic.name: message_class(topic.kind) for topic in self._topics.all}
         self.session = ModelSession.load(
             model=self.value('model'),
@@ -103,6 +107,7 @@ class WorldModelNode(NodeBase):
         self.observations = LiveObservations(
             self._topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
         )
+        self._stream = StillStream()
         for name, kind in self._kinds.items():
             self.create_subscription(
                 kind,
@@ -123,6 +128,7 @@ class WorldModelNode(NodeBase):
             self.create_service(kind, f'~/{name}', callback, callback_group=group)
         self.create_steady_timer(0.05, self._answer_waiting)
         self.add_part('camera', self._camera_state)
+        self.add_part('view', lambda: self.camera.state(self._live))
         self.add_part('model', self._model_state)
 
     def halt(self) -> None:
@@ -141,7 +147,9 @@ class WorldModelNode(NodeBase):
         heard, said = self.observations, self.observations.refused
         if topic == heard.topics.pose.name and not self._in_base_frame(message):
             return
-        heard.hear(topic, message, self.now_ns())
+        for frame in heard.hear(topic, message, self.now_ns()):
+            if frame.state is not None:
+                self._stream.see(frame.content.data, frame.state.position)
         self._frames += topic == heard.topics.image.name
         if heard.refused and heard.refused != said:
             self.get_logger().warning(f'frame refused: {heard.refused}', throttle_duration_sec=5.0)
@@ -168,12 +176,17 @@ class WorldModelNode(NodeBase):
         return response
 
     async def _on_prepare_goal(self, request, response):
-        frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
-        live = None if frame is None else ros_image.to_rgb8(frame.content)
+        live = self._live()
+        self.camera.admit(live)
         pictures = self._goal_pictures(request)
         ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         response.goal_ids, response.distances = ids, distances
         return response
+
+    def _live(self) -> np.ndarray | None:
+        """The newest live picture (H, W, 3) uint8, None without a fresh one."""
+        frame = self.observations.newest_frame(0, self.now_ns(), self._ns('max_image_age'))
+        return None if frame is None else ros_image.to_rgb8(frame.content)
 
     def _goal_pictures(self, request) -> list[np.ndarray]:
         if bool(request.images) == bool(request.compressed):
@@ -185,6 +198,7 @@ class WorldModelNode(NodeBase):
     async def _on_freeze_context(self, request, response):
         frame = await self._frame_after(to_ns(request.not_before))
         arm = frame.state
+        self._stream.check(arm.position)
         context = await self.worker.submit(
             self.session.freeze,
             ros_image.to_rgb8(frame.content),
