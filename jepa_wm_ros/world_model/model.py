@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
+from jepa_wm_ros.world_model.device import is_out_of_memory
 from jepa_wm_ros.world_model.encoders import build_encoder
 from jepa_wm_ros.world_model.latents import Latents, carried, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
-from jepa_wm_ros.world_model.spec import ModelSpec
+from jepa_wm_ros.world_model.spec import ModelSpec, SpecError
 
 LATENT_EPS = 1e-5
 ENCODE_CHUNK = 32
@@ -210,10 +211,19 @@ def build(
     dtype: torch.dtype = torch.float32,
     seed: int | None = None,
 ) -> WorldModel:
-    """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory."""
+    """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory.
+
+    Raises SpecError where torch cannot make one of its layers.
+    """
     if seed is not None:
         torch.manual_seed(seed)
-    with torch.device(device):
-        model = WorldModel(spec)
-        model.predictor.reset_parameters()
+    try:
+        with torch.device(device):
+            model = WorldModel(spec)
+            model.predictor.reset_parameters()
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = ' '.join(str(error).split())
+        raise SpecError(f'{spec.name} cannot be built: {reason:.200}') from error
     return model.to(dtype)
