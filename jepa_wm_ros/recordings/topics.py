@@ -168,6 +168,16 @@ KINDS = {
 _IN_BASE_FRAME = (_JOINTS, 'franka_msgs/msg/FrankaRobotState')  # whatever frame their header names
 
 
+def usable_pose(
+    position: np.ndarray, quaternion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The pose with its quaternion at unit length; None where it is not finite or has none."""
+    length = np.linalg.norm(quaternion)
+    if not (np.isfinite(position).all() and np.isfinite(length) and length > 0.5):
+        return None
+    return position, quaternion / length
+
+
 def pose_of(message, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Position (3,) [m] and unit quaternion (x, y, z, w) of the hand in the arm's base frame.
 
@@ -176,11 +186,7 @@ def pose_of(message, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     pose = _POSE_READERS[kind](message)
     if pose is None:
         return None
-    position, quaternion = pose
-    length = np.linalg.norm(quaternion)
-    if not (np.isfinite(position).all() and np.isfinite(length) and length > 0.5):
-        return None
-    return position, quaternion / length
+    return usable_pose(*pose)
 
 
 def frame_of(message, kind: str) -> str | None:

@@ -6,6 +6,7 @@ Source: arXiv 2512.24497 sections 3 and 4; doc/reference.md sections 2, 3 and 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -160,10 +161,17 @@ class WorldModel(nn.Module):
             droid.integrate(pose, self.denormalize_actions(actions[:, -1:]))
         )
 
-    def unroll(self, context: Latents, actions: Tensor, window: int | None = None) -> Latents:
+    def unroll(
+        self,
+        context: Latents,
+        actions: Tensor,
+        window: int | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> Latents:
         """Imagined frames (T + 1, B, ...), the context frame first (doc/reference.md section 3).
 
         context: one encoded frame (1 or B, 1, ...); actions (T, B, A) normalised, time first.
+        `pause` is called at every step, also where the slope comes back through it, and may raise.
         """
         window = window or self.spec.context_window
         batch = actions.shape[1]
@@ -172,6 +180,7 @@ class WorldModel(nn.Module):
             seen = cat_time(frames[-window:])
             taken = actions[max(0, h + 1 - window) : h + 1].transpose(0, 1)
             frames.append(self.step(seen, taken))
+            paused(frames[-1].visual, pause)
         return cat_time(frames).transpose()
 
     # --- imagined latents -> something to look at ---------------------------------------------
@@ -195,6 +204,13 @@ class WorldModel(nn.Module):
         features = latents.proprio.mean(dim=-2) - encoder.bias
         inverse = torch.linalg.pinv(encoder.weight.double()).to(features)
         return self.denormalize_proprio(features @ inverse.T)
+
+
+def paused(x: Tensor, pause: Callable[[], None]) -> None:
+    """Call `pause` here, and once more when the gradient of `x` is known; it may raise."""
+    pause()
+    if x.requires_grad:
+        x.register_hook(lambda _: pause())
 
 
 @lru_cache(maxsize=64)

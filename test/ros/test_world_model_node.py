@@ -46,6 +46,7 @@ class Cell:
         self.node = rclpy.create_node('cell')
         self.picture = picture(0)
         self.frame_id = 'fr3_link0'
+        self.height, self.turned = POSITION[2], 1.0
         self.shooting = True
         self.frozen_stamp = None
         self.sent = threading.Event()
@@ -58,8 +59,11 @@ class Cell:
         stamp = self.node.get_clock().now().to_msg()
         pose = PoseStamped()
         pose.header.stamp, pose.header.frame_id = stamp, self.frame_id
-        pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = POSITION
-        pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
+        pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = (
+            *POSITION[:2],
+            self.height,
+        )
+        pose.pose.orientation.x, pose.pose.orientation.w = self.turned, 0.0
         self._pose.publish(pose)
         joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'], position=[0.03, 0.03])
         joints.header.stamp = stamp
@@ -223,6 +227,19 @@ def test_a_camera_that_stalls_is_a_stale_image(graph):
     while answer.error_code == 0:  # frames already on their way are fresh for half a second
         answer = freeze(client, goal_id)
     assert answer.error_code == FaultCode.STALE_IMAGE and 'camera' in answer.error_msg
+
+
+@pytest.mark.fault(3)
+@pytest.mark.parametrize('wrong', [{'height': math.nan}, {'turned': 0.0}])
+def test_a_pose_that_is_none_is_a_stale_state_of_its_topic(graph, wrong):
+    _, cell, client = graph
+    goal_id = prepare(client, picture(1)).goal_ids[0]
+    assert freeze(client, goal_id).error_code == 0
+    vars(cell).update(wrong)
+    answer = freeze(client, goal_id, fresh=True)
+    while answer.error_code == 0:  # a frame between the last good states
+        answer = freeze(client, goal_id, fresh=True)
+    assert answer.error_code == FaultCode.STALE_STATE and 'ee_pose' in answer.error_msg
 
 
 def test_a_pose_in_another_frame_is_refused(graph):
