@@ -52,7 +52,7 @@ class Pictures:
         encoding = encodings[rng.integers(len(encodings))]
         height, width = (int(n) for n in rng.integers(1, 20, 2))
         fields = {'height': height, 'width': width, 'step': width * int(rng.choice((1, 3, 4)))}
-        data = rng.bytes(height * fields['step'] + int(rng.integers(-9, 10)))
+        data = rng.bytes(max(0, height * fields['step'] + int(rng.integers(-9, 10))))
         for name in fields:
             if rng.random() < 0.2:
                 fields[name] = NUMBERS[rng.integers(len(NUMBERS))] & 0xFFFFFFFF

@@ -48,9 +48,9 @@ class OwnWeights:
         if kind < 4:
             content = damaged(self.whole, rng)
         elif kind == 4:
-            content = self._packed(b'[' * DEEP)
+            content = self.packed(b'[' * DEEP)
         else:
-            content = self._packed(json.dumps(self._header(kind, rng)).encode())
+            content = self.packed(json.dumps(self._header(kind, rng)).encode())
         self.file.write_bytes(content)
         return lambda: load_world_model(self.file)
 
@@ -62,7 +62,7 @@ class OwnWeights:
         metadata[SPEC_KEY] = '{"a":' * DEEP if rng.random() < 0.02 else json.dumps(spec)
         return {**self.header, '__metadata__': metadata}
 
-    def _packed(self, header: bytes) -> bytes:
+    def packed(self, header: bytes) -> bytes:
         return struct.pack('<Q', len(header)) + header + self.body
 
 

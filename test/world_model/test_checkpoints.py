@@ -63,6 +63,7 @@ class Payload:
         return (Path.touch, (self.trace,))
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize('legacy', [False, True], ids=['zip', 'legacy'])
 def test_a_pickle_with_a_payload_is_refused_and_does_not_run(tmp_path, legacy):
     trace, file = tmp_path / 'ran', tmp_path / 'weights.pth'
@@ -79,6 +80,7 @@ def test_the_payload_of_that_test_would_run_if_it_were_unpickled(tmp_path):
     assert trace.exists()
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize('keep', [0, 10, 1000, 0.5, 0.99])
 def test_a_truncated_file_gives_one_clear_line(tmp_path, keep):
     whole = (GOLDENS / 'adaln_rope_noprop/checkpoint.pth.tar').read_bytes()
@@ -96,6 +98,8 @@ def test_a_file_without_named_weights_is_refused(tmp_path, content):
         read_torch_file(tmp_path / 'weights.pth')
 
 
+@pytest.mark.fault(31)
+@pytest.mark.fault(31)
 def golden_copy(tmp_path, family, change=lambda content: None):
     folder = tmp_path / family
     shutil.copytree(GOLDENS / family, folder)
