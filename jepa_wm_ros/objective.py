@@ -16,6 +16,9 @@ KINDS = ('L2', 'L1', 'cosine')
 # plain: direct reading; exact: the same numbers with less work; fast: narrower numbers where that
 # gains time; compiled: fast, by torch.compile
 MODES = ('plain', 'exact', 'fast', 'compiled')
+# What one request may ask for; the paper plans with 300 candidates of 3 to 6 steps.
+MOST_CANDIDATES = 1 << 14
+MOST_STEPS = 256
 
 
 class ObjectiveError(JepaWmError):

@@ -34,6 +34,7 @@ ENCODINGS = {
     '16UC1': ('u2', 1),
     '32FC1': ('f4', 1),
 }
+MOST_PIXELS = 64_000_000  # of one picture
 COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8')  # those with a meaning as a picture
 
 
@@ -81,11 +82,10 @@ def to_array(message) -> np.ndarray:
     dtype, channels = _layout(message.encoding)
     dtype = dtype.newbyteorder('>' if message.is_bigendian else '<')
     height, width = message.height, message.width
+    _check_size(width, height)
     row = width * channels * dtype.itemsize
     step = message.step or row
     data = np.frombuffer(message.data, np.uint8)
-    if not (height and width):
-        raise ImageError(f'image of {width}x{height} pixels is empty: is the camera driver ready?')
     if step < row:
         raise ImageError(
             f'step {step} of a {width}x{height} {message.encoding} image is shorter '
@@ -151,6 +151,16 @@ def _layout(encoding: str) -> tuple[np.dtype, int]:
     return np.dtype(dtype), channels
 
 
+def _check_size(width: int, height: int) -> None:
+    if not (height and width):
+        raise ImageError(f'image of {width}x{height} pixels is empty: is the camera driver ready?')
+    if height * width > MOST_PIXELS:
+        raise ImageError(
+            f'image of {width}x{height} pixels is larger than {MOST_PIXELS // 1_000_000} million '
+            'pixels: publish a smaller one'
+        )
+
+
 def _decompress(message) -> np.ndarray:
     from PIL import Image
 
@@ -163,6 +173,7 @@ def _decompress(message) -> np.ndarray:
         raise ImageError('compressed image is empty: is the camera driver ready?')
     try:
         with Image.open(io.BytesIO(data), formats=('JPEG', 'PNG')) as picture:
+            _check_size(*picture.size)
             if picture.mode not in ('RGB', 'RGBA', 'L', 'LA', 'P'):
                 raise UnsupportedEncodingError(
                     f'compressed image holds {picture.mode} pixels; publish an 8-bit colour or '

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from jepa_wm_ros import resources
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.tables import read_table
 
 STAGES = ('encoder', 'predictor')
 
@@ -99,15 +98,13 @@ def load_settings(path: Path | str) -> TrainSettings:
     path = Path(path)
     if path.suffix not in ('.yaml', '.yml'):
         path = resources.find('config', 'train', f'{path}.yaml')
+    values = read_table(path, ('model', *STAGES), TrainingError)
     try:
-        values = yaml.safe_load(path.read_text())
         stages = {name: _stage(values[name]) for name in STAGES}
         return TrainSettings(
             model=dict(values['model']), **stages, retrained=dict(values.get('retrained', {}))
         )
-    except OSError as error:
-        raise TrainingError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise TrainingError(f'{path} is not a training configuration: {error}') from error
 
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from jepa_wm_ros import resources
 from jepa_wm_ros.objective import Objective, ObjectiveError, checked_mode
 from jepa_wm_ros.planning.protocol import Planner, SettingsError
@@ -29,6 +27,7 @@ from jepa_wm_ros.planning.registry import (
     settings_keys,
 )
 from jepa_wm_ros.planning.settings import PlannerSettings, is_count, is_number, require
+from jepa_wm_ros.tables import read_table
 
 SEARCH_LENGTH = {'iterations', 'num_samples'}
 
@@ -69,6 +68,9 @@ class Profile:
         return make_planner(self.planner, self.settings)
 
 
+KEYS = [field.name for field in fields(Profile) if field.name != 'name']
+
+
 def profiles_directory() -> Path:
     """Where the shipped profiles lie. Raises ResourceError when they are not installed."""
     return resources.find('config', 'profiles')
@@ -92,21 +94,20 @@ def load_profile(
         raise SettingsError(
             f'no profile {str(name_or_path)!r}: give a .yaml file or one of {shipped}'
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f'{path}: not YAML: {" ".join(str(error).split())}') from error
+    values = read_table(path, KEYS, SettingsError)
     try:
         return _profile(path.stem, values, planner, settings or {})
     except (SettingsError, ObjectiveError) as error:
         raise SettingsError(f'{path}: {error}') from error
 
 
-def _profile(name: str, values: Any, planner: str | None, overrides: Mapping[str, Any]) -> Profile:
-    if not isinstance(values, Mapping) or 'planner' not in values:
+def _profile(
+    name: str, values: dict[str, Any], planner: str | None, overrides: Mapping[str, Any]
+) -> Profile:
+    if 'planner' not in values:
         raise SettingsError('a profile is a table with at least the key planner')
     given = dict(values)
-    refuse_unknown(given, [f.name for f in fields(Profile) if f.name != 'name'], 'profile')
+    refuse_unknown(given, KEYS, 'profile')
     for key in ('settings', 'objective'):
         given[key] = {} if given.get(key) is None else given[key]
         require(isinstance(given[key], Mapping), key, given[key], 'a table of keys and values')

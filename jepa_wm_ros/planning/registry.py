@@ -68,7 +68,7 @@ def refuse_unknown(given: Mapping[str, Any], valid: list[str], where: str) -> No
 
 
 def _look_up(name: str) -> tuple[type, type]:
-    if name not in PLANNERS:
+    if not isinstance(name, str) or name not in PLANNERS:
         raise SettingsError(f'unknown planner {name!r}; valid are {", ".join(sorted(PLANNERS))}')
     module, planner, settings = PLANNERS[name]
     room = import_module(f'jepa_wm_ros.planning.{module}')

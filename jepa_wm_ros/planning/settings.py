@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from jepa_wm_ros.objective import MOST_CANDIDATES, MOST_STEPS
 from jepa_wm_ros.planning.protocol import SettingsError
 
 
@@ -27,9 +28,9 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def is_count(value: object, least: int) -> bool:
-    """True for an int of at least `least` (bool excluded)."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def is_count(value: object, least: int, most: float = math.inf) -> bool:
+    """True for an int from `least` to `most` (bool excluded)."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,17 @@ class PlannerSettings:
 
     def __post_init__(self):
         self._lists_to_tuples()
-        require(is_count(self.horizon, 1), 'horizon', self.horizon, 'an integer >= 1')
+        require(
+            is_count(self.horizon, 1, MOST_STEPS),
+            'horizon',
+            self.horizon,
+            f'an integer from 1 to {MOST_STEPS}',
+        )
         require(is_count(self.iterations, 1), 'iterations', self.iterations, 'an integer >= 1')
         require(is_count(self.seed, 0), 'seed', self.seed, 'an integer >= 0')
         require(isinstance(self.warm_start, bool), 'warm_start', self.warm_start, 'true or false')
         require(
-            all(is_count(d, 0) for d in self.frozen_dims),
+            isinstance(self.frozen_dims, tuple) and all(is_count(d, 0) for d in self.frozen_dims),
             'frozen_dims',
             self.frozen_dims,
             'a list of action dimensions counted from 0',
@@ -123,7 +129,12 @@ class SamplingSettings(PlannerSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        require(is_count(self.num_samples, 1), 'num_samples', self.num_samples, 'an integer >= 1')
+        require(
+            is_count(self.num_samples, 1, MOST_CANDIDATES),
+            'num_samples',
+            self.num_samples,
+            f'an integer from 1 to {MOST_CANDIDATES}',
+        )
         scales = self.var_scale if isinstance(self.var_scale, tuple) else (self.var_scale,)
         require(
             bool(scales) and all(is_number(s) and s >= 0 for s in scales),

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.resources import find
+from jepa_wm_ros.tables import read_table
 
 NO_GRIPPER = 'none'
 
@@ -33,6 +35,15 @@ class Topic:
     name: str
     kind: str
     count: int = 0
+
+
+_KINDS_OF_FIELDS: dict[Any, Callable[[Any], bool]] = {
+    'str': lambda value: isinstance(value, str),
+    'tuple[str, ...]': lambda value: (
+        isinstance(value, tuple) and all(type(v) is str for v in value)
+    ),
+    'float | None': lambda value: value is None or type(value) in (int, float) and isfinite(value),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,9 @@ class TopicSpec:
     stamps: str = 'header'
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if not _KINDS_OF_FIELDS[field.type](value := getattr(self, field.name)):
+                raise TopicError(f'{field.name} is {value!r}: it must be {field.type}')
         if self.stamps not in ('header', 'record'):
             raise TopicError(f"stamps must be 'header' or 'record', not {self.stamps!r}")
         if (self.gripper_open is None) != (self.gripper_closed is None):
@@ -90,21 +104,17 @@ class TopicSpec:
                 raise TopicError(
                     f'no topics {str(name_or_path)!r}: give a .yaml file or one of {shipped}'
                 )
-        try:
-            content = yaml.safe_load(path.read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        known = [field.name for field in fields(TopicSpec)]
+        content = read_table(path, known, TopicError)
+        if unknown := content.keys() - set(known):
             raise TopicError(
-                f'{path}: cannot be read as a topic file ({" ".join(str(error).split())})'
-            ) from error
-        known = {field.name for field in fields(TopicSpec)}
-        if not isinstance(content, dict) or (unknown := set(content) - known):
-            detail = (
-                f'unknown keys {sorted(unknown)}' if isinstance(content, dict) else 'not a table'
+                f'{path}: unknown keys {sorted(map(str, unknown))}; a topic file holds some of '
+                f'{sorted(known)}'
             )
-            raise TopicError(f'{path}: {detail}; a topic file holds some of {sorted(known)}')
-        joints = tuple(content.pop('gripper_joints', ()))
+        if isinstance(joints := content.get('gripper_joints'), list):
+            content['gripper_joints'] = tuple(joints)
         try:
-            return TopicSpec(**content, gripper_joints=joints)
+            return TopicSpec(**content)
         except TopicError as error:
             raise TopicError(f'{path}: {error}') from error
 
@@ -135,7 +145,7 @@ def _from_joints(message) -> tuple[np.ndarray, np.ndarray] | None:
         next((v for n, v in named.items() if n.endswith(f'joint{i + 1}')), None)
         for i in range(len(FR3.joints))
     ]
-    if any(value is None for value in joints):
+    if any(value is None or not np.isfinite(value) for value in joints):
         return None
     pose = FR3.hand_pose(np.array(joints))
     return pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat()
@@ -158,6 +168,16 @@ KINDS = {
 _IN_BASE_FRAME = (_JOINTS, 'franka_msgs/msg/FrankaRobotState')  # whatever frame their header names
 
 
+def usable_pose(
+    position: np.ndarray, quaternion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The pose with its quaternion at unit length; None where it is not finite or has none."""
+    length = np.linalg.norm(quaternion)
+    if not (np.isfinite(position).all() and np.isfinite(length) and length > 0.5):
+        return None
+    return position, quaternion / length
+
+
 def pose_of(message, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Position (3,) [m] and unit quaternion (x, y, z, w) of the hand in the arm's base frame.
 
@@ -166,11 +186,7 @@ def pose_of(message, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     pose = _POSE_READERS[kind](message)
     if pose is None:
         return None
-    position, quaternion = pose
-    length = np.linalg.norm(quaternion)
-    if not (np.isfinite(position).all() and np.isfinite(length) and length > 0.5):
-        return None
-    return position, quaternion / length
+    return usable_pose(*pose)
 
 
 def frame_of(message, kind: str) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import Pose
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -20,7 +21,8 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros.control.ports import Motion, MotionOutcome
 from jepa_wm_ros.errors import Fault, FaultCode
-from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7, to_stamp
+from jepa_wm_ros.recordings.topics import usable_pose
+from jepa_wm_ros.ros.base.convert import from_pose7, position_and_quaternion, to_pose7, to_stamp
 
 ENDED = {outcome.value for outcome in MotionOutcome}
 POLL_SECONDS = 0.05  # how often a waiting worker looks for a cancel
@@ -46,6 +48,7 @@ class ArmPort:
             Trigger, 'franka_controller/stop', callback_group=ReentrantCallbackGroup()
         )
         self._command = node.create_publisher(ArmCommand, 'command', 1)
+        self._status_topic = node.resolve_topic_name('arm_status')
         node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
 
     def begin(self) -> None:
@@ -58,12 +61,12 @@ class ArmPort:
     def measured(self) -> np.ndarray:
         """The measured pose7 of the arm."""
         status = self._fresh_status()
-        return to_pose7(status.pose, status.gripper)
+        return self._pose7(status.pose, status)
 
     def commanded(self) -> np.ndarray:
         """The last commanded pose7; for the closure, which nobody tells, the measured one."""
         status = self._fresh_status()
-        return to_pose7(status.commanded, status.gripper)
+        return self._pose7(status.commanded, status)
 
     def move(
         self,
@@ -112,6 +115,15 @@ class ArmPort:
             self._stop.remove_pending_request(future)
             return False
         return bool(future.result().success)
+
+    def _pose7(self, pose: Pose, status: ArmStatus) -> np.ndarray:
+        if usable_pose(*position_and_quaternion(pose)) is None:
+            raise Fault(
+                FaultCode.STALE_STATE,
+                f'{self._status_topic} tells a pose that is not finite or has no orientation: '
+                'look at the franka_controller node and its connection to the arm',
+            )
+        return to_pose7(pose, status.gripper)
 
     def _publish(self, target: np.ndarray, planned_from: np.ndarray, gripper: float) -> None:
         self._sequence += 1

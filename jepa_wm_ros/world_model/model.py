@@ -6,6 +6,7 @@ Source: arXiv 2512.24497 sections 3 and 4; doc/reference.md sections 2, 3 and 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from jepa_wm_ros import actions as droid
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model import images
+from jepa_wm_ros.world_model.device import is_out_of_memory
 from jepa_wm_ros.world_model.encoders import build_encoder
 from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
 from jepa_wm_ros.world_model.familiarity import Familiarity
 from jepa_wm_ros.world_model.latents import Latents, carried, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
-from jepa_wm_ros.world_model.spec import ModelSpec
+from jepa_wm_ros.world_model.spec import ModelSpec, SpecError
 
 LATENT_EPS = 1e-5
 ENCODE_CHUNK = 32
@@ -169,10 +171,17 @@ class WorldModel(nn.Module):
             droid.integrate(pose, self.denormalize_actions(actions[:, -1:]))
         )
 
-    def unroll(self, context: Latents, actions: Tensor, window: int | None = None) -> Latents:
+    def unroll(
+        self,
+        context: Latents,
+        actions: Tensor,
+        window: int | None = None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> Latents:
         """Imagined frames (T + 1, B, ...), the context frame first (doc/reference.md section 3).
 
         context: one encoded frame (1 or B, 1, ...); actions (T, B, A) normalised, time first.
+        `pause` is called at every step, also where the slope comes back through it, and may raise.
         """
         window = window or self.spec.context_window
         batch = actions.shape[1]
@@ -181,6 +190,7 @@ class WorldModel(nn.Module):
             seen = cat_time(frames[-window:])
             taken = actions[max(0, h + 1 - window) : h + 1].transpose(0, 1)
             frames.append(self.step(seen, taken))
+            paused(frames[-1].visual, pause)
         return cat_time(frames).transpose()
 
     # --- imagined latents -> something to look at ---------------------------------------------
@@ -206,6 +216,13 @@ class WorldModel(nn.Module):
         return self.denormalize_proprio(features @ inverse.T)
 
 
+def paused(x: Tensor, pause: Callable[[], None]) -> None:
+    """Call `pause` here, and once more when the gradient of `x` is known; it may raise."""
+    pause()
+    if x.requires_grad:
+        x.register_hook(lambda _: pause())
+
+
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Numbers as a tensor, sent to the device once and not anew with every call."""
@@ -220,10 +237,19 @@ def build(
     dtype: torch.dtype = torch.float32,
     seed: int | None = None,
 ) -> WorldModel:
-    """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory."""
+    """A world model of `spec` with random weights, trainable; on 'meta' it takes no memory.
+
+    Raises SpecError where torch cannot make one of its layers.
+    """
     if seed is not None:
         torch.manual_seed(seed)
-    with torch.device(device):
-        model = WorldModel(spec)
-        model.predictor.reset_parameters()
+    try:
+        with torch.device(device):
+            model = WorldModel(spec)
+            model.predictor.reset_parameters()
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = ' '.join(str(error).split())
+        raise SpecError(f'{spec.name} cannot be built: {reason:.200}') from error
     return model.to(dtype)

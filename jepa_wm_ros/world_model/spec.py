@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.world_model.spec_fields import SpecError, check_fields
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -23,10 +23,6 @@ ENCODERS = ('dinov2', 'dinov3', 'vjepa', 'vjepa2', 'conv', 'patch')
 FAMILIES = ('adaln', 'dino_wm', 'vjepa2_ac', 'vit')
 CONDITIONINGS = ('adaln', 'feature', 'sequence')
 POSITIONS = ('rope', 'sincos', 'learned', 'none')
-
-
-class SpecError(JepaWmError):
-    """A model description that cannot be built."""
 
 
 def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -66,6 +62,7 @@ class EncoderSpec:
     norm: str = 'layer'
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _one_of('the encoder kind', self.kind, ENCODERS)
 
     @property
@@ -114,6 +111,7 @@ class PredictorSpec:
     predict_change: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _one_of('the conditioning', self.conditioning, CONDITIONINGS)
         _one_of('the position encoding', self.position, POSITIONS)
         _one_of('the proprioception', self.proprio, ('none', 'feature', 'token'))
@@ -192,11 +190,13 @@ class ModelSpec:
     licence: str = ''
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _one_of('the family', self.family, FAMILIES)
         _one_of('proprio_rollout', self.proprio_rollout, ('predict', 'integrate'))
-        if len(self.action_mean) != len(self.action_std) or self.action_dim % len(self.action_mean):
+        means = len(self.action_mean)
+        if not means or means != len(self.action_std) or self.action_dim % means:
             raise SpecError(
-                f'{self.name}: action statistics of {len(self.action_mean)} and '
+                f'{self.name}: action statistics of {means} and '
                 f'{len(self.action_std)} dims do not fit action_dim {self.action_dim}'
             )
         if not len(self.proprio_mean) == len(self.proprio_std) == self.proprio_dim:
@@ -213,8 +213,16 @@ class ModelSpec:
             raise SpecError(
                 f'{self.name}: without projection the predictor width must be {self.encoder.width}'
             )
-        if self.context_window < 1 or any(s <= 0 or not math.isfinite(s) for s in self.action_std):
-            raise SpecError(f'{self.name}: context_window and action_std must be positive')
+        if len(self.image_mean) != 3 or len(self.image_std) != 3:
+            raise SpecError(f'{self.name}: image_mean and image_std must have 3 numbers')
+        for name in ('action_std', 'proprio_std', 'image_std'):
+            if any(deviation <= 0 for deviation in getattr(self, name)):
+                raise SpecError(f'{self.name}: {name} must be positive')
+        if not self.grid:
+            raise SpecError(
+                f'{self.name}: a picture of {self.img_size} px is smaller than one patch of '
+                f'{self.encoder.patch_size} px'
+            )
 
     @property
     def grid(self) -> int:

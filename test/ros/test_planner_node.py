@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 from builtin_interfaces.msg import Duration  # noqa: E402
+from geometry_msgs.msg import Point, Pose, Quaternion  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
 from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
@@ -104,6 +105,23 @@ def test_a_model_that_cannot_answer_ends_the_goal_without_motion(graph, wrong, c
     for name, value in wrong.items():
         setattr(toy, name, value)
     assert client.reach().error_code == code and toy.moves == 0
+
+
+@pytest.mark.fault(3)
+@pytest.mark.parametrize(
+    'pose',
+    [
+        Pose(position=Point(x=math.nan), orientation=Quaternion(w=1.0)),
+        Pose(orientation=Quaternion(w=0.0)),
+        Pose(orientation=Quaternion(w=math.inf)),
+    ],
+)
+def test_an_arm_that_tells_no_pose_is_a_stale_state_of_its_topic(graph, pose):
+    toy, client = graph
+    toy.said_pose = pose
+    result = client.reach()
+    assert result.error_code == FaultCode.STALE_STATE and toy.moves == 0
+    assert 'arm_status' in result.error_msg
 
 
 @pytest.mark.fault(8)

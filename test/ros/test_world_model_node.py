@@ -197,6 +197,19 @@ def test_a_camera_that_stalls_is_a_stale_image(graph):
     assert answer.error_code == FaultCode.STALE_IMAGE and 'camera' in answer.error_msg
 
 
+@pytest.mark.fault(3)
+@pytest.mark.parametrize('wrong', [{'position': (0.5, 0.1, math.nan)}, {'turned': 0.0}])
+def test_a_pose_that_is_none_is_a_stale_state_of_its_topic(graph, wrong):
+    _, cell, client = graph
+    goal_id = prepare(client, picture(1)).goal_ids[0]
+    assert freeze(client, goal_id).error_code == 0
+    vars(cell).update(wrong)
+    answer = freeze(client, goal_id, fresh=True)
+    while answer.error_code == 0:  # a frame between the last good states
+        answer = freeze(client, goal_id, fresh=True)
+    assert answer.error_code == FaultCode.STALE_STATE and 'ee_pose' in answer.error_msg
+
+
 @pytest.mark.fault(28)
 def test_a_pose_in_another_frame_is_refused(graph):
     _, cell, client = graph

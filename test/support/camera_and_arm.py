@@ -20,6 +20,7 @@ class CameraAndArm:
         self.node = rclpy.create_node('cell')
         self.picture = picture
         self.position = POSITION
+        self.turned = 1.0  # x of a quaternion of nothing else: 0 is no rotation
         self.frame_id = 'fr3_link0'
         self.shooting = True
         self._image = self.node.create_publisher(Image, 'image', 5)
@@ -33,7 +34,7 @@ class CameraAndArm:
         pose = PoseStamped()
         pose.header.stamp, pose.header.frame_id = stamp, self.frame_id
         pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = self.position
-        pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
+        pose.pose.orientation.x, pose.pose.orientation.w = self.turned, 0.0
         self._pose.publish(pose)
         joints = JointState(name=['fr3_finger_joint1', 'fr3_finger_joint2'], position=[0.03, 0.03])
         joints.header.stamp = stamp

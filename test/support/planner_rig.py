@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import rclpy
+from geometry_msgs.msg import Pose
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus
 from jepa_wm_msgs.srv import (
@@ -42,6 +43,7 @@ class Toy:
     freeze_error: int = 0
     action_dim: int = 7
     silent_arm: bool = False
+    said_pose: Pose | None = None  # in place of where the arm is
     scoring: threading.Event = field(default_factory=threading.Event)
     moves: int = 0
     stops: int = 0
@@ -134,7 +136,8 @@ class ToyArm:
         if self.toy.silent_arm:
             return
         self.status.header.stamp = self.node.get_clock().now().to_msg()
-        self.status.pose = self.status.commanded = from_pose7(self.toy.hand)
+        self.status.pose = self.toy.said_pose or from_pose7(self.toy.hand)
+        self.status.commanded = self.status.pose
         self._said.publish(self.status)
 
 

@@ -98,6 +98,8 @@ def test_a_file_without_named_weights_is_refused(tmp_path, content):
         read_torch_file(tmp_path / 'weights.pth')
 
 
+@pytest.mark.fault(31)
+@pytest.mark.fault(31)
 def golden_copy(tmp_path, family, change=lambda content: None):
     folder = tmp_path / family
     shutil.copytree(GOLDENS / family, folder)

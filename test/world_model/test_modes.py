@@ -2,6 +2,7 @@
 """Plain mode is the oracle: exact mode gives its numbers with less work, fast mode nearly."""
 
 import gc
+import math
 import random
 import weakref
 
@@ -14,7 +15,7 @@ from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model import LatentCost, Latents, blocks, build
 from jepa_wm_ros.world_model.scoring import narrow
 from jepa_wm_ros.world_model.scoring.fast_rollout import CompileError, unroll
-from jepa_wm_ros.world_model.scoring.scorer import default_micro_batch
+from jepa_wm_ros.world_model.scoring.scorer import STEPS_IN_BUDGET, default_micro_batch
 
 FLOAT32, FLOAT64, NARROW = 5e-5, 1e-12, 0.02
 
@@ -265,6 +266,39 @@ def test_scoring_can_be_interrupted_before_every_block(asked_before, gradient):
     scorer.interrupted = lambda: asked.append(0) or False
     scorer(actions)
     assert len(asked) == 1 + len(model.predictor.predictor_blocks) * actions.shape[1]
+
+
+@pytest.mark.parametrize('mode', ['plain', 'exact', 'fast'])
+def test_a_gradient_can_be_interrupted_on_its_way_back(mode):
+    parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
+    model, context, goal, actions = random_case(parts, torch.float32)
+    asked, at_most = [], math.inf
+    scorer = LatentCost(
+        model, context, goal, mode=mode, interrupted=lambda: asked.append(0) or len(asked) > at_most
+    )
+    scorer(actions)
+    forward = len(asked)
+    asked.clear()
+    scorer.gradient(actions)
+    assert len(asked) > forward
+    asked.clear()
+    at_most = forward
+    with pytest.raises(Interrupted):
+        scorer.gradient(actions)
+    assert len(asked) == forward + 1
+
+
+def test_a_long_gradient_takes_fewer_candidates_at_a_time_than_a_short_one():
+    parts = {'conditioning': 'adaln', 'position': 'rope', 'proprio': 'none'}
+    model, context, goal, _ = random_case(parts, torch.float32)
+    depth = len(model.predictor.predictor_blocks)
+    scorer = LatentCost(model, context, goal, micro_batch=2 * depth)
+    first, sizes = model.predictor.predictor_blocks[0].mlp, []
+    first.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    for steps in (STEPS_IN_BUDGET, 2 * STEPS_IN_BUDGET):
+        sizes.clear()
+        scorer.gradient(torch.randn(2, steps, 7))
+        assert max(sizes) * steps == 2 * STEPS_IN_BUDGET
 
 
 def test_a_gradient_takes_fewer_candidates_at_a_time_than_a_score():

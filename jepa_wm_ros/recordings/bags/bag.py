@@ -17,9 +17,10 @@ import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_typestore
 
-from jepa_wm_ros.recordings.bags.findings import BagError, Findings
+from jepa_wm_ros.bounded_file import BoundedFile
+from jepa_wm_ros.recordings.bags.findings import BagError, Findings, in_short
 from jepa_wm_ros.recordings.bags.mcap_mend import MendedMcap, is_chunked
 from jepa_wm_ros.recordings.bags.sqlite_mend import TruncatedSqlite, decompressed, zstd
 from jepa_wm_ros.recordings.topics import Topic
@@ -31,14 +32,17 @@ _DAMAGE = (
     AnyReaderError,
     ReaderError,
     SerdeError,
+    TypesysError,
     apsw.Error,
     zstd.ZstdError,
     OSError,
+    EOFError,
     ValueError,
+    ArithmeticError,
     RuntimeError,
     TypeError,
-    IndexError,
-    KeyError,
+    LookupError,
+    AttributeError,
     AssertionError,
     struct.error,
 )
@@ -123,7 +127,7 @@ class Bag:
             except _DAMAGE as error:
                 self.findings.fault(
                     'damaged',
-                    f'{self.path}: reading stops at a damaged record ({error}); '
+                    f'{self.path}: reading stops at a damaged record ({in_short(error)}); '
                     'what follows in that file is lost',
                     where=str(self.path),
                 )
@@ -134,10 +138,17 @@ class Bag:
         except _DAMAGE as error:
             self.findings.fault(
                 'undecodable message',
-                f'{self.path}: {name}: a {kind} cannot be decoded ({error})',
+                f'{self.path}: {name}: a {kind} cannot be decoded ({in_short(error)})',
                 where=f'{self.path}{name}',
             )
             return None
+
+
+class _BoundedPath(type(Path())):  # type: ignore[misc]
+    """A path to files that open as BoundedFile: rosbags believes every length that it reads."""
+
+    def open(self, mode: str = 'r', *args, **options):
+        return BoundedFile(self) if mode == 'rb' else super().open(mode, *args, **options)
 
 
 class _RosbagsSource:
@@ -145,6 +156,7 @@ class _RosbagsSource:
 
     def __init__(self, path, random_access: bool = True) -> None:
         self.random_access = random_access
+        path = _BoundedPath(path) if isinstance(path, Path) else path
         self._reader = AnyReader([path], default_typestore=_default_types())
         self._reader.open()
 
@@ -190,7 +202,8 @@ def _open_sources(path: Path, findings: Findings) -> list[_Source]:
         except (*_DAMAGE, BagError) as error:
             findings.fault(
                 'damaged',
-                f'{path}: does not open as a whole ({error}); its files are read one by one',
+                f'{path}: does not open as a whole ({in_short(error)}); its files are read one by '
+                'one',
             )
     else:
         findings.fault(
@@ -240,12 +253,14 @@ def _open_file(file: Path, findings: Findings) -> _Source | None:
             source = _CutSqliteSource(file, get_typestore(Stores.ROS2_JAZZY))
     except (*_DAMAGE, BagError) as error:
         findings.fault(
-            'unreadable file', str(error) if isinstance(error, BagError) else f'{file}: {error}'
+            'unreadable file',
+            str(error) if isinstance(error, BagError) else f'{file}: {in_short(error)}',
         )
         return None
     tool = 'mcap recover' if file.suffix == '.mcap' else 'sqlite3 <file> .recover'
     findings.fault(
         'truncated',
-        f'{file}: truncated ({reason}); what lies before the cut is read, `{tool}` may find more',
+        f'{file}: truncated ({in_short(reason)}); what lies before the cut is read, `{tool}` may '
+        'find more',
     )
     return source

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 
 from jepa_wm_ros.errors import JepaWmError
 
+SAID = 200  # characters of a library's message that are repeated
+
 
 class BagError(JepaWmError):
     """A recording of which nothing can be evaluated."""
+
+
+def in_short(error: BaseException) -> str:
+    """What a library said of damaged bytes, on one line that does not go on for ever."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return text if len(text) <= SAID else f'{text[:SAID]} …'
 
 
 @dataclass(slots=True)

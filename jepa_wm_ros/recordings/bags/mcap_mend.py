@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from jepa_wm_ros.bounded_file import BoundedFile
 from jepa_wm_ros.recordings.bags.findings import BagError
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -66,7 +67,7 @@ def _records(file: BinaryIO, path: Path) -> Generator[tuple[int, int, int], None
 
 def is_chunked(path: Path) -> bool:
     """Whether messages lie in chunks, so that a stretch of time is found without reading all."""
-    with path.open('rb') as file:
+    with BoundedFile(path) as file:
         for opcode, _, _ in _records(file, path):
             if opcode in (_MESSAGE, _CHUNK):
                 return opcode == _CHUNK
@@ -77,7 +78,7 @@ def scan(path: Path) -> Layout:
     """Walk the top-level records up to the end of data or the cut, without reading payloads."""
     chunks: list[_Chunk] = []
     loose, end, broken = 0, len(MAGIC), None
-    with path.open('rb') as file:
+    with BoundedFile(path) as file:
         records = _records(file, path)
         while True:
             try:
@@ -213,6 +214,4 @@ class MendedMcap:
         return False
 
     def open(self, *_args, **_kwargs) -> BinaryIO:
-        return io.BufferedReader(
-            _Spliced(self._path, self.layout.end, _closing(self.layout)), 1 << 16
-        )
+        return BoundedFile(_Spliced(self._path, self.layout.end, _closing(self.layout)))

@@ -17,7 +17,7 @@ from pathlib import Path
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from jepa_wm_ros.recordings.bags.findings import BagError
+from jepa_wm_ros.recordings.bags.findings import BagError, in_short
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -49,7 +49,8 @@ class TruncatedSqlite:
                 self._register(database)
         except sqlite3.Error as error:
             raise BagError(
-                f'{path}: the database is cut before its topic table ({error}); nothing can be read'
+                f'{path}: the database is cut before its topic table ({in_short(error)}); '
+                'nothing can be read'
             ) from error
         self._counts = dict.fromkeys(self._topics, 0)
         for identifier, _, _ in self._rows('NULL', None, None):

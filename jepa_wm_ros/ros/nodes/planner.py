@@ -25,6 +25,7 @@ from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
+from jepa_wm_ros.control.requests import check_pictures
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError, code_of
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
@@ -156,6 +157,8 @@ class PlannerNode(NodeBase):
         with self.answering_goal():
             outcome = await self.worker.submit(self._reach, handle, turn)
             self.slot.release(turn)
+            # the action server keeps what was asked as long as the answer, a quarter of an hour
+            handle.request.goals = handle.request.compressed_goals = []
             if turn.ended and outcome.code == FaultCode.CANCELED:
                 outcome = replace(outcome, code=turn.fault.code, message=str(turn.fault))
             if outcome.code == FaultCode.SUCCEEDED:
@@ -192,16 +195,11 @@ class PlannerNode(NodeBase):
 
     def _prepare(self, handle) -> tuple[list[int], Reach]:
         goal = handle.request
+        check_pictures([*goal.goals, *goal.compressed_goals], self.value('max_goal_images'))
         pictures = len(goal.goals) + len(goal.compressed_goals)
         if not pictures:
             raise Fault(
                 FaultCode.EMPTY_GOAL, 'the goal has no picture: fill goals or compressed_goals'
-            )
-        if pictures > self.value('max_goal_images'):
-            raise Fault(
-                FaultCode.TOO_MANY_GOALS,
-                f'{pictures} goal pictures, at most '
-                f'{self.value("max_goal_images")} are taken (parameter max_goal_images)',
             )
         if not 0 <= goal.tolerance < math.inf or goal.switch_on not in SWITCH:
             raise Fault(

@@ -28,6 +28,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
+from jepa_wm_ros.control.requests import candidates_of, check_pictures
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.fr3 import FR3
@@ -193,6 +194,7 @@ class WorldModelNode(NodeBase):
             raise Fault(
                 FaultCode.EMPTY_GOAL, 'a goal needs pictures: fill either images or compressed'
             )
+        check_pictures(request.images or request.compressed)
         return [ros_image.to_rgb8(message) for message in request.images or request.compressed]
 
     async def _on_freeze_context(self, request, response):
@@ -216,11 +218,7 @@ class WorldModelNode(NodeBase):
         return response
 
     async def _on_score_actions(self, request, response):
-        if request.candidates * request.horizon == 0:
-            raise Fault(FaultCode.INTERNAL, 'score_actions needs at least one candidate and step')
-        actions = np.frombuffer(request.actions, np.float32).reshape(
-            request.candidates, request.horizon, -1
-        )
+        actions = candidates_of(request)
         begun = time.perf_counter()
         score = await self.worker.submit(
             self.session.score, request.context_id, actions, request.want_gradient, request.imagine

@@ -122,7 +122,7 @@ def read_spec(metadata: Mapping[str, str], source: str | Path) -> ModelSpec:
         )
     try:
         return ModelSpec.from_dict(json.loads(metadata[SPEC_KEY]))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f'{source} has a damaged {SPEC_KEY}: {error}') from error
 
 
@@ -140,9 +140,9 @@ def spec_of(name_or_path: str | Path) -> ModelSpec:
 
 
 def _load_own(path: Path) -> WorldModel:
+    check_sha256(existing_file(path))
     tensors, metadata = read_safetensors(path)
-    check_sha256(path)
-    model = allocate(read_spec(metadata, path))
+    model = allocate(read_spec(metadata, path), path)
     if any(key.startswith(FAMILIARITY) for key in tensors):
         model.familiarity = Familiarity(model.spec.encoder.features)
     load_strict(model, tensors, str(path))

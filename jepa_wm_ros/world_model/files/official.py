@@ -29,6 +29,8 @@ from jepa_wm_ros.world_model.files.safe_files import (
 from jepa_wm_ros.world_model.model import WorldModel, build
 from jepa_wm_ros.world_model.spec import ModelSpec
 
+NUMBERS_PER_BYTE = 2  # of the most compact file conceivable: 4-bit weights
+FEW_WEIGHTS = 1 << 26  # a model up to here is allocated, and its keys say what is wrong with it
 PARTS = ('predictor', 'action_encoder', 'proprio_encoder')
 DINO_WM_BLOCK = {
     'norm1': '0.norm',
@@ -69,15 +71,25 @@ def load_folder(folder: Path) -> WorldModel:
 
 def load_official(spec: ModelSpec, checkpoint: Path, encoder: Path) -> WorldModel:
     """A model of `spec` with the weights of two published files."""
-    model = allocate(spec)
+    model = allocate(spec, existing_file(checkpoint), existing_file(encoder))
     load_predictor(model, checkpoint)
     load_encoder(model.encoder, encoder)
     return model
 
 
-def allocate(spec: ModelSpec) -> WorldModel:
-    """A model whose weights are memory to be filled: no time is spent on random numbers."""
-    model = build(spec, device='meta').to_empty(device='cpu')
+def allocate(spec: ModelSpec, *files: Path) -> WorldModel:
+    """A model whose weights are memory to be filled from `files`: no time is spent on random
+    numbers, and no memory where the files are too small for the model that `spec` claims.
+    """
+    model = build(spec, device='meta')
+    needed = sum(t.numel() for t in model.state_dict().values())
+    given = sum(file.stat().st_size for file in files)
+    if files and needed > NUMBERS_PER_BYTE * given + FEW_WEIGHTS:
+        raise CheckpointError(
+            f'{files[0]} is not of this architecture: {spec.name} has {needed} weights, which '
+            f'{given} bytes cannot hold'
+        )
+    model = model.to_empty(device='cpu')
     for module in model.modules():
         fill = getattr(module, 'init_non_persistent_buffers', None)
         if fill is not None:

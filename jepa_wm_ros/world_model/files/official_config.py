@@ -18,7 +18,7 @@ def spec_from_official(config: Mapping[str, Any], name: str) -> ModelSpec:
     """The model a configuration of the released code describes; raises SpecError."""
     try:
         return _spec(config, name)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise SpecError(
             f'the configuration of {name} lacks or misstates {type(error).__name__}: {error}'
         ) from error

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from jepa_wm_ros.bounded_file import BoundedFile
 from jepa_wm_ros.errors import JepaWmError
 
 SIZE_CAP = 64 << 30
@@ -40,31 +41,37 @@ def read_torch_file(path: Path | str) -> dict:
             f'install torch >= {OLDEST_TORCH[0]}.{OLDEST_TORCH[1]}'
         )
     try:
-        content = torch.load(
-            path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        content = _load_zip(path) if zipfile.is_zipfile(path) else _load_stream(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{path} asks for more than weights and was not loaded '
             f'({_first_line(error)}); get the file from its publisher'
         ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        OSError,
-        KeyError,
-        zipfile.BadZipFile,
-        AttributeError,
-        IndexError,
-        TypeError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # torch's unpickler stumbles over damaged bytes in any way
         raise CheckpointError(
             f'{path} is damaged or not a torch file ({_first_line(error)}); download it again'
         ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path} holds a {type(content).__name__}, not named weights')
     return dict(content)
+
+
+def _load_zip(path: Path) -> object:
+    """What torch.save has written since 1.6: tensors are views of the file."""
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as parts:
+        for part in parts.infolist():
+            if part.compress_type != zipfile.ZIP_STORED or part.file_size > size:
+                raise ValueError(f'{part.filename} is compressed or larger than the file')
+    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+
+
+def _load_stream(path: Path) -> object:
+    """What torch.save wrote before 1.6."""
+    with BoundedFile(path) as file:
+        return torch.load(file, map_location='cpu', weights_only=True)
 
 
 def read_safetensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -85,7 +92,7 @@ def _open_safetensors(path: Path | str, read: Callable):
     try:
         with safe_open(path, framework='pt', device='cpu') as file:
             return read(file)
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(
             f'{path} is damaged or not a safetensors file ({_first_line(error)})'
         ) from error
@@ -195,7 +202,7 @@ def read_json(path: Path | str) -> dict:
     path = existing_file(path)
     try:
         values = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f'{path} is not JSON ({_first_line(error)})') from error
     if not isinstance(values, dict):
         raise CheckpointError(f'{path} does not hold a JSON object')

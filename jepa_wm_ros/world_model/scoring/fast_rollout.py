@@ -24,7 +24,7 @@ from torch import Tensor
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model.blocks import Block, Halves, Memory
 from jepa_wm_ros.world_model.latents import Latents, cat_time
-from jepa_wm_ros.world_model.model import WorldModel
+from jepa_wm_ros.world_model.model import WorldModel, paused
 from jepa_wm_ros.world_model.predictor import Predictor
 
 COMPILER = 'inductor'
@@ -48,7 +48,8 @@ def unroll(
 
     predictor: the model's own, or a copy of it in narrower numbers; imagined frames have the
     model's numbers either way. actions (T, B, A) normalised, time first. `pause` is called before
-    every block and may raise. halves: of the blocks, if not those as written.
+    every block, also where the slope comes back through it, and may raise. halves: of the blocks,
+    if not those as written.
     """
     actions = actions.transpose(0, 1)
     batch, horizon = actions.shape[:2]
@@ -138,7 +139,7 @@ class SlidingWindow:
         rope = self.predictor.rope(new, self.predictor.predictor_blocks[0].attn.qkv.weight, first)
         last = len(self.memories) - 1
         for i, block in enumerate(self.predictor.predictor_blocks):
-            self.pause()
+            paused(x, self.pause)
             modulation = tuple(
                 m if m is None else m[:, end - new : end] for m in self.modulations[i]
             )

@@ -20,6 +20,7 @@ from jepa_wm_ros.world_model.scoring.narrow import narrow_copy
 
 ACTIVATION_BUDGET = 1 << 30  # bytes; on a GPU a quarter of what is free
 LIVE_ACTIVATIONS = 16
+STEPS_IN_BUDGET = 8  # of a rollout with its gradient
 
 
 class ScoreError(JepaWmError):
@@ -33,8 +34,9 @@ class LatentCost:
     serves any `mode` (objective.MODES); what fast and compiled mode make of its weights is kept in
     narrow.py.
     Candidates are scored `micro_batch` at a time; out of memory halves it and goes on, which
-    changes no cost since candidates never see each other. `interrupted` is asked before every
-    block of every step (in plain mode, every micro-batch): when it says yes, Interrupted is raised.
+    changes no cost since candidates never see each other. `interrupted` is asked at every block of
+    every step (in plain mode, every step), on the way back of a gradient as well: when it says yes,
+    Interrupted is raised.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class LatentCost:
 
     def gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Costs (N,) and the gradient (N, H, A) of each with respect to its own actions."""
-        blocks = self.model.spec.predictor.depth  # what all of them computed is kept for the slope
-        costs, slopes = self._in_chunks(actions, self._costs_and_gradient, blocks)
+        # what all blocks of all steps computed is kept for the slope; a few steps fit the budget
+        kept = self.model.spec.predictor.depth * max(1, actions.shape[1] // STEPS_IN_BUDGET)
+        costs, slopes = self._in_chunks(actions, self._costs_and_gradient, kept)
         return costs, slopes
 
     def unroll(self, actions: Tensor) -> Latents:
@@ -78,7 +81,7 @@ class LatentCost:
         model = self.model
         normalized = model.normalize_actions(actions.to(model.device, model.dtype)).transpose(0, 1)
         if self.mode == 'plain':
-            return model.unroll(self.context, normalized)
+            return model.unroll(self.context, normalized, pause=self._pause)
         halves = compiled_halves() if self.mode == 'compiled' else None
         return unroll(
             model, self._predictor, self.context, normalized, pause=self._pause, halves=halves
