@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import itertools
 import json
 import math
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from jepa_wm_ros import bringup
+from support.domains import Domain
 
-DOMAINS = range(1, 102)  # what ROS 2 may use on Linux without meeting ephemeral ports
 # Not there under a ROS 2 that was installed by rosdep alone (README); then the tests that need one
 # are skipped. `make test` sets the variable: in its environment a missing module is an error.
 OPTIONAL = {
@@ -43,42 +38,6 @@ OPTIONAL = {
 }
 COMPLETE = 'JEPA_WM_ROS_COMPLETE'
 FAULTS = 'JEPA_WM_ROS_FAULTS'  # a file for what `make faults` collects
-
-
-class Domain:
-    """A ROS domain id that no other test process of this user holds; freed with the process.
-
-    Each is another than the last one: what a test has left in its domain, a participant or a
-    shared-memory port of a killed process, is not met by the next.
-    """
-
-    _made = itertools.count(os.getpid())
-
-    def __init__(self) -> None:
-        folder = Path(tempfile.gettempdir()) / f'jepa_wm_ros_domains_{os.getuid()}'
-        folder.mkdir(exist_ok=True)
-        for _ in DOMAINS:
-            self.id = DOMAINS[next(self._made) % len(DOMAINS)]
-            self._lock = (folder / str(self.id)).open('w')
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                self._lock.close()
-        raise RuntimeError(f'all {len(DOMAINS)} ROS domains are held by tests that still run')
-
-    def release(self) -> None:
-        """Let another test have it."""
-        self._lock.close()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What a process needs to be alone in this domain."""
-        return {
-            'ROS_DOMAIN_ID': str(self.id),
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **bringup.dds_environment(),
-        }
 
 
 def pytest_configure(config: pytest.Config) -> None:

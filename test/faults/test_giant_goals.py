@@ -12,7 +12,8 @@ from sensor_msgs.msg import Image  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from support.planner_rig import Client  # noqa: E402
-from support.ros_peers import node_process, ros, spinning  # noqa: E402
+from support.python_process import node  # noqa: E402
+from support.ros_peers import ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
 GOALS = 20
@@ -35,7 +36,7 @@ def black(height: int, width: int) -> Image:
 @pytest.mark.slow
 @pytest.mark.fault(15)
 def test_a_planner_that_has_refused_giant_goals_is_as_small_as_before(ros_domain):
-    with ros(), node_process('planner') as planner:
+    with ros(), node('planner') as planner:
         client = Client()
         with spinning(client.node):
             assert client.reach(goals=[]).error_code == FaultCode.EMPTY_GOAL

@@ -22,7 +22,8 @@ from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.objective import MOST_CANDIDATES, MOST_STEPS  # noqa: E402
 from jepa_wm_ros.ros_image import ENCODINGS, MOST_PIXELS  # noqa: E402
-from support.ros_peers import call, node_process, ros, spinning, tiny_model  # noqa: E402
+from support.python_process import node  # noqa: E402
+from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
 HEIGHT, WIDTH = 48, 64
@@ -34,7 +35,7 @@ GROWTH = 50  # MiB
 def asking(tmp_path_factory):
     """A running world model that knows no camera, and a function that asks it for goals."""
     model = tiny_model(tmp_path_factory.mktemp('model'))
-    with ros(), node_process('world_model', model=model, threads=1) as process:
+    with ros(), node('world_model', model=model, threads=1) as process:
         client = rclpy.create_node('client')
         with spinning(client):
             yield (

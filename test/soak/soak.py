@@ -26,8 +26,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 
-from jepa_wm_ros.bringup import dds_environment  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from support.domains import Domain  # noqa: E402
 from support.running_cell import Goal, frozen, mend, running_cell  # noqa: E402
 
 NODES = ('sim_cell', 'franka_controller', 'world_model', 'planner')
@@ -67,6 +67,7 @@ class Monitor:
             self._anchor = here
         elif (strayed := float(np.linalg.norm(here - self._anchor))) > STRAYED:
             self.unexpected.append(strayed)
+            print(f'unexpected motion of {1e3 * strayed:.0f} mm', flush=True)
             self._anchor = here
 
 
@@ -99,8 +100,9 @@ class Soak:
             try:
                 self._disturb(cell, goal, fault)
                 end = goal.end(MAX_GOAL_SECONDS)
-            except AssertionError:
+            except AssertionError as error:
                 self.without_result += 1
+                print(f'no result: {fault}: {error}', flush=True)
                 return
         code = getattr(end, 'error_code', None)
         self.ends[FaultCode(code).name if code is not None else 'client: gone'] += 1
@@ -213,7 +215,8 @@ def main() -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('out/soak'))
     options = parser.parse_args()
-    os.environ.update(dds_environment())
+    domain = Domain()
+    os.environ.update(domain.environment)
     figures = run(options.minutes, options.seed, options.out)
     print(json.dumps(figures, indent=2))
     bad = figures['unexpected_motions'] + figures['goals_without_result']

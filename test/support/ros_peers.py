@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -40,24 +38,6 @@ def spinning(*nodes):
             thread.join(5.0)
             node.executor = None
             executor.shutdown(timeout_sec=2.0)
-
-
-@contextlib.contextmanager
-def node_process(node: str, **parameters):
-    """A node in a process of its own, as its users start it; killed in the end whatever happens."""
-    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
-    main = f'from jepa_wm_ros.ros.nodes.{node} import main; main()'
-    started = subprocess.Popen(
-        [sys.executable, '-c', main, '--ros-args', *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
 
 
 class AnswersAtOnce:
