@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -91,7 +92,7 @@ def new_arm_address(pytestconfig: pytest.Config) -> Callable[[], str]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The compiler is loaded first: after software OpenGL has loaded its own LLVM, it crashes."""
-    if any('compiler' in getattr(item, 'fixturenames', ()) for item in session.items):
+    if {'torch', 'jepa_wm_ros.sim'} <= sys.modules.keys():
         import torch._dynamo  # noqa: F401
         import torch._inductor  # noqa: F401
 
