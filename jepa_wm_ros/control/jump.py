@@ -9,14 +9,19 @@ first cost and 15 tolerances.
 
 from __future__ import annotations
 
+import math
+
 SHARE = 0.5  # of the first cost of the goal
-TOLERANCES = 40  # latent distances that count as reached: near a goal the first cost says little
+TOLERANCES = 40  # distances calibrated as reached: near a goal the first cost says little
 
 
-def cost_bound(before: float, predicted: float, first: float, tolerance: float) -> float:
+def cost_bound(before: float, predicted: float, first: float, reached: float) -> float:
     """The highest cost that may be seen after a plan's steps.
 
     before: the cost they were planned from; predicted: the plan's; first: at the start of the goal;
-    tolerance: what counts as reached. Without a cost (NaN) there is no bound (NaN).
+    reached: calibrated with the model. NaN, no bound, where one of them is not known (NaN).
     """
-    return max(before, predicted) + max(SHARE * abs(first), TOLERANCES * tolerance)
+    known = (before, predicted, first, reached)
+    if any(map(math.isnan, known)):
+        return math.nan
+    return max(before, predicted) + max(SHARE * abs(first), TOLERANCES * reached)

@@ -41,6 +41,7 @@ class Reach:
     gripper: GripperPolicy | None  # None leaves the gripper as it is
     goals: GoalSequence
     limits: Limits
+    reached_distance: float = math.nan  # of the model, whatever the goal asks for; NaN: unknown
     say: Callable[[Progress], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
     progress: Progress = field(default_factory=Progress)
@@ -120,8 +121,8 @@ class Reach:
     def _expect(self, before: float) -> None:
         """Bound the next cost after steps planned from `before`, unless someone moved the arm."""
         if self.progress.phase is not Phase.REPLAN:
-            predicted, tolerance = self.progress.predicted_cost, self.goals.cost_threshold
-            self._bound = cost_bound(before, predicted, self._first, tolerance)
+            predicted = self.progress.predicted_cost
+            self._bound = cost_bound(before, predicted, self._first, self.reached_distance)
 
     # Plan
 

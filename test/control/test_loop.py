@@ -120,6 +120,7 @@ def run(
         gripper=gripper,
         goals=sequence or GoalSequence(len(cell.goals), 'cost', 0.01),
         limits=Limits(steps, seconds, patience),
+        reached_distance=0.01,
         say=(said.append if said is not None else lambda _: None),
         cancelled=cancelled,
     )

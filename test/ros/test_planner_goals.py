@@ -138,6 +138,7 @@ def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_d
     with planning() as (planner, toy, client):
         assert client.action.wait_for_server(60.0)
         meet(client.node, 'planner')
+        client.patience = 5.0  # a server that goes answers nobody
         ends = []
 
         def send():

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
-from soak.soak import NODES, run  # noqa: E402
+from soak import NODES, run  # noqa: E402
 
 from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.processes import ProcessGroup  # noqa: E402

@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from support.ros_peers import meet, wait
+from support.ros_peers import TIMEOUT, meet, wait
 
 PICTURE = np.full((48, 64, 3), 100, np.uint8)
 
@@ -145,6 +145,7 @@ class Client:
     """Sends goals and collects what comes back."""
 
     def __init__(self, name='client'):
+        self.patience = TIMEOUT  # s
         self.node = rclpy.create_node(name)
         self.action = ActionClient(self.node, ReachGoal, 'reach_goal')
         self.feedback = []
@@ -162,7 +163,7 @@ class Client:
 
     def act(self, ask):
         """Ask in the spinning thread: rclpy's action client has no lock."""
-        return wait(wait(self.node.executor.create_task(ask)))
+        return wait(wait(self.node.executor.create_task(ask)), self.patience)
 
     def reach(self, **fields):
         handle = self.send(**fields)

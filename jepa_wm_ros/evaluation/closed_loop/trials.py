@@ -39,8 +39,12 @@ class Policy:
     @property
     def tolerance(self) -> float:
         """Latent distance that counts as reached."""
-        reached = math.nan if self.session is None else self.session.reached_distance
-        return NEVER_REACHED if math.isnan(reached) else reached
+        return NEVER_REACHED if math.isnan(self.reached_distance) else self.reached_distance
+
+    @property
+    def reached_distance(self) -> float:
+        """What the model knows as reached; NaN without one."""
+        return math.nan if self.session is None else self.session.reached_distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def run_trial(
 
     def reach(ids: list[int], sequence: GoalSequence, left: int, patience: int) -> Outcome:
         limits = Limits(left, DAY, patience)
-        return Reach(ports, decider, gripper, sequence, limits, note).run(ids)
+        known = policy.reached_distance
+        return Reach(ports, decider, gripper, sequence, limits, known, note).run(ids)
 
     first = reach(
         goals, GoalSequence(len(goals), 'cost', policy.tolerance), steps, no_progress_steps

@@ -234,6 +234,7 @@ class PlannerNode(NodeBase):
                 no_progress_steps=self.value('no_progress_steps'),
                 planning_seconds=self.value('planning_budget') or None,
             ),
+            reached_distance=model.reached_distance,
             say=lambda progress: self._say(handle, progress),
             cancelled=self.ports.cancelled,
         )
