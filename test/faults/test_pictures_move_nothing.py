@@ -76,7 +76,9 @@ def relay(cell):
 @pytest.mark.parametrize(
     ('spoil', 'code'),
     [
-        pytest.param(lambda _, before: before, FaultCode.STALE_IMAGE, id='frozen'),
+        pytest.param(
+            lambda _, before: before, FaultCode.STALE_IMAGE, id='frozen', marks=pytest.mark.slow
+        ),
         pytest.param(
             lambda now, _: now * 0, FaultCode.BAD_IMAGE, id='black', marks=pytest.mark.slow
         ),

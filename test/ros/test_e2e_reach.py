@@ -59,6 +59,7 @@ def test_a_goal_that_is_already_seen_moves_nothing(cell):
     assert away(cell, before) < 0.001
 
 
+@pytest.mark.slow
 def test_random_steps_go_through_the_same_loop_and_stay_in_the_workspace(cell):
     cell.prepare(SEED)
     before = cell.hand_position()

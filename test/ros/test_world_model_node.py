@@ -286,6 +286,7 @@ def test_a_missing_model_fails_the_configure_in_one_line(tmp_path, ros_domain):
         node.destroy_node()
 
 
+@pytest.mark.slow
 def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, compiler):
     made = []
     compiler(lambda graph, _: made.append(graph) or graph.forward)
