@@ -18,12 +18,12 @@ from jepa_wm_ros.processes import ProcessGroup
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
 
-ENDS = (-0.09, 0.09)  # y of the two goals [m]
+ENDS = (-0.13, 0.13)  # y of the two goals [m]
 
 
 @contextlib.contextmanager
 def running_cell(arm_address: str = ''):
-    """A DemoCell of a graph of its own; `goals` are two pictures and where they were taken, 0.18 m
+    """A DemoCell of a graph of its own; `goals` are two pictures and where they were taken, 0.26 m
     apart, `pid(name)` the process of a node.
     """
     with ProcessGroup(plan_processes(arm_address=arm_address)) as group, DemoCell(group) as cell:
