@@ -23,7 +23,7 @@ import torch
 from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.srv import DescribeModel
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, JointState
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import dds_environment, plan_processes
@@ -53,6 +53,7 @@ class Bench(NodeBase):
         self.ports = RosPorts(self)
         self._image = self.create_publisher(Image, 'image', 5)
         self._pose = self.create_publisher(PoseStamped, 'ee_pose', 1)
+        self._joints = self.create_publisher(JointState, 'joint_states', 1)
         self.create_timer(0.1, self._tick)
 
     def _tick(self) -> None:
@@ -60,6 +61,9 @@ class Bench(NodeBase):
         pose.header.frame_id, pose.header.stamp = FR3.base_frame, self.get_clock().now().to_msg()
         pose.pose.position.x, pose.pose.orientation.x, pose.pose.orientation.w = 0.5, 1.0, 0.0
         self._pose.publish(pose)
+        joints = JointState(name=list(FR3.finger_joints), position=[0.04, 0.04])
+        joints.header.stamp = pose.header.stamp
+        self._joints.publish(joints)
         image = ros_image.fill_image(Image(), self.picture, 'rgb8')
         image.header.stamp = pose.header.stamp
         self._image.publish(image)
