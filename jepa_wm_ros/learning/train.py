@@ -130,18 +130,14 @@ def _train_encoder(
     model = new_model(settings, recording, options.seed)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
-    _timed(
-        metrics,
+    _run(
         'encoder',
-        lambda: optimise(
-            stage,
-            stage.losses,
-            settings.encoder,
-            seed=options.seed,
-            checkpoint=out / 'encoder.pt',
-            title='encoder',
-            validate=validation(model, val, settings.encoder),
-        ),
+        stage,
+        settings.encoder,
+        validation(model, val, settings.encoder),
+        options,
+        out,
+        metrics,
     )
     return model.freeze()
 
@@ -166,25 +162,30 @@ def _train_predictor(
     prepare_predictor(model)
     torch.set_num_threads(options.threads or settings.predictor.threads)
     stage = PredictorStage(model, recording, settings.predictor, options.seed)
-    _timed(
-        metrics,
+    _run(
         'predictor',
-        lambda: optimise(
-            stage,
-            stage.losses,
-            settings.predictor,
-            seed=options.seed,
-            checkpoint=out / 'predictor.pt',
-            title='predictor',
-            validate=validation(model, val, settings.predictor),
-        ),
+        stage,
+        settings.predictor,
+        validation(model, val, settings.predictor),
+        options,
+        out,
+        metrics,
     )
     return model.freeze()
 
 
-def _timed(metrics: dict, name: str, run) -> None:
+def _run(name: str, stage, settings, validate, options, out: Path, metrics: dict) -> None:
+    """Optimise one stage, from its checkpoint where there is one, and note how it went."""
     began = time.monotonic()
-    progress: Progress = run()
+    progress: Progress = optimise(
+        stage,
+        stage.losses,
+        settings,
+        seed=options.seed,
+        checkpoint=out / f'{name}.pt',
+        title=name,
+        validate=validate,
+    )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)
 
