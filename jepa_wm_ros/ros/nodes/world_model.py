@@ -200,7 +200,6 @@ class WorldModelNode(NodeBase):
     async def _on_freeze_context(self, request, response):
         frame = await self._frame_after(to_ns(request.not_before))
         arm = frame.state
-        self._stream.check(arm.position)
         context = await self.worker.submit(
             self.session.freeze,
             ros_image.to_rgb8(frame.content),
@@ -209,6 +208,7 @@ class WorldModelNode(NodeBase):
             to_objective(request.objective),
             request.mode or 'exact',
         )
+        self._stream.check(arm.position)  # after the picture itself, whose fault says more
         response.context_id, response.distance = context.id, context.distance
         response.image_stamp = to_stamp(frame.stamp)
         response.pose, response.gripper = pose_message(arm.position, arm.quaternion), arm.closure
