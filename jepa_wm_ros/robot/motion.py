@@ -277,5 +277,5 @@ def in_time(function: Callable, seconds: float) -> tuple[bool, object]:
     threading.Thread(target=run, name='arm-in-time', daemon=True).start()
     try:
         return True, result.result(seconds)
-    except Exception:
+    except Exception:  # too late, or it raised: who stops an arm needs an answer, not a reason
         return False, None

@@ -42,7 +42,7 @@ def after(server, steps):
     """The true hand position after so many more milliseconds on the arm's clock."""
     end = server.snapshot().steps + steps
     while server.snapshot().steps < end:
-        time.sleep(0.005)
+        time.sleep(0.005)  # another process's clock, which announces nothing
     return server.snapshot().hand_pose[:3]
 
 
@@ -55,7 +55,7 @@ def fail(link, monkeypatch, calls):
             if name == 'start' and not isinstance(args[0], STOPS):
                 return real(*args)
             if how == 'hang':
-                time.sleep(2.0)
+                time.sleep(2.0)  # the hang itself
                 return real(*args)
             if how == 'used':
                 motion = franky.CartesianStopMotion(0.5)

@@ -56,7 +56,7 @@ class ScriptedRobot:
 
     def __init__(self, address: str, script: Script) -> None:
         self._script = script
-        self._lock = threading.RLock()
+        self._news = threading.Condition()
         self._until = 0.0  # when the present motion ends
         self._control = False
         self.begun: list[float] = []  # when each motion that is no stop motion began
@@ -71,8 +71,9 @@ class ScriptedRobot:
     def _listen(self) -> None:
         self._served.recv(1)  # nothing is ever sent: this returns when the connection ends
         self.cut.set()
-        with self._lock:
+        with self._news:
             self._until = 0.0
+            self._news.notify_all()
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -81,26 +82,37 @@ class ScriptedRobot:
 
     @property
     def standing(self) -> bool:
-        with self._lock:
+        with self._news:
             return time.monotonic() >= self._until
 
     def move(self, motion, asynchronous: bool) -> None:
         self._script.call('move')
         if self.cut.is_set():
             raise failure('NetworkException')
-        with self._lock:
+        with self._news:
             stop = isinstance(motion, STOPS)
             if not stop:
                 self.begun.append(time.monotonic())
             self._until = time.monotonic() + (STOP_SECONDS if stop else MOTION_SECONDS)
             self._control = True
+            self._news.notify_all()
+
+    def began(self, seconds: float = 5.0) -> bool:
+        """Wait until a motion has begun."""
+        with self._news:
+            return self._news.wait_for(lambda: bool(self.begun), seconds)
+
+    def rests(self, seconds: float) -> bool:
+        """Wait until the arm stands."""
+        end = time.monotonic() + seconds
+        with self._news:
+            while (left := min(self._until, end) - time.monotonic()) > 0:
+                self._news.wait(left)
+            return time.monotonic() >= self._until
 
     def join_motion(self, seconds: float) -> bool:
         self._script.call('join_motion')
-        end = time.monotonic() + seconds
-        while not self.standing and time.monotonic() < end:
-            time.sleep(0.005)
-        if self.standing:
+        if self.rests(seconds):
             self._control = False
         return self.standing
 
@@ -111,8 +123,9 @@ class ScriptedRobot:
 
     def stop(self) -> None:
         self._script.call('stop')
-        with self._lock:
+        with self._news:
             self._until = 0.0
+            self._news.notify_all()
 
     def recover_from_errors(self) -> None:
         self._script.call('recover_from_errors')
