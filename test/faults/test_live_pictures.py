@@ -22,7 +22,7 @@ from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.sim.direct import DirectCell  # noqa: E402
 from jepa_wm_ros.sim.variation import sample_reach_task  # noqa: E402
 from support.camera_and_arm import CameraAndArm  # noqa: E402
-from support.ros_peers import call, ros, spinning  # noqa: E402
+from support.ros_peers import call, ros, spinning, unconfigured  # noqa: E402
 
 pytestmark = pytest.mark.ros
 RANDOM = np.random.default_rng(0)
@@ -168,11 +168,6 @@ def test_without_being_required_the_check_only_warns(ros_domain, views, tmp_path
 
 @pytest.mark.fault(27)
 def test_a_check_without_a_usable_reference_fails_in_one_line(ros_domain, tmp_path):
-    with ros(camera_reference=tmp_path / 'none.png'):
-        node = WorldModelNode()
-        with spinning(node):
-            assert node.trigger_configure().name == 'FAILURE'
-        assert 'none.png' in node.failure and '\n' not in node.failure
-        node.destroy_node()
+    assert 'none.png' in unconfigured(WorldModelNode, camera_reference=tmp_path / 'none.png')
     with ros(require_camera_check=True), pytest.raises(JepaWmError, match='camera_reference'):
         WorldModelNode()

@@ -18,6 +18,7 @@ from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.world_model.files.checkpoints import SPEC_KEY  # noqa: E402
 from jepa_wm_ros.world_model.files.safe_files import sha256, sidecar  # noqa: E402
 from support.paths import GOLDENS  # noqa: E402
+from support.payload import Payload  # noqa: E402
 from support.ros_peers import ros, spinning, tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -59,16 +60,6 @@ def test_a_truncated_file_without_a_record_of_its_hash_is_damaged(whole, tmp_pat
     cut = tmp_path / whole.name
     cut.write_bytes(whole.read_bytes()[:-1000])
     assert f'{cut} is damaged' in refusal(cut)
-
-
-class Payload:
-    """Pickles to a call that leaves a trace."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return (Path.touch, (self.trace,))
 
 
 @pytest.mark.fault(30)

@@ -75,6 +75,17 @@ def ros(**parameters):
         rclpy.try_shutdown()
 
 
+def unconfigured(kind, **parameters) -> str:
+    """The one line by which a node with these parameters says why it cannot be configured."""
+    with ros(**parameters):
+        node = kind()
+        with spinning(node):
+            assert node.trigger_configure().name == 'FAILURE'
+        assert '\n' not in node.failure
+        node.destroy_node()
+    return node.failure
+
+
 def call(node, kind, name, request, timeout: float = TIMEOUT):
     """Call a service from a node that spins in another thread."""
     client = node.create_client(kind, name)

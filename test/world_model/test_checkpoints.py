@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from jepa_wm_ros.world_model.files.official import IGNORED, published_shapes, pu
 from jepa_wm_ros.world_model.files.registry import ENTRIES, cell_spec
 from jepa_wm_ros.world_model.files.safe_files import read_torch_file, sidecar
 from support.paths import GOLDENS, ROOT
+from support.payload import Payload
 
 PUBLISHED = json.loads((ROOT / 'test/checkpoint_keys.json').read_text())
 
@@ -51,16 +51,6 @@ def test_a_512_frame_model_is_described_without_its_16_gib_mask():
     model = build(ENTRIES['vjepa2_ac_oss'].spec, device='meta')
     assert time.process_time() - begun < 4.0
     assert not [name for name, _ in model.predictor.named_buffers()]
-
-
-class Payload:
-    """Pickles to a call that leaves a trace."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return (Path.touch, (self.trace,))
 
 
 @pytest.mark.fault(30)
