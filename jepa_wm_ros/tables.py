@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML files that people write, read into the table they hold."""
+"""Tables that people and files give us: read from YAML, and their values judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +41,41 @@ def read_table(path: Path, keys: Iterable[str], refused: type[JepaWmError]) -> d
     if not isinstance(content, dict):
         raise refused(f'{path}: not a table of some of {", ".join(keys)}')
     return content
+
+
+def check_kinds(table: Any, refused: type[JepaWmError]) -> None:
+    """Raise `refused` for a field of a dataclass whose value is not what its annotation says;
+    numbers must be finite, and fields of other annotations than those below are not looked at.
+    """
+    for field in dataclasses.fields(table):
+        value, kind = getattr(table, field.name), str(field.type)
+        if kind in _FITS and not _FITS[kind](value):
+            raise refused(f'{field.name} is {value!r:.80}: it must be {kind}')
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _each(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda values: isinstance(values, tuple) and all(map(fits, values))
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    'str': _is_text,
+    'bool': lambda value: isinstance(value, bool),
+    'int': _is_count,
+    'float': _is_number,
+    'float | None': lambda value: value is None or _is_number(value),
+    'tuple[str, ...]': _each(_is_text),
+    'tuple[int, ...]': _each(_is_count),
+    'tuple[float, ...]': _each(_is_number),
+}

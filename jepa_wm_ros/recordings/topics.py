@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -19,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.resources import find
-from jepa_wm_ros.tables import read_table
+from jepa_wm_ros.tables import check_kinds, read_table
 
 NO_GRIPPER = 'none'
 
@@ -35,15 +33,6 @@ class Topic:
     name: str
     kind: str
     count: int = 0
-
-
-_KINDS_OF_FIELDS: dict[Any, Callable[[Any], bool]] = {
-    'str': lambda value: isinstance(value, str),
-    'tuple[str, ...]': lambda value: (
-        isinstance(value, tuple) and all(type(v) is str for v in value)
-    ),
-    'float | None': lambda value: value is None or type(value) in (int, float) and isfinite(value),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +60,7 @@ class TopicSpec:
     stamps: str = 'header'
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not _KINDS_OF_FIELDS[field.type](value := getattr(self, field.name)):
-                raise TopicError(f'{field.name} is {value!r}: it must be {field.type}')
+        check_kinds(self, TopicError)
         if self.stamps not in ('header', 'record'):
             raise TopicError(f"stamps must be 'header' or 'record', not {self.stamps!r}")
         if (self.gripper_open is None) != (self.gripper_closed is None):
