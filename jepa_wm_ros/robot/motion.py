@@ -227,6 +227,7 @@ class Mover:
         with self._forcing:
             if self.link.dropped:
                 return
+            known = ledger.lost  # then that is the reason, and what is done now only follows
             ledger.latch(
                 ArmError(
                     ErrorKind.REFLEX,
@@ -247,7 +248,7 @@ class Mover:
                     'the connection was dropped so that its reflex ends the motion; see that it '
                     'stands, then call ~/recover',
                 ),
-                last_word=True,
+                last_word=not known,
             )
 
     @property

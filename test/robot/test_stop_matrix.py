@@ -208,6 +208,30 @@ def test_a_dropped_connection_is_told_with_what_to_do():
     robot.close()
 
 
+def test_a_connection_that_breaks_in_a_motion_is_told_as_that_and_not_as_a_failed_stop():
+    script = Script()
+    robot = ScriptedRobot('127.78.0.4', script)
+    arm = FrankaArm('127.78.0.4')
+    arm.attach(Link(robot, robot, '127.78.0.4'))
+    errors = []
+
+    def move():
+        with pytest.raises(ArmError) as told:
+            arm.move_to(TARGET)
+        errors.append(told.value)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    assert robot.began()
+    script.failing = {'join_motion': 'NetworkException', 'stop': 'hang', 'is_in_control': 'hang'}
+    mover.join(5.0)
+    assert robot.cut.wait(1.0) and 'lost the connection' in str(errors[0])
+    with pytest.raises(ArmError, match='lost the connection'):
+        arm.move_to(TARGET)
+    arm.close()
+    robot.close()
+
+
 def test_a_motion_without_a_trajectory_is_not_tried_again_after_a_stop():
     script = Script()
     robot = ScriptedRobot('127.78.0.2', script)
