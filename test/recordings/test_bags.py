@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags in every state: what is read, what is said about it, and what is refused."""
 
+import tracemalloc
+
+import lz4.frame
 import numpy as np
 import pytest
 
+from jepa_wm_ros.recordings.bags import decompress
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.mcap_mend import _records
@@ -138,6 +142,41 @@ def test_damage_in_the_middle_of_a_bag_ends_the_reading_and_is_named(tmp_path):
     recording = read(path)
     assert {'damaged', 'missing messages'} <= kinds(recording)
     assert recording.clips
+
+
+def lz4_file(chunks):
+    writer = lz4.frame.LZ4FrameCompressor()
+    return b''.join([writer.begin(), *map(writer.compress, chunks), writer.flush()])
+
+
+def zstd_file(chunks):
+    writer = decompress.zstd.ZstdCompressor()
+    return b''.join([*map(writer.compress, chunks), writer.flush()])
+
+
+@pytest.mark.parametrize(
+    'pack, unpack',
+    [(zstd_file, decompress.zstd_bytes), (lz4_file, decompress.lz4_bytes)],
+    ids=['zstd', 'lz4'],
+)
+def test_what_expands_to_more_than_was_said_is_refused_before_it_is_made(pack, unpack):
+    assert unpack(pack([b'whole']), 5) == b'whole'
+    bomb = pack([bytes(1 << 20)] * 256)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match='more than the 1000 bytes'):
+        unpack(bomb, 1000)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    with pytest.raises(ValueError, match='cut'):
+        unpack(pack([b'whole'])[:-3], 100)
+
+
+@pytest.mark.parametrize('compression', ['storage', 'message'])
+def test_a_bag_that_expands_too_far_is_named(tmp_path, monkeypatch, compression):
+    path = make_bag(tmp_path / 'bag', storage='mcap', compression=compression, size=BIG)
+    monkeypatch.setattr(decompress, 'MAX_BYTES', 1000)
+    with pytest.raises(BagError, match='more than the 1000 bytes'):
+        read(path)
 
 
 @pytest.mark.parametrize('name', ['bag.mcap', 'bag.db3'])

@@ -20,9 +20,10 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_typestore
 
 from jepa_wm_ros.bounded_file import BoundedFile
+from jepa_wm_ros.recordings.bags.decompress import bound_rosbags, message_bytes, zstd
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings, in_short
 from jepa_wm_ros.recordings.bags.mcap_mend import MendedMcap, is_chunked
-from jepa_wm_ros.recordings.bags.sqlite_mend import TruncatedSqlite, decompressed, zstd
+from jepa_wm_ros.recordings.bags.sqlite_mend import TruncatedSqlite
 from jepa_wm_ros.recordings.topics import Topic
 
 STORAGE_SUFFIXES = ('.mcap', '.db3')
@@ -46,6 +47,9 @@ _DAMAGE = (
     AssertionError,
     struct.error,
 )
+
+
+bound_rosbags()
 
 
 class _Source(Protocol):
@@ -173,7 +177,7 @@ class _RosbagsSource:
             yield connection.topic, time, raw
 
     def deserialize(self, raw: bytes, kind: str) -> object:
-        return self._reader.deserialize(decompressed(raw), kind)
+        return self._reader.deserialize(message_bytes(raw), kind)
 
     def close(self) -> None:
         self._reader.close()

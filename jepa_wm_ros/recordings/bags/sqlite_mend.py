@@ -9,7 +9,6 @@ first page that is gone.
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,19 +16,8 @@ from pathlib import Path
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
+from jepa_wm_ros.recordings.bags.decompress import message_bytes
 from jepa_wm_ros.recordings.bags.findings import BagError, in_short
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-_ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
-
-
-def decompressed(raw: bytes) -> bytes:
-    """A message whose compression only the lost metadata.yaml would have told of."""
-    return zstd.decompress(raw) if bytes(raw[:4]) == _ZSTD_MAGIC else raw
 
 
 class TruncatedSqlite:
@@ -75,7 +63,7 @@ class TruncatedSqlite:
 
     def deserialize(self, raw: bytes, kind: str) -> object:
         """The message of type `kind` in `raw`."""
-        return self.typestore.deserialize_cdr(decompressed(raw), kind)
+        return self.typestore.deserialize_cdr(message_bytes(raw), kind)
 
     def close(self) -> None:
         """Nothing is held open between calls."""
