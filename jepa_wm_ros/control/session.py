@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 
 from jepa_wm_ros.actions import DIM, POSITION
-from jepa_wm_ros.errors import Fault, FaultCode
+from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.goals.watch import PictureWatch
 from jepa_wm_ros.objective import Objective, checked_mode
 from jepa_wm_ros.world_model import LatentCost, Latents, WorldModel, load_world_model
@@ -62,6 +64,7 @@ class ModelSession:
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
     interrupted: set[int] = field(default_factory=set)
+    ahead: tuple[int, torch.Tensor, Latents] | None = None  # see `look`
     novelty: float = math.nan  # of the last live picture, foreign above 1; NaN: not known
 
     @classmethod
@@ -133,6 +136,15 @@ class ModelSession:
             math.nan if here is None else float(distance(here, goal, L2)) for goal in latents
         ]
 
+    @torch.inference_mode()
+    def look(self, stamp: int, read: Callable[[], np.ndarray]) -> None:
+        """Encode the picture (H, W, 3) uint8 of this stamp [ns] while its state is on its way;
+        what is wrong with it is left for `freeze` to say.
+        """
+        with contextlib.suppress(JepaWmError), device_faults():
+            pixels = self._pixels(read())
+            self.ahead = stamp, pixels, self.model.encode_visual(pixels)
+
     @device_faults()
     @torch.inference_mode()
     def freeze(
@@ -142,9 +154,11 @@ class ModelSession:
         goal_id: int,
         objective: Objective = L2,
         mode: str = 'exact',
+        stamp: int | None = None,
     ) -> Context:
         """Freeze a picture (H, W, 3) and state (P,), pose7 of an arm, as the context of one plan to
-        a goal; distance and scores are those of `objective`, the scores computed in `mode`.
+        a goal; distance and scores are those of `objective`, the scores computed in `mode`. What
+        `look` has made of the picture of this `stamp` is used.
 
         Raises a Fault for a picture that the arm must not be moved by, see goals/.
         """
@@ -154,12 +168,14 @@ class ModelSession:
             )
         goal = self.goals[goal_id]
         goal.watch.check(picture)
-        pixels = self._pixels(picture)
+        ahead = self.ahead if self.ahead is not None and self.ahead[0] == stamp else None
+        pixels = ahead[1] if ahead else self._pixels(picture)
         self.novelty = self._check_familiar(pixels, 'the live picture')
         if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
             goal.watch.check_motion(pixels.numpy(), np.asarray(state)[POSITION])
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
-        context = self.model.encode(pixels, proprio)
+        seen = ahead[2] if ahead else self.model.encode_visual(pixels)
+        context = self.model.join(seen, proprio)
         number = next(self.ids)
         self.contexts[number] = LatentCost(
             self.model,

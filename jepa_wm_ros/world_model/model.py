@@ -95,7 +95,10 @@ class WorldModel(nn.Module):
 
     def encode(self, pixels: Tensor, proprio: Tensor | None = None) -> Latents:
         """Latents of pixels (B, 3, S, S) or (B, T, 3, S, S) and raw proprio (B, P) or (B, T, P)."""
-        seen = self.encode_visual(pixels)
+        return self.join(self.encode_visual(pixels), proprio)
+
+    def join(self, seen: Latents, proprio: Tensor | None) -> Latents:
+        """What `encode_visual` made, with the proprio that belongs to it."""
         batch, frames = seen.visual.shape[:2]
         return Latents(seen.visual, self.encode_proprio(proprio, batch, frames))
 

@@ -191,7 +191,7 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
                 )
                 asked = client.create_client(FreezeContext, 'world_model/freeze_context')
                 answer = asked.call_async(request)
-                eventually(lambda: node._waiting)
+                eventually(lambda: node._requests)
                 player.play(frame + 1, frame + 40_000_000, shift)
                 frozen = wait(answer)
                 assert frozen.error_code == 0, frozen.error_msg

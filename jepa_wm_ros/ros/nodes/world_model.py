@@ -24,7 +24,6 @@ from jepa_wm_msgs.srv import (
 )
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
@@ -34,13 +33,14 @@ from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.goals.watch import StillStream
 from jepa_wm_ros.recordings.live import LiveObservations
-from jepa_wm_ros.recordings.streams import NS, STATE_GAP
-from jepa_wm_ros.recordings.topics import TopicSpec, frame_of, live_topics
+from jepa_wm_ros.recordings.streams import NS, STATE_GAP, Observation
+from jepa_wm_ros.recordings.topics import TopicSpec, live_topics
 from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.camera_check import CameraCheck
+from jepa_wm_ros.ros.frame_requests import FrameRequests
 
 STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
 
@@ -82,8 +82,6 @@ class WorldModelNode(NodeBase):
         )
         self.camera = CameraCheck(self)
         self.session: ModelSession | None = None
-        self._waiting: list[tuple[Future, int, float]] = []
-        self._wrong_frame = ''
         self._frames = 0
         self._plans: list[float] = []
 
@@ -108,6 +106,7 @@ class WorldModelNode(NodeBase):
         self.observations = LiveObservations(
             self._topics, self._ns('max_state_gap'), self._ns('max_image_age'), self._report
         )
+        self._requests = FrameRequests(self, self.observations, self._look_at)
         self._stream = StillStream()
         for name, kind in self._kinds.items():
             self.create_subscription(
@@ -127,7 +126,7 @@ class WorldModelNode(NodeBase):
             (InterruptScoring, 'interrupt_scoring', self._on_interrupt_scoring),
         ):
             self.create_service(kind, f'~/{name}', callback, callback_group=group)
-        self.create_steady_timer(0.05, self._answer_waiting)
+        self.create_steady_timer(0.05, self._requests.answer)
         self.add_part('camera', self._camera_state)
         self.add_part('view', lambda: self.camera.state(self._live))
         self.add_part('model', self._model_state)
@@ -135,9 +134,7 @@ class WorldModelNode(NodeBase):
     def halt(self) -> None:
         for context in list(self.session.contexts):
             self.session.interrupt(context)
-        waiting, self._waiting = self._waiting, []
-        for future, *_ in waiting:
-            future.set_exception(self.stopping_fault())
+        self._requests.refuse(self.stopping_fault())
 
     def teardown(self) -> None:
         self.session = None
@@ -146,7 +143,7 @@ class WorldModelNode(NodeBase):
 
     def _on_message(self, topic: str, message) -> None:
         heard, said = self.observations, self.observations.refused
-        if topic == heard.topics.pose.name and not self._in_base_frame(message):
+        if not self._requests.admit(topic, message):
             return
         for frame in heard.hear(topic, message, self.now_ns()):
             if frame.state is not None:
@@ -154,12 +151,10 @@ class WorldModelNode(NodeBase):
         self._frames += topic == heard.topics.image.name
         if heard.refused and heard.refused != said:
             self.get_logger().warning(f'frame refused: {heard.refused}', throttle_duration_sec=5.0)
-        self._answer_waiting()
+        self._requests.answer()
 
-    def _in_base_frame(self, message) -> bool:
-        frame = frame_of(message, self.observations.topics.pose.kind)
-        self._wrong_frame = '' if frame in (None, self.value('base_frame')) else frame
-        return not self._wrong_frame
+    def _look_at(self, frame: Observation) -> None:
+        self.worker.submit(self.session.look, frame.stamp, lambda: ros_image.to_rgb8(frame.content))
 
     def _report(self, kind: str, topic: str, what: str) -> None:
         self.get_logger().warning(f'{topic}: {what}', throttle_duration_sec=5.0)
@@ -198,7 +193,7 @@ class WorldModelNode(NodeBase):
         return [ros_image.to_rgb8(message) for message in request.images or request.compressed]
 
     async def _on_freeze_context(self, request, response):
-        frame = await self._frame_after(to_ns(request.not_before))
+        frame = await self._requests.first_after(to_ns(request.not_before))
         arm = frame.state
         context = await self.worker.submit(
             self.session.freeze,
@@ -207,6 +202,7 @@ class WorldModelNode(NodeBase):
             request.goal_id,
             to_objective(request.objective),
             request.mode or 'exact',
+            frame.stamp,
         )
         self._stream.check(arm.position)  # after the picture itself, whose fault says more
         response.context_id, response.distance = context.id, context.distance
@@ -233,53 +229,6 @@ class WorldModelNode(NodeBase):
     def _on_interrupt_scoring(self, request, response):
         response.interrupted = self.session.interrupt(request.context_id)
         return response
-
-    # How it waits for a frame and the states around it
-
-    def _frame_after(self, not_before: int) -> Future:
-        """A future of the first frame with a state stamped after `not_before` [ns], or a Fault.
-
-        A frame is newer than the newest state when it arrives; the next state is a period away.
-        """
-        future = Future(executor=self.executor)
-        self._waiting.append((future, not_before, time.monotonic() + self.value('max_image_age')))
-        self._answer_waiting()
-        return future
-
-    def _answer_waiting(self) -> None:
-        now, age, waiting = self.now_ns(), self._ns('max_image_age'), []
-        for future, not_before, deadline in self._waiting:
-            frame = self.observations.observation(not_before, now, age)
-            if self._wrong_frame or (frame is None and time.monotonic() > deadline):
-                future.set_exception(self._why_none(not_before, now))
-            elif frame is not None:
-                future.set_result(frame)
-            else:
-                waiting.append((future, not_before, deadline))
-        self._waiting = waiting
-
-    def _why_none(self, not_before: int, now: int) -> Fault:
-        heard, age = self.observations, self.value('max_image_age')
-        if self._wrong_frame:
-            return Fault(
-                FaultCode.TF_ERROR,
-                f'{heard.topics.pose.name} is in frame {self._wrong_frame!r}, not '
-                f'{self.value("base_frame")!r}: set base_frame or publish the pose in it',
-            )
-        frame = heard.newest_frame(not_before, now, self._ns('max_image_age'))
-        if frame is not None and (lacking := heard.missing(frame.stamp)):
-            return Fault(
-                FaultCode.STALE_STATE,
-                f'no state within {self.value("max_state_gap")} s around a frame on topic '
-                f'{" and ".join(lacking)}: is the controller running and, with `topics`, '
-                'does it say what is said there?',
-            )
-        return Fault(
-            FaultCode.STALE_IMAGE,
-            f'{heard.refused or "no new frame came"} within {age} s on topic '
-            f'{self.resolve_topic_name(heard.topics.image.name)}: is the camera running and its '
-            'clock right?',
-        )
 
     def _ns(self, parameter: str) -> int:
         return int(self.value(parameter) * 1e9)
