@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from fuzz.bags import McapBags, SqliteBags
+from fuzz.parameters import ParameterFiles
 from fuzz.pictures import Pictures
 from fuzz.requests import Requests
 from fuzz.states import States
@@ -38,7 +39,8 @@ TARGETS: dict[str, tuple[Callable[[Path], Target], float]] = {
     'sqlite': (SqliteBags, 0.03),
     'pictures': (Pictures, 0.2),
     'states': (States, 0.18),
-    'texts': (Texts, 0.1),
+    'texts': (Texts, 0.095),
+    'parameters': (ParameterFiles, 0.005),
     'requests': (Requests, 0.1),
 }
 

@@ -22,6 +22,7 @@ QUICK = {
     'pictures': 400,
     'states': 300,
     'texts': 200,
+    'parameters': 20,
     'requests': 500,
 }
 ROWS = {
@@ -33,6 +34,7 @@ ROWS = {
     'pictures': 15,
     'states': 3,
     'texts': 36,
+    'parameters': 36,
     'requests': 36,
 }
 SLOW = 100_000

@@ -22,8 +22,9 @@ def python(*words: str, output=subprocess.PIPE) -> Iterator[subprocess.Popen]:
         started.communicate()
 
 
-def node(name: str, output=subprocess.PIPE, **parameters):
-    """A node of jepa_wm_ros/ros/nodes with these parameters, as `python`."""
+def node(name: str, output=subprocess.PIPE, params_file=None, **parameters):
+    """A node of jepa_wm_ros/ros/nodes with a parameters file and these parameters, as `python`."""
     words = [word for key, value in parameters.items() for word in ('-p', f'{key}:={value}')]
+    words += ['--params-file', str(params_file)] if params_file else []
     start = f'from jepa_wm_ros.ros.start import {name}; {name}()'
     return python('-c', start, '--ros-args', *words, output=output)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Sequence
 
@@ -64,6 +65,16 @@ class Parameters(Node):
         """
         by(*(self.value(name) for name in names))
         self._checks.append((names, by))
+
+    def tell_unknown(self) -> None:
+        """Warn of each value that was given at the start under a name that is not declared."""
+        known = list(self.get_parameters_by_prefix(''))
+        for name in self._parameter_overrides:
+            if name in known or name.startswith('qos_overrides.'):
+                continue
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f': did you mean {near[0]}?' if near else ', see `ros2 param list`'
+            self.get_logger().warning(f'parameter {name} is not one of this node{hint}')
 
     def value(self, name: str):
         """The present value of a declared parameter."""

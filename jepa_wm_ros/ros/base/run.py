@@ -42,11 +42,12 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     os.environ.update(bringup.dds_environment())
-    _init(sys.argv if args is None else args)
-    executor, node, status = SingleThreadedExecutor(), None, 0
+    executor, node, status = None, None, 0
     try:
-        node = _made(node_class)
+        init(sys.argv if args is None else args)
+        executor, node = SingleThreadedExecutor(), made(node_class)
         executor.add_node(node)
+        node.tell_unknown()
         starting = node.transitions.submit(_autostart, node) if node.value('autostart') else None
         spin(executor, lambda: stopped.is_set() or node.over.is_set() or _failed(starting))
         if _failed(starting):
@@ -62,7 +63,8 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
         if node is not None:
             node.executor = None
             node.destroy_node()
-        executor.shutdown(timeout_sec=0)
+        if executor is not None:
+            executor.shutdown(timeout_sec=0)
         rclpy.try_shutdown()
     return status
 
@@ -82,20 +84,23 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _init(args: list[str]) -> None:
-    """Initialise rclpy; where its log file cannot be made, without one."""
+def init(args: list[str]) -> None:
+    """Initialise rclpy; where its log file cannot be made, without one. Raises JepaWmError for
+    arguments or a parameters file that ROS cannot read.
+    """
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    except _rclpy.RCLError as error:
+    except (_rclpy.RCLError, _rclpy.UnknownROSArgsError, ValueError) as error:
         if 'failed to initialize logging' not in str(error):
-            raise
+            raise JepaWmError(f'ROS cannot start: {one_line(error)}') from error
         print(f'no ROS log file: {one_line(error)}', file=sys.stderr)
         rclpy.try_shutdown()
         without = [*args, '--ros-args', '--disable-external-lib-logs']
         rclpy.init(args=without, signal_handler_options=SignalHandlerOptions.NO)
 
 
-def _made(node_class: type[NodeBase]) -> NodeBase:
+def made(node_class: type[NodeBase]) -> NodeBase:
+    """A node of this class. Raises JepaWmError where ROS or its parameters do not allow it."""
     try:
         return node_class()
     except _rclpy.RCLError as error:  # such as security that is asked for and not there
