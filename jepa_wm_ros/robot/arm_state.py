@@ -16,12 +16,14 @@ REST_SECONDS = 0.03  # ... over at least this time on the arm's clock
 
 
 class ArmMode(enum.Enum):
-    """What the arm is doing."""
+    """What the arm is doing. Only a READY one begins to move; the others stay until `recover`."""
 
     DISCONNECTED = 0
-    IDLE = 1
+    READY = 1
     MOVING = 2
     FAULT = 3
+    STOPPED = 4
+    RECOVERING = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class Rest:
             self.resting, self._since = bool(travelled < STILL * elapsed), state
 
 
-MODES = {'Idle': ArmMode.IDLE, 'Guiding': ArmMode.IDLE, 'Move': ArmMode.MOVING}  # else FAULT
+MODES = {'Idle': ArmMode.READY, 'Guiding': ArmMode.READY, 'Move': ArmMode.MOVING}  # else FAULT
 
 
 def interpret(reading, measured: Pose) -> ArmState:

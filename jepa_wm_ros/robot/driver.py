@@ -180,15 +180,22 @@ class ArmDriver:
                 raise ArmError(ErrorKind.STOPPED, 'stopped while the gripper moved')
         raise ArmError(ErrorKind.COMMAND, 'the gripper does not answer: call ~/recover')
 
-    def stop(self) -> str:
+    def hold(self) -> str:
         """End every motion and let none begin that was accepted before. Raises when the arm had
         to be stopped by force or does not come to rest."""
-        if not self.arm.stop():
+        return self._end_motion(latch=False)
+
+    def stop(self) -> str:
+        """As `hold`, and let none begin at all until `recover`."""
+        return self._end_motion(latch=True) + ' until ~/recover is called'
+
+    def _end_motion(self, latch: bool) -> str:
+        if not self.arm.stop(latch):
             raise ArmError(ErrorKind.TIMEOUT, 'the arm has not come to rest yet: call ~/stop again')
         return 'the arm stands still'
 
     def recover(self) -> str:
-        """Clear faults of arm and gripper where there are any. Raises when that fails."""
+        """Clear a stop, and faults of arm and gripper. Raises when that fails."""
         arm = self.arm.recover()
         gripper = self.gripper is not None and self.gripper.recover()
-        return 'recovered' if arm or gripper else 'no error to recover from: nothing was done'
+        return 'recovered' if arm or gripper else 'nothing to recover from: nothing was done'

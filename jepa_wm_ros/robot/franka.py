@@ -100,20 +100,18 @@ class FrankaArm:
 
     @property
     def fault(self) -> ArmError | None:
-        """Why the arm refuses to move until `recover`, or None."""
-        return self._ledger.fault
+        """Why the arm refuses to move until `recover`, or None; the first reason stays."""
+        return self._ledger.hindrance
 
     def recover(self) -> bool:
-        """Clear a fault; True when there was one. Without a fault the arm is left alone.
+        """Clear a fault or a latched stop; True when there was one. A ready arm is left alone.
 
         After a broken connection everything is rebuilt. Raises ArmError when that fails.
         """
-        if self._ledger.moving:
-            raise ArmError(
-                ErrorKind.BUSY,
-                f'arm at {self.address} has a motion or a call under way: wait until it has '
-                'ended; restart the controller if it does not',
-            )
+        with self._ledger.recovery():
+            return self._recover()
+
+    def _recover(self) -> bool:
         link = self._link
         if link is None or self._ledger.lost:
             self._let_go()
@@ -195,17 +193,18 @@ class FrankaArm:
             permit,
         )
 
-    def stop(self) -> bool:
+    def stop(self, latch: bool = False) -> bool:
         """End every motion and wait until the arm rests; False when it does not in time.
 
-        Nothing that was permitted before begins any more. When the arm does not come to rest it is
+        Nothing that was permitted before begins any more; with `latch` nothing at all until
+        `recover`. When the arm does not come to rest it is
         given its own stop command, and when that fails the connection is dropped, both within
         a second; the fault is raised then.
         """
         if self._mover is None:
-            self._ledger.revoke()
+            self._ledger.revoke(latch)
             return True
-        return self._mover.stop()
+        return self._mover.stop(latch)
 
     def _fit_mover(self) -> Mover:
         self._ledger.check()

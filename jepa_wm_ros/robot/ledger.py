@@ -3,15 +3,17 @@
 
 Whether a motion may begin is decided here, under one lock: a *permit* is taken when a command is
 accepted, and every stop makes the permits given before it void. A fault is latched: the first
-reason stays until it is recovered from, and nothing begins meanwhile.
+reason stays until it is recovered from, and nothing begins meanwhile. So is a stop that a person
+asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -33,6 +35,8 @@ class Ledger:
         self.fault: ArmError | None = None
         self.moving = False  # a motion is under way, until the arm rests
         self.running = False  # franky was given a motion whose end is not known yet
+        self.stopped: ArmError | None = None  # on request, until it is recovered from
+        self.recovering = False
         self.rest = Rest()
         self._stops = 0
         self._news = threading.Condition()  # guards every field; notified at every change
@@ -43,10 +47,14 @@ class Ledger:
             if self.reading is None:
                 raise ArmError(ErrorKind.NETWORK, f'arm at {self.address} is not connected')
             mode = self.reading.mode
-            if self.fault is not None:
+            if self.recovering:
+                mode = ArmMode.RECOVERING
+            elif self.fault is not None:
                 mode = ArmMode.DISCONNECTED if self.lost else ArmMode.FAULT
-            elif self.moving and mode is ArmMode.IDLE:
+            elif self.moving:
                 mode = ArmMode.MOVING
+            elif self.stopped and mode is ArmMode.READY:
+                mode = ArmMode.STOPPED
             return dataclasses.replace(
                 self.reading, mode=mode, commanded=self.commanded or self.reading.pose
             )
@@ -60,6 +68,11 @@ class Ledger:
         """Raises the fault, if there is one."""
         if self.fault is not None:
             raise self.fault
+
+    @property
+    def hindrance(self) -> ArmError | None:
+        """Why nothing may begin to move until `recover`, if so."""
+        return self.fault or self.stopped
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait for news that make `condition` true; whether they came in time."""
@@ -87,18 +100,25 @@ class Ledger:
         """Whether a permit still holds."""
         return permit == self._stops
 
-    def revoke(self) -> None:
-        """Make every permit given so far void."""
+    def revoke(self, latch: bool = False) -> None:
+        """Make every permit given so far void; with `latch` nothing begins until `absolve`."""
         with self._news:
             self._stops += 1
+            if latch and self.stopped is None:
+                self.stopped = ArmError(
+                    ErrorKind.STOPPED,
+                    f'arm at {self.address} was told to stop: call ~/recover when it may move',
+                )
             self._news.notify_all()
 
     def claim(self) -> None:
-        """Begin to move. Raises ArmError when a motion is under way or the arm is in a fault."""
+        """Begin to move. Raises ArmError when the arm moves, recovers, or is hindered."""
         with self._news:
-            self.check()
-            if self.moving:
-                raise ArmError(ErrorKind.BUSY, f'arm at {self.address} is moving: wait or stop it')
+            if self.hindrance is not None:
+                raise self.hindrance
+            if self.moving or self.recovering:
+                doing = 'moving: wait or stop it' if self.moving else 'recovering: wait'
+                raise ArmError(ErrorKind.BUSY, f'arm at {self.address} is {doing}')
             self.moving = True
             self._news.notify_all()
 
@@ -187,7 +207,26 @@ class Ledger:
             return self.fault
 
     def absolve(self) -> None:
-        """The fault has been recovered from."""
+        """Fault and stop have been recovered from."""
         with self._news:
-            self.fault = None
+            self.fault = self.stopped = None
             self._news.notify_all()
+
+    @contextlib.contextmanager
+    def recovery(self) -> Iterator[None]:
+        """What is done to recover. Raises ArmError while a motion or another recovery runs."""
+        with self._news:
+            if self.moving or self.recovering:
+                raise ArmError(
+                    ErrorKind.BUSY,
+                    f'arm at {self.address} has a motion or a call under way: wait until it has '
+                    'ended; restart the controller if it does not',
+                )
+            self.recovering = True
+            self._news.notify_all()
+        try:
+            yield
+        finally:
+            with self._news:
+                self.recovering = False
+                self._news.notify_all()

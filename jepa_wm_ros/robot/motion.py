@@ -200,15 +200,15 @@ class Mover:
 
     # Stopping
 
-    def stop(self, timeout: float = SETTLE_WALL_SECONDS) -> bool:
+    def stop(self, latch: bool) -> bool:
         """End every motion and wait until the arm rests; False when it does not in time.
 
-        Nothing that was permitted before begins any more. Raises the fault when the connection
-        was lost or had to be dropped.
+        Nothing that was permitted before begins any more, and with `latch` nothing at all. Raises
+        the fault when the connection was lost or had to be dropped.
         """
         free = self._starting.acquire(timeout=HALT_SECONDS)  # not while a start hangs
         try:
-            self._ledger.revoke()
+            self._ledger.revoke(latch)
         finally:
             if free:
                 self._starting.release()
@@ -219,7 +219,7 @@ class Mover:
                 break
         if self._ledger.lost:
             self._ledger.check()
-        return self._ledger.wait(lambda: not self._ledger.moving, timeout)
+        return self._ledger.wait(lambda: not self._ledger.moving, SETTLE_WALL_SECONDS)
 
     def force(self, why: str) -> None:
         """Stop the arm without a stop motion; nothing begins until it is recovered from."""

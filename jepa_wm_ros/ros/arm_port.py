@@ -44,8 +44,8 @@ class ArmPort:
         self._status_heard = time.monotonic()
         self._gap = 0.0  # the longest silence since `begin` [s]
         self._news = threading.Condition()
-        self._stop = node.create_client(
-            Trigger, 'franka_controller/stop', callback_group=ReentrantCallbackGroup()
+        self._hold = node.create_client(
+            Trigger, 'franka_controller/hold', callback_group=ReentrantCallbackGroup()
         )
         self._command = node.create_publisher(ArmCommand, 'command', 1)
         self._status_topic = node.resolve_topic_name('arm_status')
@@ -100,19 +100,19 @@ class ArmPort:
 
     def stop(self) -> None:
         """Ask the controller to end the present motion smoothly."""
-        if self._stop.service_is_ready():
-            self._stop.call_async(Trigger.Request())
+        if self._hold.service_is_ready():
+            self._hold.call_async(Trigger.Request())
 
     def stand(self) -> bool:
         """Stop and wait until the controller says that the arm stands; False when it does not."""
-        if not self._stop.service_is_ready():
+        if not self._hold.service_is_ready():
             return False
-        answered, future = threading.Event(), self._stop.call_async(Trigger.Request())
+        answered, future = threading.Event(), self._hold.call_async(Trigger.Request())
         future.add_done_callback(lambda _: answered.set())
         silence = time.monotonic() - self._status_heard
         silent = silence > self._value('controller_timeout')
         if not answered.wait(SILENT_SECONDS if silent else STAND_SECONDS):
-            self._stop.remove_pending_request(future)
+            self._hold.remove_pending_request(future)
             return False
         return bool(future.result().success)
 

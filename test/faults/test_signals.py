@@ -40,7 +40,7 @@ def test_the_end_of_bringup_stops_a_moving_arm_softly(new_arm_address, ros_domai
         # A starved controller is late with its stop motion, and the arm gets its own stop command.
         own_stop = 'own stop command' in stopped.message
         assert stopped.outcome == ArmStatus.OUTCOME_STOPPED or own_stop, stopped
-        assert stopped.mode == ArmStatus.MODE_IDLE or own_stop, stopped
+        assert stopped.mode == ArmStatus.MODE_READY or own_stop, stopped
         rest = server.snapshot().hand_pose[:3]
         assert 0.005 < np.linalg.norm(rest - start) < STEP - 0.01
         assert 'Traceback' not in output, output

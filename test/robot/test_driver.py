@@ -25,7 +25,7 @@ LIMITS = CommandLimits('fr3_link0', 0.5, 0.2, 0.005, 0.02)
 ENVELOPE = SafetyEnvelope()
 
 
-def driver(mode=ArmMode.IDLE, age=0.0, fault=None):
+def driver(mode=ArmMode.READY, age=0.0, fault=None):
     pose = Pose.of(HERE, DOWN)
     state = ArmState(
         time.monotonic() - age, 0.0, mode, np.zeros(7), np.zeros(7), pose, pose, (), 1.0

@@ -102,7 +102,7 @@ def test_a_motion_ends_where_the_simulator_says_the_hand_is(cell, step):
     assert np.linalg.norm(true_position(server) - target.position) < 0.002
     state = arm.state()
     assert np.linalg.norm(state.pose.position - true_position(server)) < 0.0005
-    assert state.mode is ArmMode.IDLE and state.errors == ()
+    assert state.mode is ArmMode.READY and state.errors == ()
     assert state.commanded.distance(target) == 0.0
 
 
@@ -134,7 +134,7 @@ def test_what_is_not_finite_moves_nothing_and_breaks_nothing(cell):
     with pytest.raises(UnsafeCommandError, match='not finite'):  # even past the envelope
         arm.move_to(nowhere)
     assert np.linalg.norm(true_position(server) - before) < 0.001
-    assert arm.fault is None and arm.state().mode is ArmMode.IDLE
+    assert arm.fault is None and arm.state().mode is ArmMode.READY
 
 
 def test_a_trajectory_that_is_not_found_is_looked_for_again_a_little_slower(cell, monkeypatch):
@@ -175,7 +175,7 @@ def test_stop_ends_a_motion_smoothly_and_the_next_one_works(cell):
     rest = true_position(server)
     assert np.linalg.norm(rest - goal.position) > 0.03
     state = arm.state()
-    assert state.mode is ArmMode.IDLE and state.commanded.distance(state.pose) < 0.005
+    assert state.mode is ArmMode.READY and state.commanded.distance(state.pose) < 0.005
     assert arm.move_to(Pose.of(rest + [0, 0, 0.02], DOWN))
 
 
@@ -295,7 +295,7 @@ def test_a_killed_server_ends_the_motion_with_one_line_and_recover_rebuilds():
     server.stop()
     server.start()
     assert driver.recover() == 'recovered'
-    assert arm.state().mode is ArmMode.IDLE and gripper.failure is None
+    assert arm.state().mode is ArmMode.READY and gripper.failure is None
     assert arm.move_to(Pose.of(arm.state().pose.position + [0, 0, -0.02], DOWN))
     driver.close()
     server.stop()

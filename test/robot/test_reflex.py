@@ -43,7 +43,7 @@ def test_a_collision_is_a_fault_until_it_is_recovered(new_arm_address):
             arm.home(FR3.home)
         assert arm.recover() is True
         state = arm.state()
-        assert state.mode is ArmMode.IDLE and state.errors == () and arm.fault is None
+        assert state.mode is ArmMode.READY and state.errors == () and arm.fault is None
         assert arm.recover() is False
         assert arm.move_to(Pose.of(state.pose.position + [0, 0, 0.02], start.quaternion))
         arm.close()
@@ -57,7 +57,7 @@ def test_a_collision_at_rest_is_a_fault_too(new_arm_address):
         assert arm.newer_state().mode is ArmMode.FAULT
         with pytest.raises(ArmError, match=r'is stopped \[cartesian_reflex\]'):
             arm.home(FR3.home)
-        assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
+        assert arm.recover() is True and arm.state().mode is ArmMode.READY
         arm.close()
 
 
@@ -76,5 +76,5 @@ def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
         assert arm.newer_state().mode is ArmMode.FAULT  # nothing moves by itself after a release
         with pytest.raises(ArmError, match='recover'):
             arm.home(FR3.home)
-        assert arm.recover() is True and arm.state().mode is ArmMode.IDLE
+        assert arm.recover() is True and arm.state().mode is ArmMode.READY
         arm.close()

@@ -114,5 +114,5 @@ def test_the_arm_stands_whatever_fails(cell, monkeypatch, calls, code, homing):
     assert np.linalg.norm(server.snapshot().hand_pose[:3] - rest) < 0.001  # nor after a hung call
     monkeypatch.undo()
     assert arm.recover() is (code is not None)
-    assert arm.state().mode is ArmMode.IDLE
+    assert arm.state().mode is ArmMode.READY
     assert arm.move_to(Pose.of(arm.state().pose.position + [0.0, 0.0, 0.02], DOWN))

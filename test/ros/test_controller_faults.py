@@ -50,7 +50,7 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
             server.start()
             answer = planner.ask('recover')
             assert answer.success and answer.message == 'recovered'
-            planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)
+            planner.until(lambda: planner.status.mode == ArmStatus.MODE_READY)
             assert planner.send(planner.command(shift=(0, 0, -0.02))).outcome == (
                 ArmStatus.OUTCOME_DONE
             )
@@ -81,7 +81,7 @@ def test_a_reflex_fails_the_command_by_name_and_blocks_until_recovered(new_arm_a
             assert refused.error_code == FaultCode.ROBOT_REFLEX
             assert not planner.ask('home').success
             assert planner.ask('recover').message == 'recovered'
-            status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_IDLE)
+            status = planner.until(lambda: planner.status.mode == ArmStatus.MODE_READY)
             assert status.errors == []
             done = planner.send(planner.command(shift=(0, 0.02, 0)))
             assert done.outcome == ArmStatus.OUTCOME_DONE
@@ -143,6 +143,22 @@ def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how
         process.send_signal(how)
         said, _ = process.communicate(timeout=30)
     assert process.returncode in (0, -how) and not said
+
+
+def test_a_parameters_file_is_read_or_named_in_one_line(tmp_path, new_arm_address):
+    file = tmp_path / 'params.yaml'
+    file.write_text(
+        '/**/franka_controller: {ros__parameters: {max_stp: 0.01, connect_timeout: 0.5}}'
+    )
+    with node('franka_controller', params_file=file, arm_address=new_arm_address()) as process:
+        errors, _ = process.communicate(timeout=60)
+    assert 'parameter max_stp is not one of this node: did you mean max_step?' in errors
+    file.write_text('/**/franka_controller: {ros__parameters: [')
+    with node('franka_controller', params_file=file) as process:
+        errors, _ = process.communicate(timeout=60)
+    lines = [line for line in errors.splitlines() if line.startswith('error: ')]
+    assert process.returncode == 1 and 'Traceback' not in errors
+    assert len(lines) == 1 and str(file) in lines[0]
 
 
 @pytest.mark.parametrize(

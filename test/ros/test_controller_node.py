@@ -56,7 +56,7 @@ def test_a_command_is_executed_and_the_simulator_agrees(rig, planner):
     commanded, _ = position_and_quaternion(status.commanded)
     assert np.allclose(commanded, target)
     assert status.gripper == pytest.approx(0.3, abs=0.03) and not status.gripper_failed
-    assert status.mode == ArmStatus.MODE_IDLE and status.header.frame_id == 'fr3_link0'
+    assert status.mode == ArmStatus.MODE_READY and status.header.frame_id == 'fr3_link0'
 
 
 def test_joints_and_pose_are_what_the_simulator_has(rig, planner):
@@ -141,18 +141,38 @@ def test_a_long_step_is_clipped_and_a_hopeless_one_is_not_begun(rig, planner):
     assert np.linalg.norm(rig.true_position() - start) < 0.0005
 
 
-def test_stop_ends_a_running_command_and_the_next_one_works(rig, planner):
+@pytest.mark.parametrize('how', ['hold', 'stop'])
+def test_a_running_command_is_ended(rig, planner, how):
     start = rig.true_position()
     command = planner.command(shift=(0, -0.07, 0))
     planner.send(command, wait=False)
     planner.until(lambda: abs(planner.pose.pose.position.y - start[1]) > 0.01)
-    assert planner.ask('stop').success
+    assert planner.ask(how).success
     status = planner.until(lambda: planner.status.outcome == ArmStatus.OUTCOME_STOPPED)
     assert planner.said_of(command) and 'stopped' in status.message
     assert status.error_code == FaultCode.STOPPED
     assert np.linalg.norm(rig.true_position() - start) < 0.068
+    if how == 'stop':
+        assert planner.ask('recover').message == 'recovered'
     assert planner.send(planner.command(shift=(0, 0.02, 0))).outcome == ArmStatus.OUTCOME_DONE
-    assert planner.ask('stop').success  # at rest it is harmless
+    assert planner.ask('hold').success  # at rest it is harmless
+
+
+def test_after_a_stop_nothing_moves_until_recovered(rig, planner):
+    start = rig.true_position()
+    assert planner.ask('stop').message == 'the arm stands still until ~/recover is called'
+    planner.until(lambda: planner.status.mode == ArmStatus.MODE_STOPPED)
+    refused = planner.send(planner.command(shift=(0, 0.02, 0)))
+    assert refused.outcome == ArmStatus.OUTCOME_REFUSED
+    assert refused.error_code == FaultCode.STOPPED and '~/recover' in refused.message
+    home = planner.ask('home')
+    assert not home.success and '~/recover' in home.message
+    assert planner.ask('hold').success  # makes nothing of it undone
+    assert planner.status.mode == ArmStatus.MODE_STOPPED
+    assert np.linalg.norm(rig.true_position() - start) < 0.0005
+    assert planner.ask('recover').message == 'recovered'
+    planner.until(lambda: planner.status.mode == ArmStatus.MODE_READY)
+    assert planner.ask('recover').message.startswith('nothing to recover from')
 
 
 def test_while_a_command_runs_another_is_refused_and_does_not_hide_its_end(rig, planner):

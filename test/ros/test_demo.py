@@ -50,7 +50,7 @@ class WalkedArm:
     def __init__(self, refused):
         self.node, self.refused = rclpy.create_node('franka_controller'), refused
         self.poses = [np.array([0.5, 0.0, 0.3, np.pi, 0.0, 0.0, 0.0])]
-        self.status, self.commands = ArmStatus(mode=ArmStatus.MODE_IDLE), 0
+        self.status, self.commands = ArmStatus(mode=ArmStatus.MODE_READY), 0
         self.heard = threading.Event()  # the walker has been found
         self.said = self.node.create_publisher(ArmStatus, 'arm_status', 1)
         self.node.create_subscription(ArmCommand, 'command', self.command, 1)

@@ -50,7 +50,7 @@ SPOKEN = {  # topics and services of each active node
         {'/joint_states', '/ee_pose', '/arm_status'},
         {
             f'/franka_controller/{name}'
-            for name in ('recover', 'stop', 'home', 'move_to', 'set_gripper')
+            for name in ('recover', 'stop', 'hold', 'home', 'move_to', 'set_gripper')
         },
     ),
     'sim_cell': (

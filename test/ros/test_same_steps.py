@@ -107,7 +107,7 @@ class HandNode:
 
     def __init__(self, hand):
         self.hand, self.node = hand, rclpy.create_node('franka_controller')
-        self.status = ArmStatus(mode=ArmStatus.MODE_IDLE)
+        self.status = ArmStatus(mode=ArmStatus.MODE_READY)
         publisher = self.node.create_publisher
         self.said = {
             'pose': publisher(PoseStamped, 'ee_pose', 10),
@@ -116,7 +116,7 @@ class HandNode:
             'status': publisher(ArmStatus, 'arm_status', 1),
         }
         self.node.create_subscription(ArmCommand, 'command', self.command, 1)
-        self.node.create_service(Trigger, 'franka_controller/stop', self.stop)
+        self.node.create_service(Trigger, 'franka_controller/hold', self.hold)
         self.node.create_timer(1 / 30, self.say)
 
     def command(self, command):
@@ -124,7 +124,7 @@ class HandNode:
         self.status.session, self.status.sequence = command.session, command.sequence
         self.status.outcome = ArmStatus.OUTCOME_DONE
 
-    def stop(self, _, answer):
+    def hold(self, _, answer):
         answer.success = True
         return answer
 

@@ -107,14 +107,14 @@ class ToyModel:
 
 
 class ToyArm:
-    """The controller's topics and its stop service; every command ends as the toy says."""
+    """The controller's topics and its hold service; every command ends as the toy says."""
 
     def __init__(self, toy):
         self.toy, self.node = toy, rclpy.create_node('franka_controller')
-        self.status = ArmStatus(mode=ArmStatus.MODE_IDLE)
+        self.status = ArmStatus(mode=ArmStatus.MODE_READY)
         self._said = self.node.create_publisher(ArmStatus, 'arm_status', 1)
         self.node.create_subscription(ArmCommand, 'command', self.command, 1)
-        self.node.create_service(Trigger, '~/stop', self.stop)
+        self.node.create_service(Trigger, '~/hold', self.hold)
         self.node.create_timer(0.03, self.say)
 
     def command(self, command):
@@ -125,7 +125,7 @@ class ToyArm:
         if self.toy.outcome == ArmStatus.OUTCOME_DONE:
             self.toy.hand = to_pose7(command.target, 0.0)
 
-    def stop(self, _, answer):
+    def hold(self, _, answer):
         self.toy.stops += 1
         if self.status.outcome == ArmStatus.OUTCOME_EXECUTING:
             self.status.outcome = ArmStatus.OUTCOME_STOPPED

@@ -90,4 +90,4 @@ def mend(cell) -> None:
         with contextlib.suppress(CommanderError):
             cell.call(Trigger, f'franka_controller/{service}', Trigger.Request())
     with cell._news:
-        assert cell._news.wait_for(lambda: cell._status.mode == ArmStatus.MODE_IDLE, 30.0)
+        assert cell._news.wait_for(lambda: cell._status.mode == ArmStatus.MODE_READY, 30.0)

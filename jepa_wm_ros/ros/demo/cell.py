@@ -73,7 +73,7 @@ class DemoCell(JepaCommander):
             'the planner': lambda: self._reach.wait_for_server(0.2),
             'the camera': lambda: self._heard(lambda: self._image is not None),
             'the arm': lambda: self._heard(
-                lambda: self._status and self._status.mode == ArmStatus.MODE_IDLE
+                lambda: self._status and self._status.mode == ArmStatus.MODE_READY
             ),
             'the simulator': lambda: self._heard(lambda: self._hand is not None),
         }

@@ -4,11 +4,12 @@
 Hears   command (ArmCommand)
 Says    joint_states (JointState), ee_pose (PoseStamped, measured hand TCP), arm_status (ArmStatus),
         /diagnostics
-Serves  ~/recover, ~/stop, ~/home (Trigger), ~/move_to (MoveTo), ~/set_gripper (SetGripper)
+Serves  ~/stop, ~/hold, ~/recover, ~/home (Trigger), ~/move_to (MoveTo), ~/set_gripper (SetGripper)
 
 A command is refused unless it is fresh, new, in the base frame, finite, made from the pose the arm
 still has, and the arm is idle and without error; what is left of it inside the safety envelope is
-executed. If whoever commands dies, the arm ends that one step and stands still.
+executed. If whoever commands dies, the arm ends that one step and stands still. Whoever commands
+ends a motion by ~/hold; a person by ~/stop, and then nothing moves until ~/recover.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class FrankaController(NodeBase):
         for kind, name, callback in (
             (Trigger, 'recover', self._on_recover),
             (Trigger, 'stop', self._on_stop),
+            (Trigger, 'hold', self._on_hold),
             (Trigger, 'home', self._on_home),
             (MoveTo, 'move_to', self._on_move_to),
             (SetGripper, 'set_gripper', self._on_set_gripper),
@@ -91,7 +93,7 @@ class FrankaController(NodeBase):
         self.add_part('gripper', self._gripper_part)
 
     def halt(self) -> None:
-        self.driver.stop()  # whatever was accepted before; `_launch` accepts nothing any more
+        self.driver.hold()  # whatever was accepted before; `_launch` accepts nothing any more
         self.worker.drain()
         self._said['status'].wait_for_all_acked(
             FAREWELL
@@ -180,7 +182,13 @@ class FrankaController(NodeBase):
     # What it serves
 
     async def _on_stop(self, _request, response):
-        await self._answer(response, lambda: self.stopper.submit(self.driver.stop))
+        return await self._end_motion(response, self.driver.stop)
+
+    async def _on_hold(self, _request, response):
+        return await self._end_motion(response, self.driver.hold)
+
+    async def _end_motion(self, response, how):
+        await self._answer(response, lambda: self.stopper.submit(how))
         if response.success and self._job is not None:
             try:
                 await self._job

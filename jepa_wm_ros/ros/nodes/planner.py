@@ -5,7 +5,7 @@ Hears   arm_status (ArmStatus)
 Says    command (ArmCommand), ~/plan (MarkerArray), /diagnostics
 Serves  action reach_goal (ReachGoal)
 Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrupt_scoring},
-        franka_controller/stop
+        franka_controller/hold
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from jepa_wm_ros.planning import Profile, SettingsError, load_profile
 from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.ros.base.convert import from_pose7
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
-from jepa_wm_ros.ros.base.faults import one_line
+from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS, one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
@@ -145,7 +145,10 @@ class PlannerNode(NodeBase):
         self._claimed = self.slot.claim(PREEMPTED if preempting else None)
         if self._claimed is None:
             why = 'the node is being deactivated' if self.halting else 'another one is running'
-            self.get_logger().warning(f'goal rejected: {why} (parameter on_new_goal)')
+            self.get_logger().warning(
+                f'goal rejected: {why} (parameter on_new_goal)',
+                throttle_duration_sec=REPEAT_SECONDS,
+            )
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
