@@ -36,6 +36,17 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture as the model sees it: (1, 3, S, S), how foreign it is (above 1: too foreign; NaN:
+    not known), and its latents.
+    """
+
+    pixels: torch.Tensor
+    novelty: float
+    latents: Latents
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """A frozen observation: its number and its latent distance to the goal."""
 
@@ -64,7 +75,7 @@ class ModelSession:
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
     interrupted: set[int] = field(default_factory=set)
-    ahead: tuple[int, torch.Tensor, Latents] | None = None  # see `look`
+    ahead: tuple[int, Seen] | None = None  # by `look`, with its stamp
     novelty: float = math.nan  # of the last live picture, foreign above 1; NaN: not known
 
     @classmethod
@@ -123,11 +134,11 @@ class ModelSession:
         watch = PictureWatch(pictures)
         if live is not None:
             watch.check_aspect(live.shape)
-        pixels = [self._pixels(picture) for picture in pictures]
-        for index, known in enumerate(pixels):
-            self._check_familiar(known, f'goal picture {index}')
-        latents = [self.model.encode_visual(known) for known in pixels]
-        here = None if live is None else self.model.encode_visual(self._pixels(live))
+        seen = [self._see(picture) for picture in pictures]
+        for index, goal in enumerate(seen):
+            self._check_familiar(goal.novelty, f'goal picture {index}')
+        latents = [goal.latents for goal in seen]
+        here = None if live is None else self._see(live).latents
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, (Goal(known, watch) for known in latents), strict=True))
         while len(self.goals) > MAX_GOALS:
@@ -142,8 +153,7 @@ class ModelSession:
         what is wrong with it is left for `freeze` to say.
         """
         with contextlib.suppress(JepaWmError), device_faults():
-            pixels = self._pixels(read())
-            self.ahead = stamp, pixels, self.model.encode_visual(pixels)
+            self.ahead = stamp, self._see(read())
 
     @device_faults()
     @torch.inference_mode()
@@ -168,14 +178,14 @@ class ModelSession:
             )
         goal = self.goals[goal_id]
         goal.watch.check(picture)
-        ahead = self.ahead if self.ahead is not None and self.ahead[0] == stamp else None
-        pixels = ahead[1] if ahead else self._pixels(picture)
-        self.novelty = self._check_familiar(pixels, 'the live picture')
+        known, ahead = self.ahead or (None, None)
+        seen = ahead if ahead is not None and known == stamp else self._see(picture)
+        self.novelty = seen.novelty
+        self._check_familiar(seen.novelty, 'the live picture')
         if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
-            goal.watch.check_motion(pixels.numpy(), np.asarray(state)[POSITION])
+            goal.watch.check_motion(seen.pixels.numpy(), np.asarray(state)[POSITION])
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
-        seen = ahead[2] if ahead else self.model.encode_visual(pixels)
-        context = self.model.join(seen, proprio)
+        context = self.model.join(seen.latents, proprio)
         number = next(self.ids)
         self.contexts[number] = LatentCost(
             self.model,
@@ -227,20 +237,18 @@ class ModelSession:
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
         return self.model.prepare_images(picture[None])
 
-    def _check_familiar(self, pixels: torch.Tensor, what: str) -> float:
-        """How foreign a picture is to the model, NaN where that is not known; too foreign raises a
-        Fault with UNFAMILIAR_VIEW.
-        """
-        if self.model.familiarity is None:
-            return math.nan
-        novelty = float(self.model.familiarity(self.model.features(pixels)))
-        if not novelty <= 1.0:
+    def _see(self, picture: np.ndarray) -> Seen:
+        pixels, known = self._pixels(picture), self.model.familiarity
+        novelty = math.nan if known is None else float(known(self.model.features(pixels)))
+        return Seen(pixels, novelty, self.model.encode_visual(pixels))
+
+    def _check_familiar(self, novelty: float, what: str) -> None:
+        if self.model.familiarity is not None and not novelty <= 1.0:
             raise Fault(
                 FaultCode.UNFAMILIAR_VIEW,
                 f'{what} is unlike those {self.model.spec.name} was trained on, {novelty:.1f} '
                 'times the limit: is it of this camera, whole and upright?',
             )
-        return novelty
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
         """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jepa_wm_ros.control.session import ModelSession
-from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model import build
 from jepa_wm_ros.world_model.files.registry import cell_spec
@@ -108,3 +108,29 @@ def test_words_alone_are_no_lack_of_memory(session):
     with pytest.raises(RuntimeError, match='slots') as caught:
         session.prepare_goals([picture(1)], None)
     assert not isinstance(caught.value, JepaWmError)
+
+
+def test_a_picture_looked_at_is_encoded_once_and_freezes_to_the_same(session, monkeypatch):
+    [goal], _ = session.prepare_goals([picture(0)], None)
+
+    def frozen(seen, stamp=None):
+        context = session.freeze(picture(seen), HERE, goal, stamp=stamp)
+        return context.distance, session.score(context.id, ACTIONS, False, False).costs
+
+    known, other = frozen(1), frozen(2)
+    encoded, encode = [], session.model.encode_visual
+    monkeypatch.setattr(
+        session.model, 'encode_visual', lambda pixels: (encoded.append(1), encode(pixels))[1]
+    )
+    session.look(7, lambda: picture(1))
+    for (distance, costs), truth in ((frozen(1, 7), known), (frozen(2, 8), other)):
+        assert distance == truth[0] and np.array_equal(costs, truth[1])
+    assert len(encoded) == 2
+
+
+def test_what_is_wrong_with_a_picture_looked_at_is_left_for_freeze_to_say(session):
+    def unreadable():
+        raise Fault(FaultCode.UNSUPPORTED_ENCODING, 'no picture')
+
+    session.look(7, unreadable)
+    assert session.ahead is None

@@ -64,7 +64,7 @@ class LatentCost:
         self.dtype = torch.promote_types(model.dtype, torch.float32)
         self.micro_batch = micro_batch or default_micro_batch(model)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, actions: Tensor) -> Tensor:
         """Costs (N,) of physical actions (N, H, A)."""
         return self._in_chunks(actions, lambda chunk: (self._costs(chunk),), 1)[0]
