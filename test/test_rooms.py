@@ -17,7 +17,13 @@ LONGEST_FILE = 400  # lines; about 300 is the aim
 ARITHMETIC = {'numpy', 'scipy'}
 PICTURES = {'PIL', 'cv2'}
 FILES = {'yaml', 'h5py', 'safetensors', 'tqdm'}
-BAGS = {'rosbags', 'apsw', 'backports', 'compression', 'lz4'}  # and what rosbags itself reads them with
+BAGS = {
+    'rosbags',
+    'apsw',
+    'backports',
+    'compression',
+    'lz4',
+}  # and what rosbags itself reads them with
 REPORTS = {'matplotlib', 'jinja2', 'lpips'}
 ROOMS = {
     'world_model': (
