@@ -72,12 +72,12 @@ def full_file_system(folder):
 
 
 @contextlib.contextmanager
-def chatty_process(output, log_folder):
+def chatty_process(output, folder, variable='ROS_LOG_DIR'):
     process = subprocess.Popen(
         [sys.executable, '-c', CHATTY],
         stdout=output,
         stderr=output,
-        env={**os.environ, 'ROS_LOG_DIR': str(log_folder)},
+        env={**os.environ, variable: str(folder)},
     )
     try:
         yield process
@@ -110,6 +110,19 @@ def test_a_node_answers_whose_logs_are_on_a_full_disk(ros_domain, tmp_path):
             served_in(peer, 'chatty/talk', 60.0)
             assert served_in(peer, 'chatty/talk') < SOON
         peer.destroy_node()
+
+
+def test_ros_keeps_a_log_file_only_where_it_is_asked_to(ros_domain, tmp_path, monkeypatch):
+    monkeypatch.delenv('ROS_LOG_DIR', raising=False)
+    for variable in ('HOME', 'ROS_LOG_DIR'):
+        folder = tmp_path / variable
+        folder.mkdir()
+        with ros(), chatty_process(subprocess.DEVNULL, folder, variable):
+            peer = rclpy.create_node('peer')
+            with spinning(peer):
+                served_in(peer, 'chatty/talk', 60.0)
+            peer.destroy_node()
+        assert bool(list(folder.rglob('*.log'))) == (variable == 'ROS_LOG_DIR')
 
 
 def test_a_node_starts_where_no_ros_log_can_be_made(ros_domain, tmp_path):

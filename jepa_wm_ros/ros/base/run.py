@@ -26,6 +26,7 @@ from jepa_wm_ros.ros.base.node import NodeBase
 SIGNAL_SECONDS = 0.2  # how soon a signal is noticed while nothing else happens
 GIVE_UP_SECONDS = 0.8  # a node that still connects or loads is left where it is after this
 FAREWELL_SECONDS = 0.1  # for the answer to who asked for the shutdown
+NO_LOG_FILE = ('--ros-args', '--disable-external-lib-logs')
 CLOSE_SECONDS = 20.0  # ... and one that was active after this; its own limits are shorter
 
 
@@ -85,9 +86,12 @@ def leave(status: int) -> NoReturn:
 
 
 def init(args: list[str]) -> None:
-    """Initialise rclpy; where its log file cannot be made, without one. Raises JepaWmError for
+    """Initialise rclpy, with a log file where ROS_LOG_DIR asks for one and it can be made: it has
+    no limit, and what it says is said on /rosout and in the output as well. Raises JepaWmError for
     arguments or a parameters file that ROS cannot read.
     """
+    if not os.environ.get('ROS_LOG_DIR'):
+        args = [*args, *NO_LOG_FILE]
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except (_rclpy.RCLError, _rclpy.UnknownROSArgsError, ValueError) as error:
@@ -95,8 +99,7 @@ def init(args: list[str]) -> None:
             raise JepaWmError(f'ROS cannot start: {one_line(error)}') from error
         print(f'no ROS log file: {one_line(error)}', file=sys.stderr)
         rclpy.try_shutdown()
-        without = [*args, '--ros-args', '--disable-external-lib-logs']
-        rclpy.init(args=without, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[*args, *NO_LOG_FILE], signal_handler_options=SignalHandlerOptions.NO)
 
 
 def made(node_class: type[NodeBase]) -> NodeBase:
