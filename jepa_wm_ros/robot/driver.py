@@ -73,6 +73,12 @@ class ArmDriver:
         if busy or self.arm.state().mode is ArmMode.MOVING:
             raise ArmError(ErrorKind.BUSY, BUSY)
 
+    def check_gripper(self, busy: bool) -> None:
+        """Raises why the gripper may not move now; that of an arm in a fault may, to let go."""
+        if self.arm.stopped is not None:
+            raise self.arm.stopped
+        self.check_idle(busy)
+
     def check_fit(self, max_state_age: float, busy: bool) -> None:
         """Raises why nothing may move now, if anything keeps it from moving."""
         if trouble := self.trouble(max_state_age):

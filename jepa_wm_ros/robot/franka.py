@@ -103,6 +103,11 @@ class FrankaArm:
         """Why the arm refuses to move until `recover`, or None; the first reason stays."""
         return self._ledger.hindrance
 
+    @property
+    def stopped(self) -> ArmError | None:
+        """That the arm was told to stop and has not recovered from it, or None."""
+        return self._ledger.stopped
+
     def recover(self) -> bool:
         """Clear a fault or a latched stop; True when there was one. A ready arm is left alone.
 

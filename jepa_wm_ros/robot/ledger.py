@@ -39,6 +39,7 @@ class Ledger:
         self.recovering = False
         self.rest = Rest()
         self._stops = 0
+        self._recoverable = 0  # stops up to here are what the recovery was asked for
         self._news = threading.Condition()  # guards every field; notified at every change
 
     def state(self) -> ArmState:
@@ -207,9 +208,11 @@ class Ledger:
             return self.fault
 
     def absolve(self) -> None:
-        """Fault and stop have been recovered from."""
+        """Fault and stop have been recovered from; a stop asked for meanwhile has not."""
         with self._news:
-            self.fault = self.stopped = None
+            self.fault = None
+            if self._stops == self._recoverable:
+                self.stopped = None
             self._news.notify_all()
 
     @contextlib.contextmanager
@@ -222,7 +225,7 @@ class Ledger:
                     f'arm at {self.address} has a motion or a call under way: wait until it has '
                     'ended; restart the controller if it does not',
                 )
-            self.recovering = True
+            self.recovering, self._recoverable = True, self._stops
             self._news.notify_all()
         try:
             yield

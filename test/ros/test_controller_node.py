@@ -167,6 +167,8 @@ def test_after_a_stop_nothing_moves_until_recovered(rig, planner):
     assert refused.error_code == FaultCode.STOPPED and '~/recover' in refused.message
     home = planner.ask('home')
     assert not home.success and '~/recover' in home.message
+    closed = planner.ask('set_gripper', SetGripper, closure=1.0)
+    assert not closed.success and '~/recover' in closed.message
     assert planner.ask('hold').success  # makes nothing of it undone
     assert planner.status.mode == ArmStatus.MODE_STOPPED
     assert np.linalg.norm(rig.true_position() - start) < 0.0005

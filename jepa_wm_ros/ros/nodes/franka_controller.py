@@ -217,7 +217,7 @@ class FrankaController(NodeBase):
 
     async def _on_set_gripper(self, request, response):
         def begin():
-            self.driver.check_idle(busy=not self._idle.is_set())
+            self.driver.check_gripper(busy=not self._idle.is_set())
             return self._launch(self.driver.drive_gripper, request.closure, self.driver.permit())
 
         return await self._answer(response, begin)
