@@ -19,6 +19,7 @@ from jepa_wm_msgs.srv import (  # noqa: E402
     PrepareGoal,
     ScoreActions,
 )
+from rclpy.qos import QoSProfile, qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
@@ -45,10 +46,17 @@ def model_file(tmp_path_factory):
 
 
 @pytest.fixture
-def graph(model_file, ros_domain):
+def states():
+    """The quality of service that the arm's states are said with."""
+    return QoSProfile(depth=1)
+
+
+@pytest.fixture
+def graph(model_file, ros_domain, states):
     # Generous ages: a loaded machine must not look like a dead camera.
     with ros(model=model_file, threads=1, max_image_age=3.0, max_state_gap=3.0):
-        node, cell, client = WorldModelNode(), CameraAndArm(picture(0)), rclpy.create_node('client')
+        node, cell = WorldModelNode(), CameraAndArm(picture(0), states)
+        client = rclpy.create_node('client')
         with spinning(node, cell.node, client):
             assert node.trigger_configure().name == 'SUCCESS'
             assert node.trigger_activate().name == 'SUCCESS'
@@ -140,6 +148,14 @@ def test_the_distance_to_the_present_view_is_zero_and_grows_with_another(graph):
     freeze(client, prepare(client, picture(1)).goal_ids[0])  # a frame has arrived
     answer = prepare(client, cell.picture, picture(3))
     assert answer.distances[0] == pytest.approx(0.0, abs=1e-9) and answer.distances[1] > 1e-4
+
+
+@pytest.mark.parametrize('states', [qos_profile_sensor_data])
+def test_states_of_best_effort_as_those_of_franka_ros2_are_heard(graph):
+    _, _, client = graph
+    answer = freeze(client, prepare(client, picture(1)).goal_ids[0])
+    assert not answer.error_code, answer.error_msg
+    assert answer.gripper == pytest.approx(GRIPPER) and answer.pose.position.x == POSITION[0]
 
 
 def test_the_model_describes_itself(graph):

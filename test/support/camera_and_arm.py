@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 
 from jepa_wm_ros import ros_image
@@ -16,7 +17,7 @@ POSITION = (0.5, 0.1, 0.3)
 class CameraAndArm:
     """Publishes one camera picture and the arm's state at 20 Hz, as a real cell would."""
 
-    def __init__(self, picture: np.ndarray) -> None:
+    def __init__(self, picture: np.ndarray, states: QoSProfile | int = 1) -> None:
         self.node = rclpy.create_node('cell')
         self.picture = picture
         self.position = POSITION
@@ -24,8 +25,8 @@ class CameraAndArm:
         self.frame_id = 'fr3_link0'
         self.shooting = True
         self._image = self.node.create_publisher(Image, 'image', 5)
-        self._pose = self.node.create_publisher(PoseStamped, 'ee_pose', 1)
-        self._joints = self.node.create_publisher(JointState, 'joint_states', 1)
+        self._pose = self.node.create_publisher(PoseStamped, 'ee_pose', states)
+        self._joints = self.node.create_publisher(JointState, 'joint_states', states)
         self.node.create_timer(0.05, self.tick)
 
     def tick(self) -> None:

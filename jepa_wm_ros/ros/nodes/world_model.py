@@ -23,7 +23,7 @@ from jepa_wm_msgs.srv import (
     ScoreActions,
 )
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
@@ -42,7 +42,9 @@ from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.camera_check import CameraCheck
 from jepa_wm_ros.ros.frame_requests import FrameRequests
 
-STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
+# Best effort hears publishers of either kind; those of franka_ros2 are best effort since 2.4. The
+# depth is for a busy moment: a state that is overtaken would leave a gap.
+STATES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class WorldModelNode(NodeBase):
