@@ -52,6 +52,11 @@ ARGUMENTS = (
         f'arm takes any loopback address ({SIM_ADDRESS} when empty).',
     ),
     Argument('arm', '', 'Model of the arm; fr3 when empty.', ('', *ARMS)),
+    Argument(
+        'arm_prefix',
+        '',
+        'What the names of joints and frames begin with, as in left_, so that arms share none.',
+    ),
     Argument('namespace', '', 'Namespace of every node, for several arms side by side.'),
     Argument('model', '', 'World model: a name of `ros2 run jepa_wm_ros model list`, or a file.'),
     Argument('planner', '', "Planner in place of the profile's.", ('', *PLANNERS)),
@@ -107,6 +112,7 @@ def plan_processes(
     *,
     arm_address: str = '',
     arm: str = '',
+    arm_prefix: str = '',
     namespace: str = '',
     model: str = '',
     planner: str = '',
@@ -119,7 +125,8 @@ def plan_processes(
     """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
 
     Raises BringupError for a robot, planner or discovery that is not known, a real robot without an
-    address, a simulated arm of another model, and a parameter file that is not there.
+    address, a simulated arm of another model, and a parameter file that is not there; JepaWmError
+    for a prefix that begins no name.
     """
     if robot not in ROBOTS:
         raise BringupError(f'robot {robot!r} is not known; use {" or ".join(ROBOTS)}')
@@ -129,7 +136,8 @@ def plan_processes(
         raise BringupError('robot real needs the address of the arm: arm_address:=172.16.0.2')
     if robot == 'sim' and arm not in ('', FR3.name):
         raise BringupError(f'the simulated cell has an {FR3.name}: arm:={arm} needs robot:=real')
-    frame = {'base_frame': arm_named(arm).base_frame} if arm else {}
+    named = arm_named(arm or FR3.name, arm_prefix)
+    frame = {'base_frame': named.base_frame} if arm or arm_prefix else {}
     parameters = Path(params_file) if params_file else resources.find('config', 'params.yaml')
     if not parameters.is_file():
         raise BringupError(f'parameter file {parameters} does not exist; give one as params_file')
@@ -154,10 +162,10 @@ def plan_processes(
     processes = [  # stopped from the last to the first: the arm stands before anything else ends
         node('world_model', model=model, **frame),
         node('planner', planner=planner, profile=profile, **frame),
-        node('franka_controller', arm_address=address, arm=arm, **patience),
+        node('franka_controller', arm_address=address, arm=arm, arm_prefix=arm_prefix, **patience),
     ]
     if robot == 'sim':
-        processes.insert(0, node('sim_cell', arm_address=address))
+        processes.insert(0, node('sim_cell', arm_address=address, arm_prefix=arm_prefix))
     if rviz:
         processes.insert(
             0,

@@ -9,6 +9,7 @@ limits. Metres and radians; poses are those of the hand TCP in the arm's base fr
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ class Arm:
     """
 
     name: str
+    prefix: str = ''  # of the names of frames and joints: tells several arms apart
     joint_low: np.ndarray  # (7,) [rad]
     joint_high: np.ndarray  # (7,) [rad]
     home: np.ndarray  # (7,) [rad]
@@ -53,17 +55,17 @@ class Arm:
     @property
     def base_frame(self) -> str:
         """Frame of every pose, as Franka's description names it."""
-        return f'{self.name}_link0'
+        return self._named('link0')
 
     @property
     def joints(self) -> tuple[str, ...]:
         """Names of the arm's joints, from the base on."""
-        return tuple(f'{self.name}_joint{k}' for k in range(1, len(self.home) + 1))
+        return tuple(self._named(f'joint{k}') for k in range(1, len(self.home) + 1))
 
     @property
     def finger_joints(self) -> tuple[str, str]:
         """Names of the two fingers' joints; their positions add up to the gripper's width."""
-        return f'{self.name}_finger_joint1', f'{self.name}_finger_joint2'
+        return self._named('finger_joint1'), self._named('finger_joint2')
 
     @property
     def finger_open(self) -> float:
@@ -80,6 +82,9 @@ class Arm:
         for a, d, alpha, theta in zip(self.link_a, self.link_d, self.link_alpha, q, strict=True):
             pose = pose @ _link(a, d, alpha, float(theta))
         return pose @ _link(0.0, self.flange + self.tcp, 0.0, self.hand_turn)
+
+    def _named(self, part: str) -> str:
+        return f'{self.prefix}{self.name}_{part}'
 
 
 def _link(a: float, d: float, alpha: float, theta: float) -> np.ndarray:
@@ -120,10 +125,15 @@ PANDA = dataclasses.replace(
     joint_high=_fixed(2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973),
 )
 ARMS = {arm.name: arm for arm in (FR3, PANDA)}
+PREFIX = r'([A-Za-z][A-Za-z0-9_]*)?'  # may begin a name of ROS
 
 
-def arm_named(name: str) -> Arm:
-    """The arm of this name. Raises JepaWmError."""
+def arm_named(name: str, prefix: str = '') -> Arm:
+    """The arm of this name, its frames and joints named with `prefix`. Raises JepaWmError."""
     if name not in ARMS:
         raise JepaWmError(f'arm {name!r} is not known: use {" or ".join(ARMS)}')
-    return ARMS[name]
+    if not re.fullmatch(PREFIX, prefix):
+        raise JepaWmError(
+            f'arm_prefix {prefix!r} begins no name of ROS: use letters, digits and _, as in left_'
+        )
+    return dataclasses.replace(ARMS[name], prefix=prefix) if prefix else ARMS[name]

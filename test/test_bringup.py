@@ -13,6 +13,7 @@ import pytest
 
 from jepa_wm_ros import bringup
 from jepa_wm_ros.bringup import BringupError, plan_processes, read_arguments
+from jepa_wm_ros.errors import JepaWmError
 from support import policy
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +83,16 @@ def test_another_arm_is_named_once_and_every_node_knows_its_frame():
     assert frames == ['panda_link0'] * 2
     with pytest.raises(BringupError, match='the simulated cell has an fr3'):
         plan_processes('sim', arm='panda')
+
+
+def test_a_prefix_of_an_arm_is_in_the_frames_of_every_node():
+    for robot, address in (('sim', ''), ('real', '172.16.0.2')):
+        nodes = named(plan_processes(robot, arm_address=address, arm_prefix='left_'))
+        for process in nodes.values():
+            given = process.parameters
+            assert given.get('base_frame') == 'left_fr3_link0' or given['arm_prefix'] == 'left_'
+    with pytest.raises(JepaWmError, match='as in left_'):
+        plan_processes(arm_prefix='left/')
 
 
 def test_every_node_goes_into_the_namespace():

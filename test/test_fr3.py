@@ -87,6 +87,22 @@ def test_an_unknown_arm_is_refused_by_name():
         arm_named('ur5')
 
 
+@pytest.mark.parametrize('name', ARMS)
+def test_arms_of_different_prefixes_share_no_name_and_nothing_else_changes(name):
+    plain, left, right = (arm_named(name, prefix) for prefix in ('', 'left_', 'right_'))
+    names = [{arm.base_frame, *arm.joints, *arm.finger_joints} for arm in (plain, left, right)]
+    assert [len(each) for each in names] == [10] * 3
+    assert not names[0] & names[1] and not names[1] & names[2]
+    assert names[1] == {f'left_{each}' for each in names[0]}
+    np.testing.assert_array_equal(left.hand_pose(plain.home), plain.hand_pose(plain.home))
+
+
+@pytest.mark.parametrize('prefix', ['/left', 'left arm', '1_', 'länks_'])
+def test_a_prefix_that_begins_no_name_is_refused(prefix):
+    with pytest.raises(JepaWmError, match='as in left_'):
+        arm_named('fr3', prefix)
+
+
 @pytest.mark.parametrize('name', ['cell', 'fast', 'reactive'])
 def test_profiles_plan_no_longer_step_than_the_arm_makes(name):
     planning = pytest.importorskip('jepa_wm_ros.planning')

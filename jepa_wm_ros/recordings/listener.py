@@ -34,12 +34,13 @@ class Listener:
         chosen, matched = self.topics, []
         stamp = self.stamp_of(topic, message, heard)
         if topic == chosen.pose.name:
-            pose = pose_of(message, chosen.pose.kind)
+            pose = pose_of(message, chosen.pose.kind, chosen.spec)
             if pose is None:
                 self._report(
                     'unusable pose',
                     topic,
-                    'a pose that is not finite, has no orientation or lacks joints',
+                    'a pose that is not finite, has no orientation, or holds the joints of no '
+                    'arm or of several (arm_prefix)',
                 )
             else:
                 matched += self.streams.add_pose(stamp, *pose, heard)

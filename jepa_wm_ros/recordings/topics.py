@@ -44,8 +44,9 @@ class TopicSpec:
     A gripper value v (the mean of `gripper_joints` for joint states) becomes the closure
     (v - gripper_open) / (gripper_closed - gripper_open), clipped to [0, 1]. Without those two,
     finger joints are taken as the Franka hand's (0.04 m open, 0 closed) and plain numbers as
-    closures (0 open, 1 closed). stamps: 'header', or 'record' (when a message was recorded or
-    heard) where clocks differ.
+    closures (0 open, 1 closed). arm_prefix: where one topic holds the joints of several arms, what
+    the names of this one's begin with. stamps: 'header', or 'record' (when a message was recorded
+    or heard) where clocks differ.
     """
 
     image: str = ''
@@ -57,6 +58,7 @@ class TopicSpec:
     gripper_joints: tuple[str, ...] = ()
     gripper_open: float | None = None
     gripper_closed: float | None = None
+    arm_prefix: str = ''
     stamps: str = 'header'
 
     def __post_init__(self) -> None:
@@ -122,28 +124,28 @@ def _from_transform(transform) -> tuple[np.ndarray, np.ndarray]:
     return np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w])
 
 
-def _from_joints(message) -> tuple[np.ndarray, np.ndarray] | None:
-    named = {
-        name: position
-        for name, position in zip(message.name, message.position, strict=False)
-        if 'finger' not in name
-    }
+def _positions(message, prefix: str) -> dict[str, float]:
+    named = zip(message.name, message.position, strict=False)
+    return {name: position for name, position in named if name.startswith(prefix)}
+
+
+def _from_joints(message, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
+    named = {n: v for n, v in _positions(message, prefix).items() if 'finger' not in n}
     joints = [
-        next((v for n, v in named.items() if n.endswith(f'joint{i + 1}')), None)
-        for i in range(len(FR3.joints))
+        [v for n, v in named.items() if n.endswith(f'joint{i + 1}')] for i in range(len(FR3.joints))
     ]
-    if any(value is None or not np.isfinite(value) for value in joints):
-        return None
-    pose = FR3.hand_pose(np.array(joints))
+    if any(len(values) != 1 or not np.isfinite(values[0]) for values in joints):
+        return None  # not a whole arm, or several
+    pose = FR3.hand_pose(np.array(joints)[:, 0])
     return pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat()
 
 
 _POSE_READERS: dict[str, Callable] = {
-    _POSE: lambda m: _from_pose(m.pose),
-    _STATUS: lambda m: _from_pose(m.pose),
-    'geometry_msgs/msg/PoseWithCovarianceStamped': lambda m: _from_pose(m.pose.pose),
-    'geometry_msgs/msg/TransformStamped': lambda m: _from_transform(m.transform),
-    'franka_msgs/msg/FrankaRobotState': lambda m: _from_pose(m.o_t_ee.pose),
+    _POSE: lambda m, _: _from_pose(m.pose),
+    _STATUS: lambda m, _: _from_pose(m.pose),
+    'geometry_msgs/msg/PoseWithCovarianceStamped': lambda m, _: _from_pose(m.pose.pose),
+    'geometry_msgs/msg/TransformStamped': lambda m, _: _from_transform(m.transform),
+    'franka_msgs/msg/FrankaRobotState': lambda m, _: _from_pose(m.o_t_ee.pose),
     _JOINTS: _from_joints,
 }
 # Types of each role; an earlier one says more exactly what is meant than a later one.
@@ -165,12 +167,13 @@ def usable_pose(
     return position, quaternion / length
 
 
-def pose_of(message, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
+def pose_of(message, kind: str, spec: TopicSpec) -> tuple[np.ndarray, np.ndarray] | None:
     """Position (3,) [m] and unit quaternion (x, y, z, w) of the hand in the arm's base frame.
 
-    None where a message of `kind` is not finite, has no orientation or lacks joints.
+    None where a message of `kind` is not finite, has no orientation, or holds the joints of
+    no arm or of several.
     """
-    pose = _POSE_READERS[kind](message)
+    pose = _POSE_READERS[kind](message, spec.arm_prefix)
     if pose is None:
         return None
     return usable_pose(*pose)
@@ -192,7 +195,7 @@ def closure_of(message, kind: str, spec: TopicSpec) -> float | None:
     elif kind == _JOINTS:
         values = [
             position
-            for name, position in zip(message.name, message.position, strict=False)
+            for name, position in _positions(message, spec.arm_prefix).items()
             if (name in spec.gripper_joints if spec.gripper_joints else 'finger' in name)
         ]
         if not values:

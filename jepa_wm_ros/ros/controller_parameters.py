@@ -71,7 +71,13 @@ ADJUSTABLE = (
 def declare(node: NodeBase) -> None:
     """Declare every parameter of the controller."""
     named = node.declare('arm', FR3.name, 'Model of the arm.', read_only=True, choices=tuple(ARMS))
-    arm = arm_named(named)
+    prefix = node.declare(
+        'arm_prefix',
+        '',
+        'What the names of its joints and of base_frame begin with, as in left_.',
+        read_only=True,
+    )
+    arm = arm_named(named, prefix)
     for name, fact, description, bounds in OF_ARM:
         default = getattr(arm, fact)
         default = default.tolist() if isinstance(default, np.ndarray) else default
@@ -84,7 +90,7 @@ def declare(node: NodeBase) -> None:
 
 def arm_of(node: NodeBase) -> Arm:
     """The arm that the controller is told it drives."""
-    return arm_named(node.value('arm'))
+    return arm_named(node.value('arm'), node.value('arm_prefix'))
 
 
 def build_driver(node: NodeBase) -> ArmDriver:

@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import rclpy
 from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import DescribeModel, ResetScene
-from rclpy.signals import SignalHandlerOptions
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup
@@ -50,19 +48,13 @@ class StepWatch:
 class DemoCell(JepaCommander):
     """The commander of a simulated cell that also knows the simulator's ground truth."""
 
-    def __init__(self, group: ProcessGroup) -> None:
-        # Ctrl-C must reach Python as KeyboardInterrupt, or nobody stops the processes.
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        super().__init__(timeout=60.0)
+    def __init__(self, group: ProcessGroup, namespace: str = '') -> None:
+        super().__init__(namespace, timeout=60.0)
         self._group = group
         self._hand: tuple[int, np.ndarray] | None = None
         self.latencies: list[float] = []
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
         self._walk = RandomWalk(self.node)
-
-    def close(self) -> None:
-        super().close()
-        rclpy.try_shutdown()
 
     def wait_until_ready(self) -> None:
         """Wait for camera, arm, model and planner; a process that dies first is named."""

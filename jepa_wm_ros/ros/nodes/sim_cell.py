@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from jepa_wm_ros import ros_image
-from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.fr3 import FR3, arm_named
 from jepa_wm_ros.ros.base.convert import from_pose7, pose_message, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
@@ -47,13 +47,18 @@ class SimCell(NodeBase):
         self.declare('width', WIDTH, 'Picture width [pixels].', bounds=(16, 1920), **fixed)
         self.declare('height', HEIGHT, 'Picture height [pixels].', bounds=(16, 1080), **fixed)
         self.declare('camera', CAMERA, 'Camera of the scene to look through.', **fixed)
-        self.declare('base_frame', FR3.base_frame, 'Frame of the published poses.', **fixed)
+        self.declare(
+            'arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed
+        )
         self.server: ArmServer | None = None
         self._camera: CellRenderer | None = None
 
     # What it allocates
 
     def setup(self) -> None:
+        prefix = self.value('arm_prefix')
+        self._base_frame = arm_named(FR3.name, prefix).base_frame
+        self._optical_frame = prefix + OPTICAL_FRAME
         self.server = ArmServer(self.value('arm_address'))
         self.own(self._stop_server)
         self.server.start()
@@ -94,7 +99,7 @@ class SimCell(NodeBase):
         pixels = self._camera.render(snapshot.qpos)
         age = time.time_ns() - snapshot.stamp
         stamp = to_stamp(self.now_ns() - age)
-        header = Header(stamp=stamp, frame_id=OPTICAL_FRAME)
+        header = Header(stamp=stamp, frame_id=self._optical_frame)
         message = ros_image.fill_image(Image(), pixels, 'rgb8')
         message.header = self._info.header = header
         self._said['image'].publish(message)
@@ -103,7 +108,7 @@ class SimCell(NodeBase):
         self._sent += 1
 
     def _publish_truth(self, stamp, snapshot: Snapshot) -> None:
-        header = Header(stamp=stamp, frame_id=self.value('base_frame'))
+        header = Header(stamp=stamp, frame_id=self._base_frame)
         cube = snapshot.qpos[9:]
         self._said['hand'].publish(PoseStamped(header=header, pose=from_pose7(snapshot.hand_pose)))
         self._said['cube'].publish(
