@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who can hear and command the arm: this host, and others only where somebody has said so."""
 
-import subprocess
 import sys
 import textwrap
 
@@ -10,25 +9,10 @@ import pytest
 pytest.importorskip('rclpy')
 
 from jepa_wm_ros import bringup  # noqa: E402
+from support import two_hosts  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
-# Two hosts on one cable: this shell's network and that of $other.
-HOSTS = """
-    mount -t tmpfs tmpfs /dev/shm
-    ip link set lo up
-    ip link add near type veth peer name far
-    unshare --net --mount sleep 120 & other=$!
-    until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
-    enter() { nsenter --target $other --net --mount "$@"; }
-    ip link set far netns $other
-    ip address add 10.9.0.1/24 dev near
-    ip link set near up
-    enter ip address add 10.9.0.2/24 dev far
-    enter ip link set far up
-    enter ip link set lo up
-    enter mount -t tmpfs tmpfs /dev/shm
-"""
 SPEAK = """
     import sys, rclpy
     from std_msgs.msg import String
@@ -92,30 +76,12 @@ def test_another_host_hears_the_arm_only_where_it_was_let_in(
         monkeypatch.delenv(name)
     speak, listen = (f'{sys.executable} {tmp_path}/{name}.py' for name in ('speak', 'listen'))
     script = f"""
-        {textwrap.dedent(HOSTS)}
-        echo joined
         {speak} control & env {arm} {speak} arm &
         # an ordinary tool of ROS on the same host, and one on the other host
         {listen} 0 control arm
         enter env {words(there)} {listen} 3 control
     """
-    done = subprocess.run(
-        [
-            'unshare',
-            '--net',
-            '--mount',
-            '--pid',
-            '--fork',
-            '--mount-proc',
-            '--kill-child',
-            'bash',
-            '-e',
-        ],
-        input=textwrap.dedent(script),
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
+    done = two_hosts.run(script, timeout=90.0)
     if 'joined' not in done.stdout:
         pytest.skip(f'may not make networks: {done.stderr}')
     assert done.stdout.splitlines()[1:] == ['arm control', heard_there], done.stderr
