@@ -139,6 +139,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.user_properties.append(('rows', rows))
 
 
+@pytest.fixture(scope='module')
+def one_thread():
+    """Torch with one thread; several wait for each other where something else runs as well."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def compiler(monkeypatch):
     """Chooses what compiled mode compiles with, forgetting all that was compiled before."""

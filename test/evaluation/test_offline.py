@@ -31,13 +31,7 @@ settings: {horizon: 3, iterations: 2, num_samples: 8, num_elites: 3, var_scale: 
 """
 TIMES = {'seconds'}
 
-
-@pytest.fixture(scope='module', autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture(scope='module')

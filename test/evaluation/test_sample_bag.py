@@ -13,11 +13,16 @@ from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
 from jepa_wm_ros.recordings.topics import TopicSpec
-from jepa_wm_ros.world_model import load_world_model
+from jepa_wm_ros.world_model import build, load_world_model, save_world_model
+from jepa_wm_ros.world_model.files.registry import cell_spec
+from support import examples
 
-pytestmark = pytest.mark.skipif(
-    not (find_spec('mujoco') and find_spec('franky_sim')), reason='needs mujoco and franky-sim'
-)
+pytestmark = [
+    pytest.mark.usefixtures('one_thread'),
+    pytest.mark.skipif(
+        not (find_spec('mujoco') and find_spec('franky_sim')), reason='needs mujoco and franky-sim'
+    ),
+]
 
 
 @pytest.fixture(scope='module')
@@ -60,3 +65,21 @@ def test_the_shipped_model_lies_between_the_expert_and_doing_nothing(recording):
     for baseline in ('zero', 'random'):
         assert scores['cell'] > scores[baseline] + 15.0
         assert mean_difference(errors['cell'], errors[baseline]).high < 0.0
+
+
+def test_the_example_lets_a_model_be_tried_that_knows_the_camera(recording, tmp_path, capsys):
+    example = examples.load('evaluate_a_bag')
+    told = example.main(str(recording.path), str(tmp_path / 'out'))
+    assert told.startswith('jepa_wm_cell may be tried')
+    with pytest.raises(SystemExit):
+        example.main(str(tmp_path), str(tmp_path / 'none'))
+    assert 'error: ' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_example_lets_no_stranger_be_tried(recording, tmp_path):
+    stranger = tmp_path / 'stranger.safetensors'
+    save_world_model(build(cell_spec(depth=1, predictor_width=32, heads=2), seed=3), stranger)
+    example = examples.load('evaluate_a_bag')
+    told = example.main(str(recording.path), str(tmp_path / 'out'), str(stranger))
+    assert 'must not move this arm' in told

@@ -5,7 +5,10 @@ The judge is the simulator's own hand position, which no node but this test hear
 """
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -20,6 +23,7 @@ from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 from jepa_wm_ros.sim.variation import sample_reach_task  # noqa: E402
+from support.paths import ROOT  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SEED = 4242
@@ -65,6 +69,19 @@ def test_random_steps_go_through_the_same_loop_and_stay_in_the_workspace(cell):
     before = cell.hand_position()
     cell.walk(SEED, 3)
     assert 0.005 < away(cell, before) < 3 * FR3.max_step
+
+
+@pytest.mark.parametrize(
+    'example', ['capture_and_reach', pytest.param('reach_a_sequence', marks=pytest.mark.slow)]
+)
+def test_the_example_comes_back_to_where_its_picture_was_taken(cell, example):
+    cell.home()
+    script = ROOT / 'examples' / f'{example}.py'
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120.0)
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert not FaultCode[re.match(r'\w+', last)[0]].is_fault
+    assert float(re.search(r'([\d.]+) cm', last)[1]) <= 4.0, done.stdout
 
 
 @pytest.mark.fault(24)
