@@ -22,7 +22,7 @@ PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 # be mixed with its wheels.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
-.PHONY: setup demo test test-slow faults soak goldens bench lint format clean
+.PHONY: setup demo test test-slow faults soak goldens bench docs reference lint format clean
 
 setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
@@ -47,6 +47,16 @@ goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=..
 
 bench: setup      ## planners against each other
 	@$(BIN)/python -m jepa_wm_ros.evaluation.bench
+
+docs: .venv-docs/made  ## the documentation in build/doc; a warning is an error
+	@.venv-docs/bin/sphinx-build --fail-on-warning --keep-going --quiet doc build/doc
+
+.venv-docs/made: requirements/docs.txt
+	@python3 -m venv --clear .venv-docs
+	@.venv-docs/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@
+
+reference: setup  ## the pages of doc/reference that the nodes say themselves
+	@JEPA_WM_ROS_WRITE_REFERENCE=1 $(PYTEST) -q test/ros/test_lifecycle.py -k silent
 
 lint: setup       ## formatter, linter, types, shell scripts, package descriptions
 	@scripts/lint.sh $(BIN)

@@ -7,7 +7,7 @@ pose7   [x, y, z, roll, pitch, yaw, gripper] of the hand TCP in the arm's base f
 action  what takes one pose to the next: base-frame translation (m), the same Euler angles of
         the left-multiplied rotation R' R^T (rad), change of gripper closure (positive closes).
 
-Source: arXiv 2512.24497 (DROID planning), doc/reference.md section 4.6. Functions take
+Source: arXiv 2512.24497 (DROID planning), doc/reference/models.md section 4.6. Functions take
 NumPy arrays or torch tensors with any leading dimensions and return the kind they were given.
 """
 

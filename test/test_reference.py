@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the code cites is there: every section of doc/reference.md it names."""
+"""What the code cites is in the documentation, and what the documentation cites is in the code.
 
+The pages of the nodes are held by ros/test_lifecycle.py.
+"""
+
+import ast
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-CITED = re.compile(r'doc/reference\.md\s+(?:sections?\s+)?(\d[\d., and]*)')
+import pytest
+
+from jepa_wm_ros.errors import FaultCode
+from support.paths import ROOT
+
+CITED = re.compile(r'doc/reference/models\.md\s+(?:sections?\s+)?(\d[\d., and]*)')
+TROUBLE = ROOT / 'doc' / 'how_to' / 'troubleshooting.md'
+LEAST_SHARE = 0.5  # of a quoted message that the code itself says; the rest are values
 
 
 def test_every_section_the_code_cites_is_in_the_reference():
-    sections = set(
-        re.findall(r'^#+ ([\d.]+?)\.? ', (ROOT / 'doc' / 'reference.md').read_text(), re.MULTILINE)
-    )
+    page = (ROOT / 'doc' / 'reference' / 'models.md').read_text()
+    sections = set(re.findall(r'^#+ ([\d.]+?)\.? ', page, re.MULTILINE))
     cited = {}
     for path in [*(ROOT / 'jepa_wm_ros').rglob('*.py'), *(ROOT / 'test').rglob('*.py')]:
         for numbers in CITED.findall(path.read_text()):
@@ -19,3 +27,50 @@ def test_every_section_the_code_cites_is_in_the_reference():
                 cited.setdefault(number, str(path.relative_to(ROOT)))
     assert len(cited) > 8
     assert {number: place for number, place in cited.items() if number not in sections} == {}
+
+
+def test_every_code_has_its_place_in_the_troubleshooting():
+    headings = re.findall(r'^### ([A-Z_]+) \((\d+)\)$', TROUBLE.read_text(), re.MULTILINE)
+    assert [(name, int(number)) for name, number in headings] == [
+        (code.name, code.value) for code in FaultCode
+    ]
+
+
+def quoted() -> list[str]:
+    """Messages that the troubleshooting quotes: its indented lines."""
+    lines = TROUBLE.read_text().splitlines()
+    return [line.strip() for line in lines if line.startswith('    ') and line.strip()]
+
+
+@pytest.fixture(scope='module')
+def said() -> list[re.Pattern]:
+    """Every text of the code that could be a message, its values standing for anything."""
+    patterns = []
+    for path in (ROOT / 'jepa_wm_ros').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, 'value', '') for part in node.values]
+                patterns.append([part if isinstance(part, str) else None for part in parts])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                patterns.append([node.value])
+    return [_pattern(parts) for parts in patterns if any(parts)]
+
+
+def _pattern(parts: list[str | None]) -> re.Pattern:
+    return re.compile(''.join('(.*)' if part is None else re.escape(part) for part in parts))
+
+
+@pytest.mark.parametrize('message', quoted())
+def test_every_message_it_quotes_is_one_of_the_code(message, said):
+    def share(match) -> float:
+        return (len(match[0]) - sum(map(len, match.groups()))) / len(message)
+
+    matches = filter(None, (pattern.search(message) for pattern in said))
+    assert max(map(share, matches), default=0.0) >= LEAST_SHARE
+
+
+def test_every_interface_is_shown():
+    shown = (ROOT / 'doc' / 'reference' / 'messages.md').read_text()
+    for folder in ('action', 'msg', 'srv'):
+        for path in (ROOT / 'jepa_wm_msgs' / folder).iterdir():
+            assert f'../../{path.relative_to(ROOT)}\n' in shown

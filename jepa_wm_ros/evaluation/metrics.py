@@ -2,9 +2,9 @@
 """The paper's offline numbers: Action Score and its companions, with bootstrap intervals.
 
 Everything here is arithmetic on arrays. Source: arXiv 2512.24497 (DROID evaluation),
-doc/reference.md section 4.9: the error of one clip compares the *summed* planned actions with the
-*summed* expert actions, the error of a model is the mean over clips, and only that mean is turned
-into a score.
+doc/reference/models.md section 4.9: the error of one clip compares the *summed* planned actions
+with the *summed* expert actions, the error of a model is the mean over clips, and only that mean is
+turned into a score.
 """
 
 from __future__ import annotations

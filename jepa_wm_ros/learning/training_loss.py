@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's training loss: teacher forcing, plus a rollout on the model's own predictions.
 
-Source: arXiv 2512.24497 section 3 (multistep rollout losses); weights as released, doc/reference.md
-section 6.
+Source: arXiv 2512.24497 section 3 (multistep rollout losses); weights as released,
+doc/reference/models.md section 6.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoders: latents back to pictures and proprioception, for people to look at.
 
-The picture decoder is the published one (doc/reference.md section 1.4); planning never uses it.
+The picture decoder is the published one; planning never uses it.
+doc/reference/models.md section 1.4.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one image pipeline: live frames, goals, bags and training batches all come through here.
 
-Central square crop of the short side, bilinear resize, normalise: doc/reference.md section 5.
+Central square crop of the short side, bilinear resize, normalise:
+doc/reference/models.md section 5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The world model: pictures to latents, latents and actions to imagined latents.
 
-Source: arXiv 2512.24497 sections 3 and 4; doc/reference.md sections 2, 3 and 5.
+Source: arXiv 2512.24497 sections 3 and 4; doc/reference/models.md sections 2, 3 and 5.
 """
 
 from __future__ import annotations
@@ -181,8 +181,9 @@ class WorldModel(nn.Module):
         window: int | None = None,
         pause: Callable[[], None] = lambda: None,
     ) -> Latents:
-        """Imagined frames (T + 1, B, ...), the context frame first (doc/reference.md section 3).
+        """Imagined frames (T + 1, B, ...), the context frame first.
 
+        Source: doc/reference/models.md section 3.
         context: one encoded frame (1 or B, 1, ...); actions (T, B, A) normalised, time first.
         `pause` is called at every step, also where the slope comes back through it, and may raise.
         """

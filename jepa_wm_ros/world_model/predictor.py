@@ -4,8 +4,8 @@
 One class covers the published families and the paper's ablations; `PredictorSpec` says how the
 action enters, how positions enter, and whether proprioception does.
 
-Source: arXiv 2512.24497 section 3 (AdaLN, feature and sequence conditioning); doc/reference.md
-section 2.
+Source: arXiv 2512.24497 section 3 (AdaLN, feature and sequence conditioning);
+doc/reference/models.md section 2.
 """
 
 from __future__ import annotations

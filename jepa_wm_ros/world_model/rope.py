@@ -5,7 +5,7 @@ Every position counts from the start of the window that is shown to the predicto
 depends on the shape of the window alone and is made once.
 
 Source: arXiv 2512.24497; the rotation is V-JEPA 2's, arXiv 2506.09985.
-doc/reference.md section 2.2.
+doc/reference/models.md section 2.2.
 """
 
 from __future__ import annotations

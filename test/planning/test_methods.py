@@ -264,7 +264,7 @@ def test_icem_hands_the_end_of_its_descent_to_the_next_plan():
 
 
 def published_loop(cost, seed, iterations, samples, optimizer):
-    """Sequential asks, one batch of costs, sequential tells, as doc/reference.md 4.3 says."""
+    """Sequential asks, one batch of costs, sequential tells: doc/reference/models.md 4.3."""
     ng = pytest.importorskip('nevergrad')
     array = ng.p.Array(shape=(3, 7))
     bound = np.tile([0.1] * 6 + [0.75], (3, 1))

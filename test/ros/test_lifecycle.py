@@ -21,7 +21,7 @@ from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.ros.base import worker as worker_room  # noqa: E402
 from jepa_wm_ros.ros.base.faults import ErrorLog  # noqa: E402
 from jepa_wm_ros.ros.base.node import NodeBase  # noqa: E402
-from support import policy  # noqa: E402
+from support import generated, policy  # noqa: E402
 from support.controller_rig import PATIENT  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 
@@ -184,6 +184,7 @@ def test_an_inactive_node_is_silent_and_every_round_leaves_nothing_behind(
                 )
                 assert belongings(node) == active
                 assert until(lambda: done(peer, name) == may(name)), (done(peer, name), may(name))
+                interfaces = generated.interfaces(node)
                 assert node.trigger_deactivate().name == 'SUCCESS', node.failure
                 assert belongings(node) == inactive
                 assert until(lambda: spoken(peer, name) == silent), spoken(peer, name)
@@ -191,6 +192,7 @@ def test_an_inactive_node_is_silent_and_every_round_leaves_nothing_behind(
                 assert belongings(node) == fresh
         node.destroy_node()
         peer.destroy_node()
+    generated.hold_node_page(kind, interfaces)
 
 
 class Cell(NodeBase):

@@ -3,7 +3,7 @@
 
 What timm does differently is overridden here: DINOv2's position table is resized with the 0.1
 offset its authors used, and DINOv3's rotation periods come from its file.
-doc/reference.md section 1.3.
+doc/reference/models.md section 1.3.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """V-JEPA and V-JEPA 2 video transformers, showing each picture as a clip of equal frames.
 
 V-JEPA 2 (arXiv 2506.09985) turns queries and keys by frame, row and column; V-JEPA (arXiv
-2404.08471) adds a stored position table. doc/reference.md sections 1.3 and 2.2.
+2404.08471) adds a stored position table. doc/reference/models.md sections 1.3 and 2.2.
 """
 
 from __future__ import annotations

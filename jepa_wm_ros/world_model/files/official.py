@@ -2,7 +2,7 @@
 """Published checkpoints: their parameter names, what may differ, and how they are loaded.
 
 The predictor of this room uses the published AdaLN and V-JEPA-2-AC names; DINO-WM's are
-translated by the table below. doc/reference.md sections 1.1 and 1.2.
+translated by the table below. doc/reference/models.md sections 1.1 and 1.2.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `ModelSpec` from a configuration of the released code (doc/reference.md section 1.5)."""
+"""A `ModelSpec` from a configuration of the released code (doc/reference/models.md section 1.5)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 """Every model by name: its files, their licences, where to get them and what it is made of.
 
 Nothing is downloaded: `Entry.present_file` and `WeightFile.present_file` say which file to fetch
-by hand. Architectures: doc/reference.md section 1.5.
+by hand. Architectures: doc/reference/models.md section 1.5.
 """
 
 from __future__ import annotations

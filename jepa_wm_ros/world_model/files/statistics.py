@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means and standard deviations of actions and proprioception of the paper's data sets.
 
-One environment action or proprioception each, full precision (doc/reference.md section 5). RoboCasa
-uses DROID's. Units: DROID metres, radians and gripper closure; the others as their simulators give.
+One environment action or proprioception each, full precision (doc/reference/models.md section 5).
+RoboCasa uses DROID's. Units: DROID metres, radians and gripper closure; the others as their
+simulators give.
 """
 
 from __future__ import annotations

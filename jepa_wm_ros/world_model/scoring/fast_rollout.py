@@ -9,7 +9,8 @@
   see the one dropped; but in the last block no more of them than their keys and values.
 
 The context frame is embedded once for all candidates, AdaLN's modulations of all steps are
-computed together, and attention runs frame by frame without a mask (doc/reference.md section 3).
+computed together, and attention runs frame by frame without a mask:
+doc/reference/models.md section 3.
 """
 
 from __future__ import annotations
