@@ -26,6 +26,7 @@ from jepa_wm_ros.robot.pose import Pose
 PLAN_ATTEMPTS = 3  # for one motion, see `Mover._attempts`
 REPLAN_SLOWDOWN = 0.9  # of the dynamics factor, from one attempt to the next
 MOTION_SECONDS = 60.0
+FROZEN_SECONDS = 0.5  # between two looks at a motion: whoever wakes then does not go on with it
 POLL_SECONDS = 0.01
 STOP_SECONDS = 0.5  # on the arm's clock, for a stop motion; a stop from full speed takes half
 HALT_SECONDS = 0.2  # for the arm's own stop command, and for any question while stopping
@@ -132,10 +133,15 @@ class Mover:
 
     def _follow(self, make_stop, permit: int) -> Ending:
         """Wait for the motion to end, stopping it when its permit is void, at a fault, or late."""
-        deadline, clock = time.monotonic() + MOTION_SECONDS, None
+        looked = time.monotonic()
+        deadline, clock = looked + MOTION_SECONDS, None
         try:
             while not self._guarded(self.link.join, POLL_SECONDS):
-                late = time.monotonic() > deadline
+                now = time.monotonic()
+                late = now > deadline
+                if now - looked > FROZEN_SECONDS:
+                    self._ledger.revoke()  # this process stood still, and nobody watched the arm
+                looked = now
                 if clock is None and (late or self._must_stop(permit)):
                     clock = StopClock(self._ledger)
                     if not self._stopped_itself:

@@ -7,6 +7,7 @@ Everything here but the subscription callback runs in the planner's worker threa
 from __future__ import annotations
 
 import array
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from jepa_wm_ros.ros.base.convert import objective_message, to_ns, to_pose7, to_
 from jepa_wm_ros.ros.base.node import NodeBase
 
 SERVICE_SECONDS = 5.0  # for a service to appear in the graph
+ASK_AGAIN_SECONDS = 1.0  # without an answer to a question that may be repeated
 
 
 class ServiceScore:
@@ -105,16 +107,21 @@ class RosPorts:
 
     # World model
 
-    def ask(self, name: str, request):
+    def ask(self, name: str, request, again: float = math.inf):
         """Call a world-model service and wait; `Fault` when it is lost, answers an error or the
-        goal is cancelled meanwhile.
+        goal is cancelled meanwhile. Without an answer for `again` seconds it is asked anew.
         """
         client, timeout = self._clients[name], self._node.value('model_timeout')
         self._await_service(client)
         answered, future = threading.Event(), client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
-        deadline = time.monotonic() + timeout
+        asked = time.monotonic()
+        deadline = asked + timeout
         while not answered.wait(POLL_SECONDS):
+            if time.monotonic() > asked + again:
+                client.remove_pending_request(future)
+                asked, future = time.monotonic(), client.call_async(request)
+                future.add_done_callback(lambda _: answered.set())
             if self.cancelled():
                 client.remove_pending_request(future)
                 raise Fault(FaultCode.CANCELED, 'cancelled')
@@ -209,8 +216,10 @@ class RosPorts:
     # Goals
 
     def describe(self) -> DescribeModel.Response:
-        """What model is loaded."""
-        answer = self.ask('describe', DescribeModel.Request())
+        """What model is loaded. The first question of a goal, and the one that may be repeated: a
+        server that has not met its client yet, as one that was frozen, answers into nothing.
+        """
+        answer = self.ask('describe', DescribeModel.Request(), again=ASK_AGAIN_SECONDS)
         self.action_dim = answer.action_dim
         return answer
 

@@ -208,6 +208,28 @@ def test_a_dropped_connection_is_told_with_what_to_do():
     robot.close()
 
 
+def test_a_motion_that_nobody_watched_for_a_while_is_not_gone_on_with():
+    script = Script()
+    robot = ScriptedRobot('127.78.0.5', script)
+    arm = FrankaArm('127.78.0.5')
+    arm.attach(Link(robot, robot, '127.78.0.5'))
+    ended = []
+    mover = threading.Thread(target=lambda: ended.append(arm.move_to(TARGET)))
+    begun = time.monotonic()
+    mover.start()
+    assert robot.began()
+    script.failing = {'join_motion': 'hang'}  # as in a process that is frozen
+    before = len(script.calls)
+    while 'join_motion' not in [name for _, name in script.calls[before:]]:
+        time.sleep(0.01)
+    script.failing = {}
+    mover.join(5.0)
+    assert ended == [False] and time.monotonic() - begun < 3.5  # of the 4 s that it would last
+    assert arm.fault is None
+    arm.close()
+    robot.close()
+
+
 def test_a_connection_that_breaks_in_a_motion_is_told_as_that_and_not_as_a_failed_stop():
     script = Script()
     robot = ScriptedRobot('127.78.0.4', script)

@@ -116,6 +116,14 @@ def test_a_late_cancel_of_a_superseded_goal_does_not_stop_the_newer_one(ros_doma
         assert client.result(second).result.error_code == FaultCode.SUCCEEDED
 
 
+@pytest.mark.fault(5)
+def test_a_model_that_answered_into_nothing_is_asked_again(ros_domain):
+    with planning() as (_, toy, client):
+        toy.unanswered = 2
+        assert client.result(client.send()).result.error_code == FaultCode.SUCCEEDED
+        assert not toy.unanswered
+
+
 @pytest.mark.fault(37)
 def test_a_deactivated_planner_ends_its_goal_with_a_standing_arm_and_then_goes(ros_domain):
     with planning() as (planner, toy, client):

@@ -20,6 +20,8 @@ from jepa_wm_msgs.srv import (
     ScoreActions,
 )
 from rclpy.action import ActionClient
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
@@ -41,6 +43,7 @@ class Toy:
     outcome: int = ArmStatus.OUTCOME_DONE
     error_code: int = 0  # what the arm tells with it
     freeze_error: int = 0
+    unanswered: int = 0  # how many questions what the model is stay without an answer
     action_dim: int = 7
     silent_arm: bool = False
     said_pose: Pose | None = None  # in place of where the arm is
@@ -56,6 +59,7 @@ class ToyModel:
 
     def __init__(self, toy):
         self.toy, self.node = toy, rclpy.create_node('world_model')
+        group = ReentrantCallbackGroup()  # a question may stay without an answer
         for kind, name in (
             (DescribeModel, 'describe'),
             (PrepareGoal, 'prepare_goal'),
@@ -63,9 +67,12 @@ class ToyModel:
             (ScoreActions, 'score_actions'),
             (InterruptScoring, 'interrupt_scoring'),
         ):
-            self.node.create_service(kind, f'~/{name}', getattr(self, name))
+            self.node.create_service(kind, f'~/{name}', getattr(self, name), callback_group=group)
 
-    def describe(self, _, answer):
+    async def describe(self, _, answer):
+        if self.toy.unanswered:
+            self.toy.unanswered -= 1
+            await Future()
         answer.name, answer.action_dim, answer.reached_distance = 'toy', self.toy.action_dim, 0.02
         return answer
 

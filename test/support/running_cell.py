@@ -51,6 +51,8 @@ class Goal:
             self.result = self.cell.reach([picture], self._on_feedback, max_steps=max_steps)
         except CommanderError as error:
             self.error = error
+        with self._news:
+            self._news.notify_all()
 
     def _on_feedback(self, said) -> None:
         with self._news:
@@ -60,8 +62,12 @@ class Goal:
     def until(self, condition, timeout: float = 30.0):
         """The first feedback for which `condition` holds."""
         with self._news:
-            assert self._news.wait_for(lambda: any(map(condition, self.feedback)), timeout)
-            return next(filter(condition, self.feedback))
+            assert self._news.wait_for(
+                lambda: any(map(condition, self.feedback)) or self.result or self.error, timeout
+            ), 'the goal says nothing'
+            found = next(filter(condition, self.feedback), None)
+            assert found, f'the goal has ended: {self.result or self.error}'
+            return found
 
     def moves(self) -> None:
         """Wait until the arm has been told to take its first step."""
