@@ -33,7 +33,7 @@ ROOMS = {
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
     'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'bounded_file', 'ros_image'}),
-    'goals': (ARITHMETIC | PICTURES, set()),
+    'goals': (ARITHMETIC | PICTURES, {'bounded_file', 'recordings', 'ros_image'}),
     'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning', 'goals'}),
     # its recorder writes episodes through the one image pipeline of world_model
     'sim': (
@@ -61,7 +61,7 @@ ROOMS = {
     ),
     'tasks': (ARITHMETIC, {'actions', 'robot', 'sim'}),
     'ros': (
-        ARITHMETIC | PICTURES | REPORTS | {'torch'},
+        ARITHMETIC | PICTURES | REPORTS | {'torch', 'tqdm'},
         {
             'actions',
             'world_model',

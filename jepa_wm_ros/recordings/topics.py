@@ -129,14 +129,24 @@ def _positions(message, prefix: str) -> dict[str, float]:
     return {name: position for name, position in named if name.startswith(prefix)}
 
 
-def _from_joints(message, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
+def arm_joints(message, prefix: str = '') -> np.ndarray | None:
+    """The joint angles (7,) [rad] of the arm with this prefix in a JointState; None where that
+    holds no whole arm, or several.
+    """
     named = {n: v for n, v in _positions(message, prefix).items() if 'finger' not in n}
     joints = [
         [v for n, v in named.items() if n.endswith(f'joint{i + 1}')] for i in range(len(FR3.joints))
     ]
     if any(len(values) != 1 or not np.isfinite(values[0]) for values in joints):
-        return None  # not a whole arm, or several
-    pose = FR3.hand_pose(np.array(joints)[:, 0])
+        return None
+    return np.array(joints)[:, 0]
+
+
+def _from_joints(message, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
+    joints = arm_joints(message, prefix)
+    if joints is None:
+        return None
+    pose = FR3.hand_pose(joints)
     return pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat()
 
 
