@@ -76,12 +76,19 @@ class Arm:
         """Position [m] of each finger joint at a closure, 0 (open) to 1 (closed)."""
         return self.finger_open * (1.0 - closure)
 
+    def frames(self, q: np.ndarray) -> list[np.ndarray]:
+        """Homogeneous poses (4, 4) of the base, of each joint and of the hand TCP for joint angles
+        `q` (7,) [rad].
+        """
+        poses = [np.eye(4)]
+        for a, d, alpha, theta in zip(self.link_a, self.link_d, self.link_alpha, q, strict=True):
+            poses.append(poses[-1] @ _link(a, d, alpha, float(theta)))
+        poses.append(poses[-1] @ _link(0.0, self.flange + self.tcp, 0.0, self.hand_turn))
+        return poses
+
     def hand_pose(self, q: np.ndarray) -> np.ndarray:
         """Homogeneous pose (4, 4) of the hand TCP for joint angles `q` (7,) [rad]."""
-        pose = np.eye(4)
-        for a, d, alpha, theta in zip(self.link_a, self.link_d, self.link_alpha, q, strict=True):
-            pose = pose @ _link(a, d, alpha, float(theta))
-        return pose @ _link(0.0, self.flange + self.tcp, 0.0, self.hand_turn)
+        return self.frames(q)[-1]
 
     def _named(self, part: str) -> str:
         return f'{self.prefix}{self.name}_{part}'

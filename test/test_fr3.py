@@ -107,3 +107,13 @@ def test_a_prefix_that_begins_no_name_is_refused(prefix):
 def test_profiles_plan_no_longer_step_than_the_arm_makes(name):
     planning = pytest.importorskip('jepa_wm_ros.planning')
     assert planning.load_profile(name).settings.max_norms == (FR3.max_step,)
+
+
+@pytest.mark.parametrize('arm', ARMS.values(), ids=ARMS)
+def test_the_frames_of_an_arm_begin_at_its_base_and_end_at_its_hand(arm):
+    frames = arm.frames(arm.home)
+    np.testing.assert_array_equal(frames[0], np.eye(4))
+    np.testing.assert_array_equal(frames[-1], arm.hand_pose(arm.home))
+    heights = [frame[2, 3] for frame in frames[1:3]]
+    np.testing.assert_allclose(heights, 0.333)  # joint 2 sits on joint 1: Franka's specification
+    assert len(frames) == 9

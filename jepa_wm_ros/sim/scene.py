@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.errors import JepaWmError
@@ -146,6 +147,11 @@ def camera_rotation() -> np.ndarray:
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward], axis=1)
+
+
+def camera_pose() -> tuple[np.ndarray, np.ndarray]:
+    """Position (3,) [m] and quaternion (x, y, z, w) of the camera's optical frame in the base."""
+    return CAMERA_POSITION, Rotation.from_matrix(camera_rotation()).as_quat()
 
 
 def camera_matrix(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:

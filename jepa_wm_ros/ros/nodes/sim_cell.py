@@ -2,7 +2,7 @@
 """Node `sim_cell`: a simulated arm on a loopback address and the camera that looks at it.
 
 Says    image (Image), camera_info (CameraInfo), ~/hand_pose and ~/cube_pose (PoseStamped: the
-        simulator's truth, to judge by and never to plan from), /diagnostics
+        simulator's truth, to judge by and never to plan from), /tf_static (camera), /diagnostics
 Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 """
 
@@ -23,8 +23,9 @@ from jepa_wm_ros.ros.base.convert import from_pose7, pose_message, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
+from jepa_wm_ros.ros.frames import FrameSpeaker, transform
 from jepa_wm_ros.sim.render import CellRenderer
-from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix
+from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix, camera_pose
 from jepa_wm_ros.sim.server import ArmServer
 from jepa_wm_ros.sim.shared_state import Snapshot
 from jepa_wm_ros.sim.variation import cell_of_seed
@@ -79,6 +80,10 @@ class SimCell(NodeBase):
             'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
             'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
         }
+        place = pose_message(*camera_pose())
+        FrameSpeaker(self, fixed=True).say(
+            transform(self._base_frame, self._optical_frame, place, to_stamp(self.now_ns()))
+        )
         self.create_service(ResetScene, '~/reset_scene', self._on_reset_scene)
         self.create_steady_timer(1.0 / self.value('rate'), self._shoot)
         self.add_part('camera', self._camera_state)
