@@ -15,11 +15,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from geometry_msgs.msg import Point
 from jepa_wm_msgs.action import ReachGoal
 from rclpy.action import CancelResponse, GoalResponse
-from std_msgs.msg import ColorRGBA
-from visualization_msgs.msg import Marker, MarkerArray
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
 
 from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
@@ -36,6 +35,7 @@ from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS, one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
+from jepa_wm_ros.ros.plan_markers import plan_markers
 from jepa_wm_ros.ros.ports import RosPorts
 
 SWITCH = {
@@ -113,6 +113,7 @@ class PlannerNode(NodeBase):
         self.check('gripper_open_below', 'gripper_close_above', by=check_closures)
         self.slot, self._claimed = WorkSlot(), None
         self._planning: list[float] = []
+        self._worst = (0, 0.0)  # the goal picture sought, and the highest cost on the way to it
         self._last = 'no goal yet'
 
     def setup(self) -> None:
@@ -197,6 +198,7 @@ class PlannerNode(NodeBase):
             return Outcome(code_of(error), one_line(error), progress)
 
     def _prepare(self, handle) -> tuple[list[int], Reach]:
+        self._worst = (0, 0.0)
         goal = handle.request
         check_pictures([*goal.goals, *goal.compressed_goals], self.value('max_goal_images'))
         pictures = len(goal.goals) + len(goal.compressed_goals)
@@ -291,17 +293,15 @@ class PlannerNode(NodeBase):
         handle.publish_feedback(feedback)
         if progress.phase is Phase.MOVING:
             self._planning = [*self._planning[-199:], progress.planning_seconds]
-            self._plan.publish(self._markers(progress.path))
+            self._plan.publish(self._markers(progress))
 
-    def _markers(self, path: np.ndarray) -> MarkerArray:
-        line = Marker(ns='plan', type=Marker.LINE_STRIP, action=Marker.ADD)
-        line.header.frame_id = self.value('base_frame')
-        line.header.stamp = self.get_clock().now().to_msg()
-        line.pose.orientation.w = 1.0
-        line.scale.x = 0.004
-        line.color = ColorRGBA(r=0.1, g=0.6, b=0.9, a=1.0)
-        line.points = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in path[:, :3]]
-        return MarkerArray(markers=[line])
+    def _markers(self, progress: Progress) -> MarkerArray:
+        now, frame = self.get_clock().now().to_msg(), self.value('base_frame')
+        goal, worst = self._worst
+        worst = max(progress.cost, worst if goal == progress.goal_index else 0.0)
+        self._worst = progress.goal_index, worst
+        header = Header(stamp=now, frame_id=frame)
+        return plan_markers(progress.path, progress.cost, progress.predicted_cost, worst, header)
 
     def _state(self):
         values = {'last': self._last, 'busy': self.slot.taken}
