@@ -55,6 +55,8 @@ setup(
             'planner = jepa_wm_ros.ros.start:planner',
             'franka_controller = jepa_wm_ros.ros.start:franka_controller',
             'sim_cell = jepa_wm_ros.ros.start:sim_cell',
+            'goal_gallery = jepa_wm_ros.ros.start:goal_gallery',
+            'goals = jepa_wm_ros.ros.goals_command:main',
             'camera_reference = jepa_wm_ros.ros.camera_reference:main',
             'demo = jepa_wm_ros.ros.demo.command:main',
             'model = jepa_wm_ros.world_model.files.command:main',

@@ -71,7 +71,13 @@ ARGUMENTS = (
         ('', *DISCOVERIES),
     ),
     Argument('use_sim_time', 'false', 'Take the time from /clock.', ('true', 'false')),
-    Argument('rviz', 'false', 'Start RViz as well.', ('true', 'false')),
+    Argument(
+        'gallery',
+        'false',
+        'Start the goal gallery: pictures of the goal library to click in RViz.',
+        ('true', 'false'),
+    ),
+    Argument('rviz', 'false', 'Start RViz as well, and with it the gallery.', ('true', 'false')),
 )
 
 
@@ -120,6 +126,7 @@ def plan_processes(
     params_file: str | Path = '',
     discovery: str = '',
     use_sim_time: bool = False,
+    gallery: bool = False,
     rviz: bool = False,
 ) -> tuple[ProcessSpec, ...]:
     """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
@@ -166,6 +173,8 @@ def plan_processes(
     ]
     if robot == 'sim':
         processes.insert(0, node('sim_cell', arm_address=address, arm_prefix=arm_prefix))
+    if gallery or rviz:
+        processes.insert(0, node('goal_gallery', arm=arm, arm_prefix=arm_prefix))
     if rviz:
         processes.insert(
             0,
@@ -175,7 +184,7 @@ def plan_processes(
                 package='rviz2',
                 namespace=namespace,
                 environment=environment | _enclave('operator'),
-                arguments=('-d', str(resources.find('config', 'plan.rviz'))),
+                arguments=('-d', str(resources.find('config', 'plan.rviz')), '-f', named.base_frame),
             ),
         )
     return tuple(processes)

@@ -101,6 +101,13 @@ def test_every_node_goes_into_the_namespace():
     assert not any('__ns' in word for p in plan_processes() for word in p.ros_arguments())
 
 
+def test_the_gallery_comes_with_rviz_or_alone_and_is_stopped_after_the_arm_stands():
+    assert 'goal_gallery' not in named(plan_processes())
+    for asked in ({'gallery': True}, {'rviz': True}):
+        names = [process.name for process in plan_processes(**asked)]
+        assert names.index('goal_gallery') < names.index('franka_controller')
+
+
 def test_arguments_of_a_node_keep_their_types():
     process = bringup.ProcessSpec(
         'run',
@@ -163,7 +170,7 @@ def test_every_planner_can_be_asked_for():
 
 def test_every_executable_is_an_entry_point_of_the_package():
     written = (ROOT / 'setup.py').read_text()
-    for process in plan_processes('sim'):
+    for process in plan_processes('sim', gallery=True):
         assert f"'{process.executable} = jepa_wm_ros.ros.start:{process.executable}'" in written
 
 
@@ -260,7 +267,7 @@ def test_under_sros_2_each_process_has_the_keys_of_its_own_part_of_the_policy(mo
     monkeypatch.setenv('ROS_SECURITY_ENABLE', 'true')
     enclaves = {p.name: p.environment[variable] for p in plan_processes(rviz=True)}
     assert enclaves.pop('rviz2') == '/jepa_wm_ros/operator'
-    assert enclaves == {name: f'/jepa_wm_ros/{name}' for name in enclaves} and len(enclaves) == 4
+    assert enclaves == {name: f'/jepa_wm_ros/{name}' for name in enclaves} and len(enclaves) == 5
     assert {*enclaves, 'operator'} == {path.name for path in policy.enclaves()}
     monkeypatch.setenv(variable, '/mine')
     assert not any(variable in p.environment for p in plan_processes())

@@ -3,6 +3,7 @@
 
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from support.ros_peers import call, ros, spinning, tiny_model  # noqa: E402
 pytestmark = pytest.mark.ros
 ROUNDS = 5
 OF_EVERY_NODE = {'/rosout', '/parameter_events', '/diagnostics'}
+TF = {'/tf', '/tf_static'}  # said where tf2_msgs is installed, which comes with ROS alone
 SPOKEN = {  # topics and services of each active node
     'world_model': (
         {'/world_model/latent_distance', '/world_model/imagined'},
@@ -57,11 +59,29 @@ SPOKEN = {  # topics and services of each active node
         {'/image', '/camera_info', '/sim_cell/hand_pose', '/sim_cell/cube_pose'},
         {'/sim_cell/reset_scene'},
     ),
+    'goal_gallery': (
+        {
+            f'/goal_gallery/{name}'
+            for name in ('update', 'scene', 'arm', 'preview', 'goal', 'status')
+        },
+        {
+            f'/goal_gallery/{name}'
+            for name in (
+                'get_interactive_markers',
+                'capture',
+                'plan',
+                'append',
+                'delete',
+                'list',
+                'stop',
+            )
+        },
+    ),
 }
 
 
 def make_node(name: str, tmp_path, address: str):
-    """Parameters and class of one of the four nodes."""
+    """Parameters and class of one of the nodes."""
     if name == 'world_model':
         from jepa_wm_ros.ros.nodes.world_model import WorldModelNode
 
@@ -74,6 +94,10 @@ def make_node(name: str, tmp_path, address: str):
         from jepa_wm_ros.ros.nodes.franka_controller import FrankaController
 
         return {'arm_address': address, **PATIENT}, FrankaController
+    if name == 'goal_gallery':
+        from jepa_wm_ros.ros.nodes.goal_gallery import GoalGallery
+
+        return {'library': tmp_path / 'goals'}, GoalGallery
     from jepa_wm_ros.ros.nodes.sim_cell import SimCell
 
     return {'arm_address': address, 'width': 64, 'height': 48}, SimCell
@@ -113,7 +137,7 @@ def spoken(peer, name: str) -> tuple[set[str], set[str]]:
             'set_parameters_atomically',
         )
     }
-    return topics - OF_EVERY_NODE - {f'/{name}/transition_event'}, services - everywhere
+    return topics - OF_EVERY_NODE - TF - {f'/{name}/transition_event'}, services - everywhere
 
 
 def done(peer, name: str) -> policy.Allowed:
@@ -135,6 +159,8 @@ def may(name: str) -> policy.Allowed:
     """What the security policy lets a node do; /clock it hears only with use_sim_time."""
     allowed = policy.enclaves()[PurePosixPath('/jepa_wm_ros', name)]
     allowed.subscribe.remove('/clock')
+    if find_spec('tf2_msgs') is None:
+        allowed.publish -= TF
     return allowed
 
 

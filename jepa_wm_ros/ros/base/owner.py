@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from rclpy.action import ActionServer
+from rclpy.action import ActionClient, ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 
@@ -84,6 +84,10 @@ class Owner(Parameters):
         group = ReentrantCallbackGroup()
         server = ActionServer(self, kind, name, execute, callback_group=group, **options)
         return self._entity(server, ActionServer.destroy)
+
+    def create_action_client(self, kind, name: str) -> ActionClient:
+        """An action client of the present phase; it has no lock: ask in the executor's thread."""
+        return self._entity(ActionClient(self, kind, name), ActionClient.destroy)
 
     @contextlib.contextmanager
     def answering_goal(self) -> Iterator[None]:
