@@ -184,7 +184,12 @@ def plan_processes(
                 package='rviz2',
                 namespace=namespace,
                 environment=environment | _enclave('operator'),
-                arguments=('-d', str(resources.find('config', 'plan.rviz')), '-f', named.base_frame),
+                arguments=(
+                    '-d',
+                    str(resources.find('config', 'plan.rviz')),
+                    '-f',
+                    named.base_frame,
+                ),
             ),
         )
     return tuple(processes)

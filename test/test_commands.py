@@ -30,6 +30,7 @@ RUN = {
     ),
     r'ros2 run jepa_wm_ros camera_reference': 'ros/test_camera_reference.py',
     r'ros2 run jepa_wm_ros model': 'world_model/test_model_command.py',
+    r'ros2 run jepa_wm_ros goals': 'ros/test_goals_command.py',
     r'(ros2 run jepa_wm_ros )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),

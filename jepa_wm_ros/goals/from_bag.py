@@ -47,7 +47,7 @@ def read_bag_frame(
         chosen = choose_topics(bag.topics, spec or TopicSpec(), findings, bag.path)
         frame, base = _nearest_frame(bag, chosen, at, on_message)
         picture = ros_image.to_rgb8(frame.content)
-        joints = _joints_at(bag, frame)
+        joints = _joints_at(bag, frame, chosen.spec.arm_prefix)
     height, width = picture.shape[:2]
     goal = Goal(
         name,
@@ -90,13 +90,13 @@ def _nearest_frame(
     return best[1], base
 
 
-def _joints_at(bag: Bag, frame: Observation) -> tuple[float, ...]:
+def _joints_at(bag: Bag, frame: Observation, prefix: str) -> tuple[float, ...]:
     """The arm's joints nearest to a frame; empty where no topic tells them."""
     names = [topic.name for topic in bag.topics.values() if topic.kind == JOINT_STATE]
     near = bag.messages(names, frame.heard - JOINTS_NEAR, frame.heard + JOINTS_NEAR)
     told = [
         (abs(record - frame.heard), tuple(joints.tolist()))
         for _, record, message in near
-        if (joints := arm_joints(message)) is not None
+        if (joints := arm_joints(message, prefix)) is not None
     ]
     return min(told, default=(0, ()))[1]

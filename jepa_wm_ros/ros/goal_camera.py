@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, JointState
 
 from jepa_wm_ros import ros_image
@@ -18,7 +18,8 @@ from jepa_wm_ros.recordings.topics import ChosenTopics, arm_joints, frame_of
 from jepa_wm_ros.ros.base.convert import message_class
 
 MAX_AGE = NS  # of a picture that counts as live
-STATES = QoSProfile(depth=20)  # a state missed in a busy moment would leave a gap
+# A state missed in a busy moment would leave a gap; best effort hears everybody.
+STATES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class GoalCamera:
@@ -82,7 +83,7 @@ class GoalCamera:
         self._heard.hear(topic, message, self._node.get_clock().now().nanoseconds)
 
     def _on_joints(self, message: JointState) -> None:
-        joints = arm_joints(message)
+        joints = arm_joints(message, self._topics.spec.arm_prefix)
         self.joints = self.joints if joints is None else joints
 
     def _on_info(self, info: CameraInfo) -> None:

@@ -232,8 +232,12 @@ def test_files_that_belong_to_no_goal_are_named_and_left(library):
     assert (library.folder / 'alone.png').exists()
 
 
-def test_no_flipped_byte_or_cut_makes_another_picture_of_a_goal(library):
-    library.add(goal(), scene())
+SMOOTH = np.tile(np.linspace(0, 255, 64).astype(np.uint8)[None, :, None], (48, 1, 3))
+
+
+@pytest.mark.parametrize('picture', [scene(), SMOOTH], ids=['busy', 'smooth'])
+def test_no_flipped_byte_or_cut_makes_another_picture_of_a_goal(library, picture):
+    library.add(goal(), picture)
     path = library.folder / 'cup.png'
     whole, draw = path.read_bytes(), random.Random(0)
     for turn in range(150):
@@ -249,7 +253,7 @@ def test_no_flipped_byte_or_cut_makes_another_picture_of_a_goal(library):
         except GoalError as error:
             assert 'cup.png' in str(error) and '\n' not in str(error)
         else:
-            np.testing.assert_array_equal(seen, scene())
+            np.testing.assert_array_equal(seen, picture)
 
 
 def test_a_picture_of_another_size_than_its_label_is_refused(library):

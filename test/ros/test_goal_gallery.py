@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
-from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.goals.goal import Goal, View  # noqa: E402
 from jepa_wm_ros.goals.library import GoalLibrary  # noqa: E402
 from jepa_wm_ros.ros.nodes import goal_gallery  # noqa: E402
@@ -116,6 +116,7 @@ def viewers(cell):
     first.click('_stop')
     first.hears('stopped: recover lets it move again', heard)
     first.until(lambda: not cell.gallery.reach.busy)
+    first.until(lambda: cell.gallery.camera.view() == View('toy_optical_frame', 64, 48))
     cell.toy.latched = False
     assert all(viewer.missed == 0 for viewer in cell.viewers)
 
@@ -232,6 +233,18 @@ def test_a_stop_ends_the_motion_and_forgets_the_sequence(cell, viewers):
         first.hears('on the way to g04', heard)
         first.hears(end, heard)
         assert (cell.toy.hand is there) == latched
+
+
+def test_a_stop_wins_over_what_was_asked_for_before_it(cell, viewers):
+    first, _ = viewers
+    reach, moves = cell.gallery.reach, cell.toy.moves
+    previewed(first, 'g04')
+    asked_before, heard = reach.stops, len(first.said)
+    first.click('_stop')
+    first.hears('stopped', heard)
+    with pytest.raises(JepaWmError, match='stopped before'):
+        reach.begin([picture(4)], asked_before)
+    assert not reach.busy and cell.toy.moves == moves
 
 
 def test_a_capture_is_stored_with_its_label_and_sent_alone(cell, viewers):

@@ -63,7 +63,7 @@ class Viewer:
 
 @pytest.fixture
 def graph(new_arm_address, ros_domain):
-    with ros(arm_address=new_arm_address(), width=320, height=240):
+    with ros(arm_address=new_arm_address(), arm_prefix='left_', width=320, height=240):
         cell, viewer = SimCell(), Viewer()
         with spinning(cell, viewer.node):
             assert cell.trigger_configure().name == 'SUCCESS'
@@ -79,11 +79,11 @@ def test_one_stamp_joins_picture_camera_model_and_truth_and_reset_scene_shows_in
     heard = viewer.after(before)
     image, info = heard['image'], heard['camera_info']
     assert to_ns(image.header.stamp) <= cell.now_ns()
-    assert image.header.frame_id == info.header.frame_id == 'exterior_optical_frame'
+    assert image.header.frame_id == info.header.frame_id == 'left_exterior_optical_frame'
     assert (image.encoding, image.width, image.height) == ('rgb8', 320, 240)
     np.testing.assert_allclose(np.reshape(info.k, (3, 3)), camera_matrix(320, 240))
     hand = heard['sim_cell/hand_pose']
-    assert hand.header.frame_id == 'fr3_link0'
+    assert hand.header.frame_id == 'left_fr3_link0'
     np.testing.assert_allclose([hand.pose.position.x, hand.pose.position.y], [0.457, 0], atol=2e-3)
     assert cell.now_ns() - to_ns(viewer.after(cell.now_ns())['image'].header.stamp) < 2e9
 

@@ -40,7 +40,7 @@ from jepa_wm_ros.ros.base.faults import one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.frames import LATCHED, FrameSpeaker, transform
-from jepa_wm_ros.ros.goal_camera import GoalCamera
+from jepa_wm_ros.ros.goal_camera import STATES, GoalCamera
 from jepa_wm_ros.ros.interactive_markers import MarkerServer
 from jepa_wm_ros.ros.reach_client import ReachClient
 
@@ -64,7 +64,9 @@ class GoalGallery(NodeBase):
             **fixed,
         )
         self.declare('arm', FR3.name, 'Model of the arm.', choices=tuple(ARMS), **fixed)
-        self.declare('arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed)
+        self.declare(
+            'arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed
+        )
         self.declare('new_name', '', 'Name that capture and rename give; empty: goal, goal_2, ...')
         self.check('new_name', by=lambda name: name and check_name(name))
 
@@ -95,7 +97,7 @@ class GoalGallery(NodeBase):
         }
         self._tf = FrameSpeaker(self, fixed=False)
         self.create_subscription(PointStamped, 'clicked_point', self._on_point, 1)
-        self.create_subscription(PoseStamped, 'ee_pose', self._on_hand, 1)
+        self.create_subscription(PoseStamped, 'ee_pose', self._on_hand, STATES)
         group = ReentrantCallbackGroup()  # who waits for the worker must not hold up a stop
         for name in ('capture', 'plan', 'append', 'delete', 'list'):
             self.create_service(
