@@ -15,8 +15,9 @@ from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.choice import choose_topics
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.listener import Listener
+from jepa_wm_ros.recordings.readings import arm_joints, frame_of
 from jepa_wm_ros.recordings.streams import NS, PATIENCE, STATE_GAP, Observation
-from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec, arm_joints, frame_of
+from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 JOINTS_NEAR = NS // 5  # of a frame's stamp
@@ -44,7 +45,7 @@ def read_bag_frame(
     """
     findings = Findings()
     with Bag(path, findings) as bag:
-        chosen = choose_topics(bag.topics, spec or TopicSpec(), findings, bag.path)
+        chosen = choose_topics(bag, spec or TopicSpec())
         frame, base = _nearest_frame(bag, chosen, at, on_message)
         picture = ros_image.to_rgb8(frame.content)
         joints = _joints_at(bag, frame, chosen.spec.arm_prefix)

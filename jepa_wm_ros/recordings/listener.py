@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from jepa_wm_ros.recordings.frames import FrameTree
+from jepa_wm_ros.recordings.readings import Pose, closure_of, pose_of, transforms_of, usable_pose
 from jepa_wm_ros.recordings.streams import NS, Observation, Streams
-from jepa_wm_ros.recordings.topics import ChosenTopics, closure_of, pose_of
+from jepa_wm_ros.recordings.topics import FRAMES, TRANSFORM, ChosenTopics, TopicSpec, frame_names
 
 Report = Callable[[str, str, str], None]  # kind of trouble, topic, what about it
 
@@ -14,7 +16,8 @@ Report = Callable[[str, str, str], None]  # kind of trouble, topic, what about i
 class Listener:
     """Reads the messages of the chosen topics into `Streams`.
 
-    report hears of 'unusable pose', 'no stamps', 'clock back' and 'stamp repeats'.
+    report hears of 'unusable pose', 'no such frames', 'frames apart', 'no stamps', 'clock back' and
+    'stamp repeats'.
     """
 
     def __init__(
@@ -22,6 +25,7 @@ class Listener:
     ) -> None:
         self.topics = topics
         self._report = report or (lambda *_: None)
+        self._frames = _frames(topics.pose.kind, topics.spec)
         self.streams = Streams(
             max_gap, gripper=topics.gripper is not None, patience=patience, on_jump=self._jumped
         )
@@ -32,23 +36,19 @@ class Listener:
         The content of an Observation is the message of its frame.
         """
         chosen, matched = self.topics, []
-        stamp = self.stamp_of(topic, message, heard)
+        if chosen.fixed and topic == chosen.fixed.name:
+            self._fix(message)
         if topic == chosen.pose.name:
-            pose = pose_of(message, chosen.pose.kind, chosen.spec)
-            if pose is None:
-                self._report(
-                    'unusable pose',
-                    topic,
-                    'a pose that is not finite, has no orientation, or holds the joints of no '
-                    'arm or of several (arm_prefix)',
-                )
-            else:
+            poses = self._told if self._frames else self._said
+            for stamp, pose in poses(topic, message, heard):
                 matched += self.streams.add_pose(stamp, *pose, heard)
         if chosen.gripper and topic == chosen.gripper.name:
             closure = closure_of(message, chosen.gripper.kind, chosen.spec)
             if closure is not None:
+                stamp = self.stamp_of(topic, message, heard)
                 matched += self.streams.add_gripper(stamp, closure, heard)
         if topic == chosen.image.name:
+            stamp = self.stamp_of(topic, message, heard)
             matched += self.streams.add_frame(stamp, heard, message)
         return matched
 
@@ -66,6 +66,62 @@ class Listener:
             return heard
         return stamp
 
+    def _said(self, topic: str, message, heard: int) -> Iterator[tuple[int, Pose]]:
+        """The stamp [ns] and the pose of a message that says one."""
+        pose = pose_of(message, self.topics.pose.kind, self.topics.spec)
+        if pose is not None:
+            yield self.stamp_of(topic, message, heard), pose
+            return
+        self._report(
+            'unusable pose',
+            topic,
+            'a pose that is not finite, has no orientation, or holds the joints of no arm or of '
+            'several (arm_prefix)',
+        )
+
+    def _told(self, topic: str, message, heard: int) -> Iterator[tuple[int, Pose]]:
+        """The stamps [ns] for which a message of transforms completes the hand's pose."""
+        assert self._frames is not None
+        moved = known = False
+        for transform, parent, child, link in transforms_of(message, self.topics.pose.kind):
+            if link is None:
+                self._report('unusable pose', topic, f'the frame {child} has no usable pose')
+                continue
+            stamp = self.stamp_of(topic, transform, heard)
+            pose = self._frames.hear(parent, child, link, stamp)
+            moved |= self._frames.moves(child)
+            if pose and (usable := usable_pose(*pose)):
+                known = True
+                yield stamp, usable
+        base, hand = self._frames.base, self._frames.hand
+        if not self._frames.connected:
+            self._report(
+                'no such frames',
+                topic,
+                f'{base} and {hand} (base_frame, hand_frame) are not connected; heard of '
+                f'{self._frames.known()}',
+            )
+        elif moved and not known:
+            self._report(
+                'frames apart',
+                topic,
+                f'the moving frames between {base} and {hand} are told for different times: '
+                'a pose is known only where all have one stamp',
+            )
+
+    def _fix(self, message) -> None:
+        assert self._frames is not None
+        for _, parent, child, link in transforms_of(message, FRAMES):
+            if link is not None:
+                self._frames.hear(parent, child, link)
+
     def _jumped(self, role: str, by: int) -> None:
         topic = getattr(self.topics, role).name
         self._report('clock back', topic, f'the clock jumps back {by / NS:.3f} s')
+
+
+def _frames(kind: str, spec: TopicSpec) -> FrameTree | None:
+    """Where the pose is told as transforms between frames; a transform alone may be the pose."""
+    if kind == FRAMES or (kind == TRANSFORM and spec.hand_frame):
+        return FrameTree(*frame_names(spec))
+    return None

@@ -19,6 +19,8 @@ from jepa_wm_ros.recordings.streams import PATIENCE, Observation
 from jepa_wm_ros.recordings.topics import ChosenTopics
 
 NO_POSE = np.full(7, np.nan)
+# Trouble that explains the numbers; where it costs frames, these are counted as such.
+EXPLAINED = ('no stamps', 'no such frames', 'frames apart')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def read_timeline(
     """Read the whole bag once. States further than `max_gap` [ns] apart are not interpolated."""
 
     def report(kind: str, topic: str, what: str) -> None:
-        note = bag.findings.notice if kind == 'no stamps' else bag.findings.fault
+        note = bag.findings.notice if kind in EXPLAINED else bag.findings.fault
         note(kind, f'{bag.path}: {topic}: {what}', where=topic)
 
     listener, rows = Listener(chosen, max_gap, PATIENCE, report), _Rows()

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which topics carry the pictures, the hand pose and the gripper, and how to read their messages.
+"""Which topics carry the pictures, the hand pose and the gripper.
 
-One description serves a bag and the live node. Messages are read by their fields only, so those of
-rclpy and of rosbags go through the same functions and nothing here imports ROS.
+One description serves a bag and the live node; how their messages are read is in readings.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-
-import numpy as np
-from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
@@ -20,6 +15,21 @@ from jepa_wm_ros.resources import find
 from jepa_wm_ros.tables import check_kinds, read_table
 
 NO_GRIPPER = 'none'
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+STATUS = 'jepa_wm_msgs/msg/ArmStatus'
+JOINTS = 'sensor_msgs/msg/JointState'
+POSE = 'geometry_msgs/msg/PoseStamped'
+COVARIANCE = 'geometry_msgs/msg/PoseWithCovarianceStamped'
+TRANSFORM, FRAMES = 'geometry_msgs/msg/TransformStamped', 'tf2_msgs/msg/TFMessage'
+ROBOT_STATE = 'franka_msgs/msg/FrankaRobotState'
+BASE, HAND = '_link0', '_hand_tcp'  # end the names of an arm's frames
+# Types of each role; an earlier one says more exactly what is meant than a later one.
+KINDS = {
+    'image': (IMAGE, COMPRESSED),
+    'pose': (ROBOT_STATE, POSE, STATUS, COVARIANCE, TRANSFORM, JOINTS, FRAMES),
+    'gripper': (STATUS, 'std_msgs/msg/Float64', 'std_msgs/msg/Float32', JOINTS),
+}
 
 
 class TopicError(JepaWmError):
@@ -44,9 +54,10 @@ class TopicSpec:
     A gripper value v (the mean of `gripper_joints` for joint states) becomes the closure
     (v - gripper_open) / (gripper_closed - gripper_open), clipped to [0, 1]. Without those two,
     finger joints are taken as the Franka hand's (0.04 m open, 0 closed) and plain numbers as
-    closures (0 open, 1 closed). arm_prefix: where one topic holds the joints of several arms, what
-    the names of this one's begin with. stamps: 'header', or 'record' (when a message was recorded
-    or heard) where clocks differ.
+    closures (0 open, 1 closed). arm_prefix: where one topic tells of several arms, what the names
+    of this one's joints and frames begin with. base_frame, hand_frame: between which the pose lies
+    where it is told as transforms; empty: an FR3's, of a bag those of its only Franka arm. stamps:
+    'header', or 'record' (when a message was recorded or heard) where clocks differ.
     """
 
     image: str = ''
@@ -59,6 +70,8 @@ class TopicSpec:
     gripper_open: float | None = None
     gripper_closed: float | None = None
     arm_prefix: str = ''
+    base_frame: str = ''
+    hand_frame: str = ''
     stamps: str = 'header'
 
     def __post_init__(self) -> None:
@@ -108,146 +121,46 @@ class TopicSpec:
             raise TopicError(f'{path}: {error}') from error
 
 
-_STATUS = 'jepa_wm_msgs/msg/ArmStatus'
-_JOINTS = 'sensor_msgs/msg/JointState'
-_POSE = 'geometry_msgs/msg/PoseStamped'
-_IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-
-
-def _from_pose(pose) -> tuple[np.ndarray, np.ndarray]:
-    p, q = pose.position, pose.orientation
-    return np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w])
-
-
-def _from_transform(transform) -> tuple[np.ndarray, np.ndarray]:
-    p, q = transform.translation, transform.rotation
-    return np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w])
-
-
-def _positions(message, prefix: str) -> dict[str, float]:
-    named = zip(message.name, message.position, strict=False)
-    return {name: position for name, position in named if name.startswith(prefix)}
-
-
-def arm_joints(message, prefix: str = '') -> np.ndarray | None:
-    """The joint angles (7,) [rad] of the arm with this prefix in a JointState; None where that
-    holds no whole arm, or several.
-    """
-    named = {n: v for n, v in _positions(message, prefix).items() if 'finger' not in n}
-    joints = [
-        [v for n, v in named.items() if n.endswith(f'joint{i + 1}')] for i in range(len(FR3.joints))
-    ]
-    if any(len(values) != 1 or not np.isfinite(values[0]) for values in joints):
-        return None
-    return np.array(joints)[:, 0]
-
-
-def _from_joints(message, prefix: str) -> tuple[np.ndarray, np.ndarray] | None:
-    joints = arm_joints(message, prefix)
-    if joints is None:
-        return None
-    pose = FR3.hand_pose(joints)
-    return pose[:3, 3], Rotation.from_matrix(pose[:3, :3]).as_quat()
-
-
-_POSE_READERS: dict[str, Callable] = {
-    _POSE: lambda m, _: _from_pose(m.pose),
-    _STATUS: lambda m, _: _from_pose(m.pose),
-    'geometry_msgs/msg/PoseWithCovarianceStamped': lambda m, _: _from_pose(m.pose.pose),
-    'geometry_msgs/msg/TransformStamped': lambda m, _: _from_transform(m.transform),
-    'franka_msgs/msg/FrankaRobotState': lambda m, _: _from_pose(m.o_t_ee.pose),
-    _JOINTS: _from_joints,
-}
-# Types of each role; an earlier one says more exactly what is meant than a later one.
-KINDS = {
-    'image': (_IMAGE, _COMPRESSED),
-    'pose': tuple(_POSE_READERS),
-    'gripper': (_STATUS, 'std_msgs/msg/Float64', 'std_msgs/msg/Float32', _JOINTS),
-}
-_IN_BASE_FRAME = (_JOINTS, 'franka_msgs/msg/FrankaRobotState')  # whatever frame their header names
-
-
-def usable_pose(
-    position: np.ndarray, quaternion: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The pose with its quaternion at unit length; None where it is not finite or has none."""
-    length = np.linalg.norm(quaternion)
-    if not (np.isfinite(position).all() and np.isfinite(length) and length > 0.5):
-        return None
-    return position, quaternion / length
-
-
-def pose_of(message, kind: str, spec: TopicSpec) -> tuple[np.ndarray, np.ndarray] | None:
-    """Position (3,) [m] and unit quaternion (x, y, z, w) of the hand in the arm's base frame.
-
-    None where a message of `kind` is not finite, has no orientation, or holds the joints of
-    no arm or of several.
-    """
-    pose = _POSE_READERS[kind](message, spec.arm_prefix)
-    if pose is None:
-        return None
-    return usable_pose(*pose)
-
-
-def frame_of(message, kind: str) -> str | None:
-    """The frame a pose message is given in; None where that is the arm's base by definition."""
-    return None if kind in _IN_BASE_FRAME else message.header.frame_id
-
-
-def closure_of(message, kind: str, spec: TopicSpec) -> float | None:
-    """Gripper closure, 0 (open) to 1 (closed), in a message of `kind`.
-
-    None where it holds none of the gripper's joints, or no finite number.
-    """
-    closed, opened = spec.gripper_closed, spec.gripper_open
-    if kind == _STATUS:
-        value = message.gripper
-    elif kind == _JOINTS:
-        values = [
-            position
-            for name, position in _positions(message, spec.arm_prefix).items()
-            if (name in spec.gripper_joints if spec.gripper_joints else 'finger' in name)
-        ]
-        if not values:
-            return None
-        value = float(np.mean(values))
-        if opened is None:
-            opened, closed = FR3.finger_open, 0.0
-    else:
-        value = message.data
-    if opened is None or closed is None:
-        opened, closed = 0.0, 1.0
-    if not np.isfinite(value):
-        return None
-    return float(np.clip((value - opened) / (closed - opened), 0.0, 1.0))
-
-
 @dataclass(frozen=True, slots=True)
 class ChosenTopics:
-    """The topics to read; gripper is None when there is none."""
+    """The topics to read; gripper is None when there is none, and fixed is the topic of the fixed
+    frames where the pose is told as frames.
+    """
 
     image: Topic
     pose: Topic
     gripper: Topic | None
     spec: TopicSpec
+    fixed: Topic | None = None
 
     @property
     def all(self) -> tuple[Topic, ...]:
         """Each topic once: one may serve as pose and gripper."""
-        topics = [self.image, self.pose, *([self.gripper] if self.gripper else [])]
+        topics = [topic for topic in (self.image, self.fixed, self.pose, self.gripper) if topic]
         return tuple({topic.name: topic for topic in topics}.values())
+
+
+def fixed_topic(pose: Topic) -> Topic | None:
+    """Where the fixed frames are told that belong to a pose told as frames: /tf_static to /tf."""
+    return Topic(f'{pose.name}_static', FRAMES) if pose.kind == FRAMES else None
 
 
 def live_topics(spec: TopicSpec) -> ChosenTopics:
     """The topics a live node listens to; what `spec` leaves open is this project's own."""
     image = spec.image or 'image'
-    usual = _COMPRESSED if image.endswith('compressed') else _IMAGE
+    usual = COMPRESSED if image.endswith('compressed') else IMAGE
     gripper = None
     if spec.gripper != NO_GRIPPER:
-        gripper = Topic(spec.gripper or 'joint_states', spec.gripper_type or _JOINTS)
+        gripper = Topic(spec.gripper or 'joint_states', spec.gripper_type or JOINTS)
+    pose = Topic(spec.pose or 'ee_pose', spec.pose_type or POSE)
     return ChosenTopics(
-        Topic(image, spec.image_type or usual),
-        Topic(spec.pose or 'ee_pose', spec.pose_type or _POSE),
-        gripper,
-        spec,
+        Topic(image, spec.image_type or usual), pose, gripper, spec, fixed_topic(pose)
+    )
+
+
+def frame_names(spec: TopicSpec) -> tuple[str, str]:
+    """The frames of base and hand between which a pose told as transforms lies."""
+    return (
+        spec.base_frame or f'{spec.arm_prefix}{FR3.base_frame}',
+        spec.hand_frame or f'{spec.arm_prefix}{FR3.name}{HAND}',
     )

@@ -21,7 +21,7 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros.control.ports import Motion, MotionOutcome
 from jepa_wm_ros.errors import Fault, FaultCode
-from jepa_wm_ros.recordings.topics import usable_pose
+from jepa_wm_ros.recordings.readings import usable_pose
 from jepa_wm_ros.ros.base.convert import from_pose7, position_and_quaternion, to_pose7, to_stamp
 
 ENDED = {outcome.value for outcome in MotionOutcome}

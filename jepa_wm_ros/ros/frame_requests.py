@@ -14,8 +14,8 @@ from rclpy.task import Future
 
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.recordings.live import LiveObservations
+from jepa_wm_ros.recordings.readings import frame_of
 from jepa_wm_ros.recordings.streams import Observation
-from jepa_wm_ros.recordings.topics import frame_of
 from jepa_wm_ros.ros.base.node import NodeBase
 
 

@@ -13,8 +13,9 @@ from sensor_msgs.msg import CameraInfo, JointState
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.goals.goal import Goal, GoalError, View
 from jepa_wm_ros.recordings.live import LiveObservations
+from jepa_wm_ros.recordings.readings import arm_joints, frame_of
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP, Observation
-from jepa_wm_ros.recordings.topics import ChosenTopics, arm_joints, frame_of
+from jepa_wm_ros.recordings.topics import ChosenTopics
 from jepa_wm_ros.ros.base.convert import message_class
 
 MAX_AGE = NS  # of a picture that counts as live

@@ -54,6 +54,11 @@ class States:
         return read
 
 
+def _column_major(number) -> list[float]:
+    """A pose as old robot states have it."""
+    return [number(value) for value in (1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0.4, 0, 0.3, 1)]
+
+
 def _message(rng: np.random.Generator, now: int, oddness: float) -> SimpleNamespace:
     """Every field that any of the types has."""
 
@@ -74,11 +79,25 @@ def _message(rng: np.random.Generator, now: int, oddness: float) -> SimpleNamesp
     inside = pose
     if rng.random() < 0.5:  # PoseWithCovariance inside PoseWithCovarianceStamped
         inside = SimpleNamespace(pose=pose, position=position, orientation=orientation)
+    header = SimpleNamespace(stamp=stamp, frame_id='')
+    transform = SimpleNamespace(translation=position, rotation=orientation)
+    frames = ['fr3_link0', 'fr3_link7', 'fr3_hand_tcp', '']
+    told = [
+        SimpleNamespace(
+            header=SimpleNamespace(stamp=stamp, frame_id=parent),
+            child_frame_id=child,
+            transform=transform,
+        )
+        for parent, child in zip(frames, frames[1:], strict=False)
+        if rng.random() > oddness
+    ]
     return SimpleNamespace(
-        header=SimpleNamespace(stamp=stamp, frame_id=''),
+        header=header,
+        child_frame_id='fr3_hand_tcp',
+        transforms=told,
         pose=SimpleNamespace(pose=inside, position=position, orientation=orientation),
-        o_t_ee=SimpleNamespace(pose=pose),
-        transform=SimpleNamespace(translation=position, rotation=orientation),
+        o_t_ee=SimpleNamespace(pose=pose) if rng.random() < 0.5 else _column_major(number),
+        transform=transform,
         name=names,
         position=angles,
         gripper=number(0.5),

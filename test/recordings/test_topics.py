@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jepa_wm_ros.fr3 import FR3, arm_named
-from jepa_wm_ros.recordings.topics import TopicSpec, closure_of, pose_of
+from jepa_wm_ros.recordings.readings import closure_of, pose_of
+from jepa_wm_ros.recordings.topics import TopicSpec
 
 KIND = 'sensor_msgs/msg/JointState'
 TURNED = FR3.home + 0.1

@@ -259,7 +259,7 @@ def test_every_frame_of_a_bag_has_live_the_state_it_has_in_the_bag_or_none_in_bo
     topics, path = description(tmp_path), tmp_path / 'bag'
     write_messages(path, irregular_messages(), arm_at)
     with Bag(path, Findings()) as bag:
-        chosen = choose_topics(bag.topics, TopicSpec.load(topics), bag.findings, path)
+        chosen = choose_topics(bag, TopicSpec.load(topics))
         timeline = read_timeline(bag, chosen, STATE_GAP)
         refused = np.isnan(timeline.poses).any(1)
         assert 4 < refused.sum() < len(refused) - 20

@@ -19,14 +19,15 @@ from jepa_wm_msgs.srv import (  # noqa: E402
     PrepareGoal,
     ScoreActions,
 )
-from rclpy.qos import QoSProfile, qos_profile_sensor_data  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.control.session import ModelSession  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.objective import Objective  # noqa: E402
-from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
+from jepa_wm_ros.recordings.topics import TopicSpec, live_topics  # noqa: E402
+from jepa_wm_ros.ros.nodes.world_model import WorldModelNode, quality_of  # noqa: E402
 from jepa_wm_ros.world_model import LatentCost, load_world_model  # noqa: E402
 from jepa_wm_ros.world_model.distance import distance  # noqa: E402
 from support.camera_and_arm import POSITION, CameraAndArm  # noqa: E402
@@ -314,3 +315,10 @@ def test_a_model_that_compiles_has_done_so_before_the_first_plan(model_file, com
     for candidates, slope in ((24, False), (1, True), (4, False), (19, False), (3, True)):
         session.score(context.id, np.zeros((candidates, 3, 7), np.float32), slope, False)
     assert len(made) == before
+
+
+def test_fixed_frames_are_heard_although_they_were_told_before():
+    topics = live_topics(TopicSpec(pose='tf', pose_type='tf2_msgs/msg/TFMessage'))
+    heard = {topic.name: quality_of(topic.name, topics) for topic in topics.all}
+    assert heard['tf_static'].durability is DurabilityPolicy.TRANSIENT_LOCAL
+    assert heard['tf'].durability is DurabilityPolicy.VOLATILE

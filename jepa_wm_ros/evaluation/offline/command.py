@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.evaluation.topic_options import add_topic_options
 
 PARTIAL = 3
 
@@ -75,31 +76,7 @@ def parser() -> argparse.ArgumentParser:
         metavar='SEED',
         help='seeds of the planners; the first also draws the clips (default 1)',
     )
-    topics = p.add_argument_group('topics (default: the only fitting topic of the bag)')
-    topics.add_argument(
-        '--topics',
-        metavar='NAME',
-        help='a name in config/topics or a .yaml file; the options below take precedence',
-    )
-    topics.add_argument('--image', help='Image or CompressedImage topic')
-    topics.add_argument(
-        '--pose',
-        help='PoseStamped, ArmStatus, TransformStamped, FrankaRobotState '
-        'or (Franka) JointState topic',
-    )
-    topics.add_argument('--gripper', help='JointState, Float32, Float64 or ArmStatus topic')
-    topics.add_argument(
-        '--gripper-range',
-        nargs=2,
-        type=float,
-        metavar=('OPEN', 'CLOSED'),
-        help='values that mean open and closed',
-    )
-    topics.add_argument(
-        '--stamps',
-        choices=('header', 'record'),
-        help='time of messages: their header stamps or when they were recorded',
-    )
+    add_topic_options(p)
     run = p.add_argument_group('run')
     run.add_argument('--jobs', type=_positive, default=1, help='processes (default 1)')
     run.add_argument('--resume', action='store_true', help='keep the rows --out holds already')

@@ -21,6 +21,7 @@ from jepa_wm_ros.evaluation.offline.rows import Row, RowWriter, merge_rows, writ
 from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, Shard, bag_label, blocks, run
 from jepa_wm_ros.evaluation.offline.summary import Summary, short, summarize, table
 from jepa_wm_ros.evaluation.offline.trial import PlannerChoice
+from jepa_wm_ros.evaluation.topic_options import topic_spec
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.recording import BagRecording, ClipSettings, read_recording
@@ -87,19 +88,6 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
     return EvaluationPlan(
         recordings, models, planners, tuple(options.seeds), horizon, options.weights_dir, device
     ), lines
-
-
-def topic_spec(options: argparse.Namespace) -> TopicSpec:
-    """The topic file with the options over it."""
-    spec = TopicSpec.load(options.topics) if options.topics else TopicSpec()
-    given = {
-        name: value
-        for name in ('image', 'pose', 'gripper', 'stamps')
-        if (value := getattr(options, name))
-    }
-    if options.gripper_range:
-        given['gripper_open'], given['gripper_closed'] = options.gripper_range
-    return dataclasses.replace(spec, **given)
 
 
 def _read(path: Path, spec: TopicSpec, settings: ClipSettings) -> BagRecording:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import apsw
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, TypesysError, get_typestore
+from rosbags.typesys import TypesysError
 
 from jepa_wm_ros.bounded_file import BoundedFile
 from jepa_wm_ros.recordings.bags.decompress import bound_rosbags, message_bytes, zstd
+from jepa_wm_ros.recordings.bags.definitions import Definition, Definitions, admit_any_encoding
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings, in_short
 from jepa_wm_ros.recordings.bags.mcap_mend import MendedMcap, is_chunked
 from jepa_wm_ros.recordings.bags.sqlite_mend import TruncatedSqlite
@@ -30,7 +30,6 @@ STORAGE_SUFFIXES = ('.mcap', '.db3')
 
 # What rosbags and the libraries below it (apsw, zstd, lz4) raise on damaged bytes.
 _DAMAGE = (
-    AnyReaderError,
     ReaderError,
     SerdeError,
     TypesysError,
@@ -50,6 +49,7 @@ _DAMAGE = (
 
 
 bound_rosbags()
+admit_any_encoding()
 
 
 class _Source(Protocol):
@@ -90,6 +90,7 @@ class Bag:
                 before = totals.get(name)
                 totals[name] = Topic(name, kind, count + (before.count if before else 0))
         self.topics = totals
+        self._note_events()
         if not any(topic.count for topic in totals.values()):
             self.close()
             raise BagError(
@@ -118,6 +119,19 @@ class Bag:
         self, topics: Collection[str], start: int | None = None, stop: int | None = None
     ) -> Iterator[Message]:
         """Messages of `topics` recorded at start <= time < stop [ns], in record order."""
+        return self._messages(topics, start, stop, self.findings)
+
+    def first(self, topic: str, count: int) -> list:
+        """The contents of up to `count` messages of a topic, the first ones. What cannot be read is
+        left out and not noted: that is for who reads the bag.
+        """
+        known = self.topics[topic].count if topic in self.topics else 0
+        messages = self._messages([topic], None, None, Findings())
+        return [message.content for message in islice(messages, min(count, known))]
+
+    def _messages(
+        self, topics: Collection[str], start: int | None, stop: int | None, findings: Findings
+    ) -> Iterator[Message]:
         for source in self._sources:
             kinds = {name: kind for name, (kind, _) in source.topics.items()}
             wanted = [name for name in topics if name in kinds]
@@ -125,22 +139,31 @@ class Bag:
                 continue
             try:
                 for name, time, raw in source.messages(wanted, start, stop):
-                    content = self._decode(source, raw, name, kinds[name])
+                    content = self._decode(source, raw, name, kinds[name], findings)
                     if content is not None:
                         yield Message(name, time, content)
             except _DAMAGE as error:
-                self.findings.fault(
+                findings.fault(
                     'damaged',
                     f'{self.path}: reading stops at a damaged record ({in_short(error)}); '
                     'what follows in that file is lost',
                     where=str(self.path),
                 )
 
-    def _decode(self, source: _Source, raw: bytes, name: str, kind: str) -> object | None:
+    def _note_events(self) -> None:
+        events = sorted(f'{t.name} ({t.kind})' for t in self.topics.values() if '/srv/' in t.kind)
+        if events:
+            self.findings.notice(
+                'service events', f'{self.path}: events are not read: {", ".join(events)}'
+            )
+
+    def _decode(
+        self, source: _Source, raw: bytes, name: str, kind: str, findings: Findings
+    ) -> object | None:
         try:
             return source.deserialize(raw, kind)
         except _DAMAGE as error:
-            self.findings.fault(
+            findings.fault(
                 'undecodable message',
                 f'{self.path}: {name}: a {kind} cannot be decoded ({in_short(error)})',
                 where=f'{self.path}{name}',
@@ -160,9 +183,11 @@ class _RosbagsSource:
 
     def __init__(self, path, random_access: bool = True) -> None:
         self.random_access = random_access
-        path = _BoundedPath(path) if isinstance(path, Path) else path
-        self._reader = AnyReader([path], default_typestore=_default_types())
+        self._reader = Reader(_BoundedPath(path) if isinstance(path, Path) else path)
         self._reader.open()
+        self._definitions = Definitions(
+            Definition(c.msgtype, c.msgdef, c.digest) for c in self._reader.connections
+        )
 
     @property
     def topics(self) -> dict[str, tuple[str, int]]:
@@ -177,7 +202,7 @@ class _RosbagsSource:
             yield connection.topic, time, raw
 
     def deserialize(self, raw: bytes, kind: str) -> object:
-        return self._reader.deserialize(message_bytes(raw), kind)
+        return self._definitions.deserialize(message_bytes(raw), kind)
 
     def close(self) -> None:
         self._reader.close()
@@ -185,12 +210,6 @@ class _RosbagsSource:
 
 class _CutSqliteSource(TruncatedSqlite):
     random_access = True
-
-
-@cache
-def _default_types():
-    """Types for bags that store no definitions (Humble and older); not to be changed."""
-    return get_typestore(Stores.ROS2_JAZZY)
 
 
 def _open_sources(path: Path, findings: Findings) -> list[_Source]:
@@ -254,7 +273,7 @@ def _open_file(file: Path, findings: Findings) -> _Source | None:
             mended = MendedMcap(file)
             source: _Source = _RosbagsSource(mended, bool(mended.layout.chunks))
         else:
-            source = _CutSqliteSource(file, get_typestore(Stores.ROS2_JAZZY))
+            source = _CutSqliteSource(file)
     except (*_DAMAGE, BagError) as error:
         findings.fault(
             'unreadable file',

@@ -58,7 +58,7 @@ def read_recording(
     findings = Findings()
     period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
     with Bag(path, findings) as bag:
-        chosen = choose_topics(bag.topics, spec, findings, bag.path)
+        chosen = choose_topics(bag, spec)
         timeline = read_timeline(bag, chosen, round(NS * settings.state_gap), on_message)
     steps = resample(timeline, period, max(max_gap, 2 * period))
     coverage = describe(

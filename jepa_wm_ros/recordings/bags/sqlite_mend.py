@@ -13,19 +13,24 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from rosbags.typesys import get_types_from_idl, get_types_from_msg
-from rosbags.typesys.store import Typestore
+from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 
 from jepa_wm_ros.recordings.bags.decompress import message_bytes
+from jepa_wm_ros.recordings.bags.definitions import Definition, Definitions
 from jepa_wm_ros.recordings.bags.findings import BagError, in_short
+
+_FORMATS = {
+    'ros2msg': MessageDefinitionFormat.MSG,
+    'ros2idl': MessageDefinitionFormat.IDL,
+    'unknown': MessageDefinitionFormat.NONE,
+}
 
 
 class TruncatedSqlite:
     """Topics and messages of a cut `.db3`; `messages` ends where the file does."""
 
-    def __init__(self, path: Path, typestore: Typestore) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.typestore = typestore
         try:
             with closing(self._connect()) as database:
                 self._topics = {
@@ -34,7 +39,7 @@ class TruncatedSqlite:
                         'SELECT id, name, type FROM topics'
                     )
                 }
-                self._register(database)
+                self._definitions = Definitions(_definitions(database))
         except sqlite3.Error as error:
             raise BagError(
                 f'{path}: the database is cut before its topic table ({in_short(error)}); '
@@ -63,7 +68,7 @@ class TruncatedSqlite:
 
     def deserialize(self, raw: bytes, kind: str) -> object:
         """The message of type `kind` in `raw`."""
-        return self.typestore.deserialize_cdr(message_bytes(raw), kind)
+        return self._definitions.deserialize(message_bytes(raw), kind)
 
     def close(self) -> None:
         """Nothing is held open between calls."""
@@ -87,25 +92,17 @@ class TruncatedSqlite:
             except sqlite3.DatabaseError:
                 return  # the first page that was cut off
 
-    def _register(self, database: sqlite3.Connection) -> None:
-        """Learn the message definitions that Iron and later store in the bag."""
-        if not database.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = 'message_definitions'"
-        ).fetchone():
-            return
-        types = {}
-        for kind, encoding, text in database.execute(
-            'SELECT topic_type, encoding, encoded_message_definition FROM message_definitions'
-        ):
-            types.update(
-                get_types_from_msg(text, kind)
-                if encoding == 'ros2msg'
-                else get_types_from_idl(text)
-            )
-        self.typestore.register(
-            {
-                kind: definition
-                for kind, definition in types.items()
-                if kind not in self.typestore.fielddefs
-            }
-        )
+
+def _definitions(database: sqlite3.Connection) -> list[Definition]:
+    """The message definitions that Iron and later store in the bag."""
+    if not database.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = 'message_definitions'"
+    ).fetchone():
+        return []
+    rows = database.execute(
+        'SELECT topic_type, encoding, encoded_message_definition FROM message_definitions'
+    )
+    return [
+        Definition(kind, MessageDefinition(_FORMATS.get(encoding, _FORMATS['unknown']), text))
+        for kind, encoding, text in rows
+    ]
