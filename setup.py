@@ -57,6 +57,8 @@ setup(
             'sim_cell = jepa_wm_ros.ros.start:sim_cell',
             'goal_gallery = jepa_wm_ros.ros.start:goal_gallery',
             'goals = jepa_wm_ros.ros.goals_command:main',
+            'check_camera = jepa_wm_ros.ros.check_camera:main',
+            'diagnose = jepa_wm_ros.ros.diagnose:main',
             'camera_reference = jepa_wm_ros.ros.camera_reference:main',
             'demo = jepa_wm_ros.ros.demo.command:main',
             'model = jepa_wm_ros.world_model.files.command:main',

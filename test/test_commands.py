@@ -29,6 +29,7 @@ RUN = {
         'ros/test_e2e_reach.py'
     ),
     r'ros2 run jepa_wm_ros camera_reference': 'ros/test_camera_reference.py',
+    r'ros2 run jepa_wm_ros (check_camera|diagnose)': 'ros/test_check_camera.py',
     r'ros2 run jepa_wm_ros model': 'world_model/test_model_command.py',
     r'ros2 run jepa_wm_ros goals': 'ros/test_goals_command.py',
     r'(ros2 run jepa_wm_ros )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
