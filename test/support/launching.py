@@ -35,22 +35,24 @@ STAND_IN = """#!{python}
 import os, signal, sys, time
 from pathlib import Path
 name, notes = Path(sys.argv[0]).name, Path({notes!r})
-signal.signal(signal.SIGTERM, signal.default_int_handler)
-try:
-    files = [Path(b).read_text() for a, b in zip(sys.argv, sys.argv[1:]) if a == '--params-file']
-    (notes / (name + '.yaml')).write_text(files[-1] if files else '')
-    profiles = [value for key, value in os.environ.items() if key.endswith('PROFILES_FILE')]
-    (notes / (name + '.dds')).write_text(chr(10).join(profiles))
-    (notes / (name + '.new')).write_text(chr(10).join([str(os.getpid()), *sys.argv[1:]]))
-    (notes / (name + '.new')).rename(notes / (name + '.args'))
-    ends = notes / (name + '.ends')
-    while not ends.exists():
-        time.sleep(0.02)
-    while not all((notes / (other + '.args')).exists() for other in ends.read_text().split()):
-        time.sleep(0.02)
-    sys.exit(3)
-except KeyboardInterrupt:
+def stop(*_):
     (notes / (name + '.stopped')).touch()
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+files = [Path(b).read_text() for a, b in zip(sys.argv, sys.argv[1:]) if a == '--params-file']
+(notes / (name + '.yaml')).write_text(files[-1] if files else '')
+profiles = [value for key, value in os.environ.items() if key.endswith('PROFILES_FILE')]
+(notes / (name + '.dds')).write_text(chr(10).join(profiles))
+(notes / (name + '.new')).write_text(chr(10).join([str(os.getpid()), *sys.argv[1:]]))
+(notes / (name + '.new')).rename(notes / (name + '.args'))
+ends = notes / (name + '.ends')
+while not ends.exists():
+    time.sleep(0.02)
+while not all((notes / (other + '.args')).exists() for other in ends.read_text().split()):
+    time.sleep(0.02)
+sys.exit(3)
 """
 
 
