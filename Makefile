@@ -28,7 +28,7 @@ setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
 
 demo: setup       ## real nodes, real DDS, simulated arm: one goal picture, or EPISODES of them
-	@$(BIN)/demo --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
+	@$(BIN)/jepa-wm demo --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
 
 test: setup       ## everything that is quick
 	@$(PYTEST) -m 'not slow and not gpu and not installed_ros'

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package for colcon (ament_python) and for pip; the tested environment is requirements/."""
 
+import runpy
+import sys
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -23,6 +25,17 @@ def shared_files(*folders):
     ]
 
 
+def scripts():
+    """`ros2 run` and launch want an executable of every command and node in lib/jepa_wm_ros, where
+    setup.cfg has colcon and bloom put them. pip, which builds wheels, puts scripts on everybody's
+    PATH: one is enough there.
+    """
+    if {'bdist_wheel', 'dist_info', 'editable_wheel'} & set(sys.argv):
+        return [f'jepa-wm = {NAME}.cli:main']
+    table = runpy.run_path(str(ROOT / NAME / 'cli.py'))
+    return [f'{name} = {NAME}.cli:executable' for name in table['CALLED']]
+
+
 setup(
     name=NAME,
     version='0.1.0',
@@ -32,7 +45,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         *shared_files('config', 'launch', 'weights'),
     ],
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=['setuptools', 'numpy', 'scipy', 'array-api-compat'],
     extras_require={
         'model': ['torch>=2.6', 'torchvision', 'timm>=1.0.20', 'safetensors', 'nevergrad'],
@@ -43,28 +56,13 @@ setup(
         'test': ['pytest', 'hypothesis'],
     },
     zip_safe=False,
+    url='https://arxiv.org/abs/2512.24497',
     author='jepa_wm_ros maintainers',
+    author_email='maintainers@users.noreply.r-seed-a4010bc8.example',
     maintainer='jepa_wm_ros maintainers',
     maintainer_email='maintainers@users.noreply.r-seed-a4010bc8.example',
     description='Reach goal pictures with a Franka arm by planning in the latent space of '
     'JEPA world models.',
     license='Apache-2.0',
-    entry_points={
-        'console_scripts': [
-            'world_model = jepa_wm_ros.ros.start:world_model',
-            'planner = jepa_wm_ros.ros.start:planner',
-            'franka_controller = jepa_wm_ros.ros.start:franka_controller',
-            'sim_cell = jepa_wm_ros.ros.start:sim_cell',
-            'goal_gallery = jepa_wm_ros.ros.start:goal_gallery',
-            'goals = jepa_wm_ros.ros.goals_command:main',
-            'check_camera = jepa_wm_ros.ros.check_camera:main',
-            'diagnose = jepa_wm_ros.ros.diagnose:main',
-            'camera_reference = jepa_wm_ros.ros.camera_reference:main',
-            'demo = jepa_wm_ros.ros.demo.command:main',
-            'model = jepa_wm_ros.world_model.files.command:main',
-            'evaluate_bag = jepa_wm_ros.evaluation.offline.command:main',
-            'record = jepa_wm_ros.sim.record:main',
-            'train = jepa_wm_ros.learning.train:main',
-        ]
-    },
+    entry_points={'console_scripts': scripts()},
 )

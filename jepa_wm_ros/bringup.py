@@ -2,83 +2,32 @@
 """What a running system consists of, and the command that starts it where `launch` is missing.
 
 `plan_processes` is the one list of nodes: launch/plan.launch.py starts it under an installed ROS,
-and `python -m jepa_wm_ros.bringup robot:=sim` (or a `ProcessGroup`) the same executables with
-the same arguments from the wheels. Nothing here imports ROS.
+and `jepa-wm bringup robot:=sim` (or a `ProcessGroup`) the same nodes with the same arguments from
+the wheels. What cannot be started is found before anything is. Nothing here imports ROS.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import metadata
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jepa_wm_ros import output, resources
+from jepa_wm_ros import arguments, cli, output, resources
+from jepa_wm_ros.arguments import PLANNERS, ROBOTS, BringupError
+from jepa_wm_ros.dds import dds_environment, enclave
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.fr3 import ARMS, FR3, arm_named
+from jepa_wm_ros.fr3 import FR3, arm_named
 from jepa_wm_ros.processes import ProcessGroup
 
-ROBOTS = ('sim', 'real')
-PLANNERS = ('cem', 'nevergrad', 'gd', 'adam', 'mppi', 'icem')
-DISCOVERIES = ('localhost', 'subnet')
-RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
 SIM_ADDRESS = '127.0.0.1'
 SIM_SECONDS = 60.0  # for a simulated arm to start
-
-
-class BringupError(JepaWmError):
-    """A system that cannot be started as it was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument of plan.launch.py; an empty value leaves the parameter file's in force."""
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
-
-
-ARGUMENTS = (
-    Argument('robot', 'sim', 'The simulated cell, or a real arm and camera.', ROBOTS),
-    Argument(
-        'arm_address',
-        '',
-        'Network address of the arm; needed for robot:=real. A simulated '
-        f'arm takes any loopback address ({SIM_ADDRESS} when empty).',
-    ),
-    Argument('arm', '', 'Model of the arm; fr3 when empty.', ('', *ARMS)),
-    Argument(
-        'arm_prefix',
-        '',
-        'What the names of joints and frames begin with, as in left_, so that arms share none.',
-    ),
-    Argument('namespace', '', 'Namespace of every node, for several arms side by side.'),
-    Argument('model', '', 'World model: a name of `ros2 run jepa_wm_ros model list`, or a file.'),
-    Argument('planner', '', "Planner in place of the profile's.", ('', *PLANNERS)),
-    Argument('profile', '', 'Planning profile: a name in config/profiles, or a file.'),
-    Argument('params_file', '', 'Parameters of every node; config/params.yaml when empty.'),
-    Argument(
-        'discovery',
-        '',
-        'Who may join the graph, and move the arm: this host alone, or every host of the subnet '
-        f'and ROS domain. When empty {RANGE}, ROS_LOCALHOST_ONLY or ROS_STATIC_PEERS decide, and '
-        'localhost without them.',
-        ('', *DISCOVERIES),
-    ),
-    Argument('use_sim_time', 'false', 'Take the time from /clock.', ('true', 'false')),
-    Argument(
-        'gallery',
-        'false',
-        'Start the goal gallery: pictures of the goal library to click in RViz.',
-        ('true', 'false'),
-    ),
-    Argument('rviz', 'false', 'Start RViz as well, and with it the gallery.', ('true', 'false')),
-)
+COMMAND_PORT = 1337  # where an arm waits for its controller
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +42,20 @@ class ProcessSpec:
     parameters: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
+    log_level: str = ''
     environment: Mapping[str, str] = field(default_factory=dict)  # on top of the caller's
 
     def command(self) -> list[str]:
         """The whole command line; BringupError when the executable is not installed."""
-        return [str(find_executable(self.package, self.executable)), *self.ros_arguments()]
+        return [*find_executable(self.package, self.executable), *self.ros_arguments()]
 
     def ros_arguments(self) -> list[str]:
         """The command line after the executable."""
         words = [*self.arguments, '--ros-args', '-r', f'__node:={self.name}']
         if self.namespace:
             words += ['-r', f'__ns:=/{self.namespace.strip("/")}']
+        if self.log_level:
+            words += ['--log-level', self.log_level]
         if self.params_file:
             words += ['--params-file', str(self.params_file)]
         for name, value in self.parameters.items():
@@ -120,181 +72,176 @@ def plan_processes(
     arm: str = '',
     arm_prefix: str = '',
     namespace: str = '',
+    camera: str = '',
+    image: str = '',
+    transport: str = '',
     model: str = '',
     planner: str = '',
     profile: str = '',
     params_file: str | Path = '',
     discovery: str = '',
     use_sim_time: bool = False,
+    log_level: str = '',
     gallery: bool = False,
     rviz: bool = False,
 ) -> tuple[ProcessSpec, ...]:
-    """The processes that reach goal pictures, in the order of their start; see ARGUMENTS.
+    """The processes that reach goal pictures, in the order of their start; see arguments.PLAN.
 
-    Raises BringupError for a robot, planner or discovery that is not known, a real robot without an
-    address, a simulated arm of another model, and a parameter file that is not there; JepaWmError
-    for a prefix that begins no name.
+    Raises BringupError for what cannot be started so: a robot, planner or discovery that is not
+    known, a real robot without an address, a simulated arm of another model, a simulated camera
+    beside a real arm, and a file that is not there; JepaWmError for a prefix that begins no name.
     """
-    if robot not in ROBOTS:
-        raise BringupError(f'robot {robot!r} is not known; use {" or ".join(ROBOTS)}')
+    _check_robot(robot, arm_address, arm)
     if planner and planner not in PLANNERS:
         raise BringupError(f'planner {planner!r} is not known; use one of {", ".join(PLANNERS)}')
-    if robot == 'real' and not arm_address:
-        raise BringupError('robot real needs the address of the arm: arm_address:=172.16.0.2')
-    if robot == 'sim' and arm not in ('', FR3.name):
-        raise BringupError(f'the simulated cell has an {FR3.name}: arm:={arm} needs robot:=real')
+    camera = _camera(robot, camera, compressed='compressed' in (transport, Path(image).name))
+    parameters = existing_file(
+        params_file or resources.find('config', 'params.yaml'), 'params_file'
+    )
+    if model.endswith('.safetensors') or '/' in model:
+        existing_file(model, 'model')
+    if profile:
+        _check_profile(profile)
     named = arm_named(arm or FR3.name, arm_prefix)
     frame = {'base_frame': named.base_frame} if arm or arm_prefix else {}
-    parameters = Path(params_file) if params_file else resources.find('config', 'params.yaml')
-    if not parameters.is_file():
-        raise BringupError(f'parameter file {parameters} does not exist; give one as params_file')
-    address = arm_address or SIM_ADDRESS
     environment = dds_environment(discovery)
+    clock = {'use_sim_time': True} if use_sim_time else {}
 
-    def node(name: str, **given) -> ProcessSpec:
-        values = {key: value for key, value in given.items() if value != ''}
-        if use_sim_time:
-            values['use_sim_time'] = True
+    def node(name: str, **given: bool | float | str) -> ProcessSpec:
         return ProcessSpec(
             name,
             name,
             namespace=namespace,
             params_file=parameters,
-            parameters=values,
-            environment=environment | _enclave(name),
+            parameters={key: value for key, value in given.items() if value != ''} | clock,
+            log_level=log_level,
+            environment=environment | enclave(name),
         )
 
+    address = arm_address or (SIM_ADDRESS if not namespace else free_address(namespace))
     # A simulated arm starts beside its controller, and may take a while to answer.
     patience = {'connect_timeout': SIM_SECONDS} if robot == 'sim' else {}
     processes = [  # stopped from the last to the first: the arm stands before anything else ends
-        node('world_model', model=model, **frame),
+        node('world_model', model=model, image=image, transport=transport, **frame),
         node('planner', planner=planner, profile=profile, **frame),
         node('franka_controller', arm_address=address, arm=arm, arm_prefix=arm_prefix, **patience),
     ]
     if robot == 'sim':
-        processes.insert(0, node('sim_cell', arm_address=address, arm_prefix=arm_prefix))
+        blind = {'pictures': False} if camera == 'topic' else {}
+        cell = node('sim_cell', arm_address=address, arm_prefix=arm_prefix, **blind)
+        names = _camera_names(image) if image and not blind else ()
+        processes.insert(0, replace(cell, remappings=names))
     if gallery or rviz:
-        processes.insert(0, node('goal_gallery', arm=arm, arm_prefix=arm_prefix))
-    if rviz:
-        processes.insert(
-            0,
-            ProcessSpec(
-                'rviz2',
-                'rviz2',
-                package='rviz2',
-                namespace=namespace,
-                environment=environment | _enclave('operator'),
-                arguments=(
-                    '-d',
-                    str(resources.find('config', 'plan.rviz')),
-                    '-f',
-                    named.base_frame,
-                ),
-            ),
+        shown = node(
+            'goal_gallery', arm=arm, arm_prefix=arm_prefix, image=image, transport=transport
         )
+        processes.insert(0, shown)
+    if rviz:
+        view = ('-d', str(resources.find('config', 'plan.rviz')), '-f', named.base_frame)
+        window = replace(node('rviz2'), package='rviz2', params_file=None, arguments=view)
+        processes.insert(0, replace(window, environment=environment | enclave('operator')))
     return tuple(processes)
 
 
-def read_arguments(words: list[str]) -> dict:
-    """Keyword arguments of `plan_processes` from words like robot:=sim; BringupError if unknown."""
-    known = {argument.name: argument for argument in ARGUMENTS}
-    given = {}
-    for word in words:
-        name, assigned, value = word.partition(':=')
-        if not assigned or name not in known:
-            raise BringupError(
-                f'argument {word!r} is not known; give name:=value with one of {", ".join(known)}'
-            )
-        choices = known[name].choices
-        if choices and value not in choices:
-            raise BringupError(
-                f'{name}:={value} is not known; use one of {", ".join(filter(None, choices))}'
-            )
-        given[name] = value == 'true' if 'true' in choices else value
-    return given
+def _check_robot(robot: str, arm_address: str, arm: str) -> None:
+    if robot not in ROBOTS:
+        raise BringupError(f'robot {robot!r} is not known; use {" or ".join(ROBOTS)}')
+    if robot == 'real' and not arm_address:
+        raise BringupError('robot real needs the address of the arm: arm_address:=172.16.0.2')
+    if robot == 'sim' and arm not in ('', FR3.name):
+        raise BringupError(f'the simulated cell has an {FR3.name}: arm:={arm} needs robot:=real')
 
 
-def dds_environment(discovery: str = '') -> dict[str, str]:
-    """Variables that say how far the graph reaches, and let Fast DDS carry pictures whole.
-
-    See the argument `discovery`. A profile of Fast DDS that is already set stays as it is.
-    """
-    if discovery not in ('', *DISCOVERIES):
+def _check_profile(profile: str) -> None:
+    if profile.endswith(('.yaml', '.yml')):
+        existing_file(profile, 'profile')
+        return
+    shipped = sorted(path.stem for path in resources.find('config', 'profiles').glob('*.yaml'))
+    if profile not in shipped:
         raise BringupError(
-            f'discovery {discovery!r} is not known; use {" or ".join(DISCOVERIES)}, or leave it '
-            f'empty and set {RANGE}'
+            f'profile {profile!r} is not known; give a .yaml file or one of {", ".join(shipped)}'
         )
-    if discovery == 'subnet' and os.environ.get('ROS_LOCALHOST_ONLY') == '1':
-        raise BringupError('discovery:=subnet is in vain with ROS_LOCALHOST_ONLY=1: unset it')
-    if not discovery and not {RANGE, 'ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'} & os.environ.keys():
-        discovery = 'localhost'
-    local = discovery == 'localhost' or (not discovery and _stays_on_this_host())
-    reach = {RANGE: discovery.upper()} if discovery else {}
-    return _fast_dds_profile('fastdds_localhost.xml' if local else 'fastdds.xml') | reach
 
 
-def _stays_on_this_host() -> bool:
-    """Whether ROS's own variables keep the graph here."""
-    if os.environ.get('ROS_LOCALHOST_ONLY') == '1':
-        return True
-    near = os.environ.get(RANGE, '').upper() in ('LOCALHOST', 'OFF')
-    return near and 'ROS_STATIC_PEERS' not in os.environ
+def _camera(robot: str, camera: str, compressed: bool) -> str:
+    """Who publishes pictures: 'sim' or 'topic'."""
+    camera = camera or ('sim' if robot == 'sim' else 'topic')
+    if camera == 'sim' and robot != 'sim':
+        raise BringupError(
+            'camera:=sim shows the simulated arm: use robot:=sim, or camera:=topic and a driver'
+        )
+    if camera == 'sim' and compressed:
+        raise BringupError(
+            'the simulated camera says raw pictures only: transport:=compressed needs camera:=topic'
+        )
+    return camera
 
 
-def _fast_dds_profile(name: str) -> dict[str, str]:
-    old, new = 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'
-    if old in os.environ or new in os.environ:
-        return {}
-    variable = old if ros_distro() in ('humble', 'iron', 'jazzy') else new
-    return {variable: str(resources.find('config', name))}
+def _camera_names(image: str) -> tuple[tuple[str, str], ...]:
+    """What a camera's two topics are called when its pictures are to be on the topic `image`."""
+    folder, slash, _ = image.rpartition('/')
+    return ('image', image), ('camera_info', f'{folder}{slash}camera_info')
 
 
-def _enclave(name: str) -> dict[str, str]:
-    """Under SROS 2, the variable that names the keys of a process (config/security/policy.xml),
-    unless all processes share what the user has named.
+def existing_file(path: str | Path, argument: str) -> Path:
+    """The path, which an argument of that name gave. Raises BringupError when nothing is there."""
+    if not path or not Path(path).expanduser().exists():
+        raise BringupError(f'file {str(path)!r} does not exist; give another one as {argument}:=')
+    return Path(path)
+
+
+def free_address(namespace: str) -> str:
+    """A loopback address for the simulated arm of a namespace, always the same one unless an arm is
+    already served there; two namespaces started at once get two.
     """
-    override = 'ROS_SECURITY_ENCLAVE_OVERRIDE'
-    if os.environ.get('ROS_SECURITY_ENABLE') != 'true' or override in os.environ:
-        return {}
-    return {override: f'/{resources.PACKAGE}/{name}'}
+    first = zlib.crc32(namespace.strip('/').encode())
+    for shift in range(254):
+        high, low = divmod((first + shift) % (254 * 254), 254)
+        address = f'127.0.{high + 1}.{low + 1}'
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, COMMAND_PORT))
+            return address
+    raise BringupError(
+        f'no loopback address is free for the simulated arm of namespace {namespace}: give one as '
+        'arm_address:=127.x.y.z'
+    )
 
 
-def ros_distro() -> str:
-    """Name of the ROS distribution of this Python, from wheels or sourced; empty without one."""
-    for name in ('jazzy', 'kilted'):
-        try:
-            metadata.version(f'ros-{name}-rclpy')
-        except metadata.PackageNotFoundError:
-            continue
-        return name
-    return os.environ.get('ROS_DISTRO', '')
-
-
-def find_executable(package: str, executable: str) -> Path:
-    """An executable of a package: in a sourced workspace, else beside this Python (pip)."""
+def find_executable(package: str, executable: str) -> list[str]:
+    """The words that start an executable: its file in a sourced workspace, else one of ours with
+    this Python. Raises BringupError when it is not installed.
+    """
     prefixes = filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))
     places = [Path(prefix) / 'lib' / package / executable for prefix in prefixes]
-    places.append(Path(sys.executable).parent / executable)
     for place in places:
         if os.access(place, os.X_OK) and place.is_file():
-            return place
+            return [str(place)]
+    if package == resources.PACKAGE and executable in cli.CALLED:
+        # -P: whatever lies in the folder that this was called from is not imported
+        return [sys.executable, '-P', '-m', package, executable]
     raise BringupError(
         f'executable {executable} of {package} is not installed (looked for '
-        f'{", ".join(map(str, places))}): make setup, or build and source the '
-        'workspace'
+        f'{", ".join(map(str, places)) or "it in AMENT_PREFIX_PATH, which is empty"}): install '
+        f'ros-$ROS_DISTRO-{package.replace("_", "-")} and source ROS, or do without it'
     )
+
+
+def check_installed(processes: Sequence[ProcessSpec]) -> None:
+    """Raise BringupError when one of the processes cannot be started."""
+    for process in processes:
+        process.command()
 
 
 def main(words: list[str] | None = None) -> None:
     """Entry point: run the system of the given arguments until Ctrl-C or the first end."""
     words = sys.argv[1:] if words is None else words
     if {'-h', '--help', '-s', '--show-args'} & set(words):
-        for argument in ARGUMENTS:
-            choices = f' ({", ".join(filter(None, argument.choices))})' if argument.choices else ''
-            print(f'{argument.name}:={argument.default}\n    {argument.description}{choices}')
+        print(arguments.show())
         return
     try:
-        processes = plan_processes(**read_arguments(words))
+        processes = plan_processes(**arguments.read(words))
+        check_installed(processes)
         output.never_wait()  # a terminal that stands still must not hold up who reads the nodes
         with ProcessGroup(processes, echo=True) as group:
             group.wait()

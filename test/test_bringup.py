@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import socket
 import stat
 import sys
 from configparser import ConfigParser
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jepa_wm_ros import bringup
-from jepa_wm_ros.bringup import BringupError, plan_processes, read_arguments
+from jepa_wm_ros import arguments, bringup, dds
+from jepa_wm_ros.arguments import PLAN, BringupError, read
+from jepa_wm_ros.bringup import plan_processes
 from jepa_wm_ros.errors import JepaWmError
 from support import policy
 
@@ -108,6 +110,60 @@ def test_the_gallery_comes_with_rviz_or_alone_and_is_stopped_after_the_arm_stand
         assert names.index('goal_gallery') < names.index('franka_controller')
 
 
+def address_of(**arguments) -> str:
+    nodes = named(plan_processes(**arguments))
+    served, driven = (nodes[n].parameters['arm_address'] for n in ('sim_cell', 'franka_controller'))
+    assert served == driven
+    return served
+
+
+def test_two_simulated_arms_in_two_namespaces_need_no_addresses():
+    names = ['left', 'right', 'arm_1', 'arm_2', '/left/nested/']
+    addresses = [address_of(namespace=name) for name in names]
+    assert len({'127.0.0.1', *addresses}) == 6
+    assert all(re.fullmatch(r'127\.0\.\d+\.\d+', address) for address in addresses)
+    assert [address_of(namespace=name) for name in names] == addresses, 'known beforehand'
+    assert address_of(namespace='left', arm_address='127.0.0.9') == '127.0.0.9'
+
+
+def test_an_address_where_an_arm_is_served_already_is_passed_over():
+    taken = address_of(namespace='left')
+    with socket.create_server((taken, bringup.COMMAND_PORT)):
+        assert address_of(namespace='left') != taken
+
+
+def test_a_camera_driver_takes_the_place_of_the_simulated_camera():
+    nodes = named(
+        plan_processes(camera='topic', image='/camera/color/image_raw', transport='compressed')
+    )
+    assert nodes['sim_cell'].parameters['pictures'] is False
+    assert nodes['world_model'].parameters == {
+        'image': '/camera/color/image_raw',
+        'transport': 'compressed',
+    }
+    assert not any(process.remappings for process in nodes.values())
+
+
+def test_the_simulated_camera_speaks_where_the_driver_would():
+    nodes = named(plan_processes(image='/camera/color/image_raw'))
+    assert dict(nodes['sim_cell'].remappings) == {
+        'image': '/camera/color/image_raw',
+        'camera_info': '/camera/color/camera_info',
+    }
+    assert nodes['world_model'].parameters['image'] == '/camera/color/image_raw'
+    assert 'pictures' not in nodes['sim_cell'].parameters
+
+
+def test_every_process_logs_and_takes_the_time_as_asked():
+    processes = plan_processes(rviz=True, log_level='debug', use_sim_time=True)
+    assert {process.name for process in processes} >= {'rviz2', 'franka_controller', 'sim_cell'}
+    for process in processes:
+        words = process.ros_arguments()
+        assert words[words.index('--log-level') + 1] == 'debug'
+        assert 'use_sim_time:=true' in words
+    assert not any('--log-level' in p.ros_arguments() for p in plan_processes())
+
+
 def test_arguments_of_a_node_keep_their_types():
     process = bringup.ProcessSpec(
         'run',
@@ -138,6 +194,12 @@ def test_arguments_of_a_node_keep_their_types():
         ({'robot': 'real'}, 'arm_address:='),
         ({'planner': 'magic'}, 'cem'),
         ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
+        ({'model': '/no/such.safetensors'}, '/no/such.safetensors'),
+        ({'profile': 'nosuch'}, 'one of cell, fast, paper, reactive'),
+        ({'profile': 'no_such.yaml'}, 'no_such.yaml'),
+        ({'robot': 'real', 'arm_address': '10.0.0.2', 'camera': 'sim'}, 'camera:=topic'),
+        ({'transport': 'compressed'}, 'camera:=topic'),
+        ({'image': '/cam/compressed'}, 'camera:=topic'),
     ],
 )
 def test_a_wrong_argument_is_one_line_that_says_what_to_do(arguments, said):
@@ -147,7 +209,7 @@ def test_a_wrong_argument_is_one_line_that_says_what_to_do(arguments, said):
 
 
 def test_words_of_the_command_line_become_arguments():
-    assert read_arguments(['robot:=real', 'arm_address:=10.0.0.2', 'rviz:=true', 'model:=']) == {
+    assert read(['robot:=real', 'arm_address:=10.0.0.2', 'rviz:=true', 'model:=']) == {
         'robot': 'real',
         'arm_address': '10.0.0.2',
         'rviz': True,
@@ -155,23 +217,17 @@ def test_words_of_the_command_line_become_arguments():
     }
     for word in ('robot=sim', 'speed:=fast', 'robot:=fake', 'use_sim_time:=yes'):
         with pytest.raises(BringupError, match=re.escape(word)):
-            read_arguments([word])
+            read([word])
 
 
 def test_the_defaults_of_the_arguments_start_the_simulated_cell():
-    words = [f'{argument.name}:={argument.default}' for argument in bringup.ARGUMENTS]
-    assert plan_processes(**read_arguments(words)) == plan_processes()
+    words = [f'{argument.name}:={argument.default}' for argument in PLAN]
+    assert plan_processes(**read(words)) == plan_processes()
 
 
 def test_every_planner_can_be_asked_for():
     registry = pytest.importorskip('jepa_wm_ros.planning.registry')
-    assert set(bringup.PLANNERS) == set(registry.PLANNERS)
-
-
-def test_every_executable_is_an_entry_point_of_the_package():
-    written = (ROOT / 'setup.py').read_text()
-    for process in plan_processes('sim', gallery=True):
-        assert f"'{process.executable} = jepa_wm_ros.ros.start:{process.executable}'" in written
+    assert set(arguments.PLANNERS) == set(registry.PLANNERS)
 
 
 def test_ros2_run_and_launch_find_the_executables_where_colcon_puts_them():
@@ -188,15 +244,26 @@ def executable(path: Path) -> Path:
     return path
 
 
-def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monkeypatch, tmp_path):
-    beside = executable(tmp_path / 'bin' / 'planner')
-    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'bin' / 'python'))
+def test_an_executable_of_a_sourced_workspace_goes_before_this_python(monkeypatch, tmp_path):
     monkeypatch.setenv('AMENT_PREFIX_PATH', f'/none{os.pathsep}{tmp_path / "install"}')
-    assert bringup.find_executable('jepa_wm_ros', 'planner') == beside
+    here = [sys.executable, '-P', '-m', 'jepa_wm_ros', 'planner']
+    assert bringup.find_executable('jepa_wm_ros', 'planner') == here
     sourced = executable(tmp_path / 'install' / 'lib' / 'jepa_wm_ros' / 'planner')
-    assert bringup.find_executable('jepa_wm_ros', 'planner') == sourced
-    with pytest.raises(BringupError, match='make setup'):
-        bringup.find_executable('jepa_wm_ros', 'no_such_node')
+    assert bringup.find_executable('jepa_wm_ros', 'planner') == [str(sourced)]
+
+
+@pytest.mark.parametrize(('package', 'name'), [('rviz2', 'rviz2'), ('jepa_wm_ros', 'no_such_node')])
+def test_what_is_not_installed_is_found_before_anything_is_started(
+    monkeypatch, package, name, capsys
+):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/none')
+    monkeypatch.setattr('subprocess.Popen', lambda *_, **__: pytest.fail('something was started'))
+    with pytest.raises(BringupError, match=f'{name} of {package} is not installed.*/none/lib'):
+        bringup.find_executable(package, name)
+    with pytest.raises(SystemExit) as ended:
+        bringup.main(['rviz:=true'])
+    assert ended.value.code == 1
+    assert 'ros-$ROS_DISTRO-rviz2' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -210,12 +277,12 @@ def test_an_executable_of_a_sourced_workspace_goes_before_one_beside_python(monk
 def test_fast_dds_gets_its_profile_by_the_name_its_release_reads(
     bare_environment, monkeypatch, distro, variable
 ):
-    monkeypatch.setattr(bringup, 'ros_distro', lambda: distro)
-    given = bringup.dds_environment()
+    monkeypatch.setattr(dds, 'ros_distro', lambda: distro)
+    given = dds.dds_environment()
     assert given.keys() - {RANGE} == {variable}
     assert Path(given[variable]).samefile(LOCAL)
     monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/own.xml')
-    assert bringup.dds_environment() == {RANGE: 'LOCALHOST'}
+    assert dds.dds_environment() == {RANGE: 'LOCALHOST'}
 
 
 @pytest.mark.parametrize(
@@ -242,7 +309,7 @@ def test_the_graph_stays_on_this_host_unless_somebody_says_otherwise(
     for name, value in set_before.items():
         monkeypatch.setenv(name, value)
     words = [f'discovery:={discovery}', 'rviz:=true']
-    processes = plan_processes(**read_arguments(words))
+    processes = plan_processes(**read(words))
     assert {process.name for process in processes} >= {'rviz2', 'franka_controller', 'sim_cell'}
     for process in processes:
         environment = dict(process.environment)
@@ -255,7 +322,7 @@ def test_a_reach_that_cannot_be_is_refused_with_what_to_do(bare_environment, mon
     with pytest.raises(BringupError, match='world.*localhost or subnet'):
         plan_processes(discovery='world')
     with pytest.raises(BringupError, match='use one of localhost, subnet'):
-        read_arguments(['discovery:=world'])
+        read(['discovery:=world'])
     monkeypatch.setenv('ROS_LOCALHOST_ONLY', '1')
     with pytest.raises(BringupError, match='unset it'):
         plan_processes(discovery='subnet')
@@ -291,19 +358,19 @@ def test_the_two_profiles_differ_only_in_the_interfaces_that_are_open():
 def test_the_distribution_is_that_of_the_wheels_else_the_sourced_one(monkeypatch):
     def version(name):
         if name != 'ros-kilted-rclpy':
-            raise bringup.metadata.PackageNotFoundError(name)
+            raise dds.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setenv('ROS_DISTRO', 'humble')
-    monkeypatch.setattr(bringup.metadata, 'version', version)
-    assert bringup.ros_distro() == 'kilted'
-    monkeypatch.setattr(bringup.metadata, 'version', lambda name: version(''))
-    assert bringup.ros_distro() == 'humble'
+    monkeypatch.setenv('ROS_DISTRO', 'rolling')
+    monkeypatch.setattr(dds.metadata, 'version', version)
+    assert dds.ros_distro() == 'kilted'
+    monkeypatch.setattr(dds.metadata, 'version', lambda name: version(''))
+    assert dds.ros_distro() == 'rolling'
 
 
 def test_the_command_explains_its_arguments_and_refuses_unknown_ones(capsys):
     bringup.main(['--help'])
     shown = capsys.readouterr().out
-    assert all(f'{argument.name}:=' in shown for argument in bringup.ARGUMENTS)
+    assert all(f'{argument.name}:=' in shown for argument in PLAN)
     with pytest.raises(SystemExit) as ended:
         bringup.main(['robot:=real'])
     assert ended.value.code == 1

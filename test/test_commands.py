@@ -3,17 +3,22 @@
 can here; and that the names in those which cannot be run are names that there are.
 """
 
+import argparse
 import re
+import shlex
+import sys
 
 import pytest
 
+from jepa_wm_ros import arguments, cli
 from support.paths import ROOT
 
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'doc').rglob('*.md'))]
 PROGRAMS = (
     r'make|ros2|jepa-wm|python|pip|colcon|export|cd|source|sudo|sysctl|torchrun|record|train|'
-    r'evaluate_bag|\.venv/bin/\S+'
+    r'evaluate_bag|rosdep|\.venv/bin/[^\s`]+'
 )
+OURS = r'(ros2 run jepa_wm_ros|(\.venv/bin/)?jepa-wm)'
 # The tests that run commands of a kind, or the same through their entry points.
 RUN = {
     r'make (demo|test|setup)\b': 'test_setup_script.py',
@@ -22,32 +27,28 @@ RUN = {
     r'make bench|python -m jepa_wm_ros.evaluation.bench': 'evaluation/test_bench.py',
     r'make reference': 'ros/test_lifecycle.py',
     r'\.venv/bin/python examples/': 'ros/test_e2e_reach.py',
-    r'(\.venv/bin/)?jepa-wm (bringup|<command>|demo)|\.venv/bin/python -m jepa_wm_ros.bringup': (
-        'ros/test_e2e_reach.py'
-    ),
-    r'(ros2 run jepa_wm_ros|jepa-wm) (franka_controller|planner|world_model|<command>)': (
-        'ros/test_e2e_reach.py'
-    ),
-    r'ros2 run jepa_wm_ros camera_reference': 'ros/test_camera_reference.py',
-    r'ros2 run jepa_wm_ros (check_camera|diagnose)': 'ros/test_check_camera.py',
-    r'ros2 run jepa_wm_ros model': 'world_model/test_model_command.py',
-    r'ros2 run jepa_wm_ros goals': 'ros/test_goals_command.py',
-    r'(ros2 run jepa_wm_ros )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
+    rf'{OURS} (<command>|NAME)': 'test_cli.py',
+    rf'{OURS} (bringup|demo|reach|franka_controller|planner|world_model)': 'ros/test_e2e_reach.py',
+    rf'{OURS} camera_reference': 'ros/test_camera_reference.py',
+    rf'{OURS} (check_camera|diagnose)': 'ros/test_check_camera.py',
+    rf'{OURS} model': 'world_model/test_model_command.py',
+    rf'{OURS} goals': 'ros/test_goals_command.py',
+    rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),
+    rf'{OURS} record': 'sim/test_direct.py',
+    rf'{OURS} train': 'learning/test_training.py',
     r'python -m jepa_wm_ros.evaluation.offline.sample_bag': 'evaluation/test_sample_bag.py',
     r'python -m jepa_wm_ros.evaluation.offline.bag_memory': 'evaluation/test_memory.py',
-    r'record --episodes': 'sim/test_direct.py',
-    r'train --data': 'learning/test_training.py',
     r'export ROS_(AUTOMATIC|STATIC)': 'ros/test_two_machines.py',
     r'export ROS_DOMAIN_ID': 'support/domains.py',
 }
 NOT_HERE = {
-    r'ros2 launch': 'the wheels have no launch; ros/test_launch_plan.py runs it where it is',
+    r'ros2 launch': 'the wheels have no launch; ros/test_launch.py runs it where it is',
     r'ros2 (topic|service|param)\b': 'the wheels have no ros2; the names are held below',
     r'ros2 bag (record|reindex)': 'rosbag2 is in no registry',
     r'ros2 security|export ROS_SECURITY': 'sros2 is in no registry (doc/how_to/security.md)',
-    r'colcon|source install|cd ~/ws': 'needs an installed ROS 2',
+    r'(python -m )?colcon|source install|cd ~/ws|rosdep': 'needs an installed ROS 2',
     r'pip install': 'the environment is what requirements/ says',
     r'make (docs|lint|format)|\.venv/bin/pre-commit': '.ci/run does, or people do before a commit',
     r'sudo scripts/bare_root.sh': 'makes a root of 15 GB',
@@ -106,3 +107,36 @@ def test_names_in_commands_of_ros2_are_those_of_the_nodes():
             assert services[words[3]] == words[4], command
         if words[:2] == ['ros2', 'param'] and len(words) > 4:
             assert f'/{words[3].lstrip("/")} {words[4]}' in parameters, command
+
+
+class Understood(Exception):
+    """The words of a command line were taken."""
+
+
+@pytest.mark.parametrize('command', [c for c in commands() if re.match(OURS, c)])
+def test_a_command_of_ours_is_understood_as_it_is_written(command, monkeypatch):
+    pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
+    pytest.importorskip('torch')
+    name, *words = shlex.split(re.sub(OURS, '', command))
+    if name in ('<command>', 'NAME') or name in cli.NODES:
+        return
+    if name == 'bringup':
+        assert arguments.read(words)
+        return
+    parse = argparse.ArgumentParser.parse_args
+
+    def understand(parser, words=None, namespace=None):
+        parse(parser, words, namespace)
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', understand)
+    monkeypatch.setattr(sys, 'argv', [name, *words])
+    with pytest.raises(Understood):
+        cli.call(name)
+
+
+@pytest.mark.parametrize('command', [c for c in commands() if c.startswith('ros2 launch')])
+def test_a_launch_file_and_its_arguments_are_there(command):
+    _, _, package, file, *words = command.split()
+    assert package == 'jepa_wm_ros' and (ROOT / 'launch' / file).is_file()
+    assert '--show-args' in words or arguments.read(words) is not None

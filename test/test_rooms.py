@@ -61,7 +61,7 @@ ROOMS = {
     ),
     'tasks': (ARITHMETIC, {'actions', 'robot', 'sim'}),
     'ros': (
-        ARITHMETIC | PICTURES | REPORTS | {'torch', 'tqdm'},
+        ARITHMETIC | PICTURES | REPORTS | {'torch', 'tqdm', 'launch', 'launch_ros'},
         {
             'actions',
             'world_model',
@@ -73,7 +73,9 @@ ROOMS = {
             'sim',
             'evaluation',
             'ros_image',
+            'arguments',
             'bringup',
+            'dds',
             'output',
             'processes',
         },
@@ -89,7 +91,11 @@ ROOMS = {
     'logs': (set(), set()),
     'tables': ({'yaml'}, set()),
     'processes': (set(), {'logs'}),
-    'bringup': (set(), {'output', 'processes'}),
+    'arguments': (set(), set()),
+    'cli': (set(), set()),  # imports by name what is called
+    '__main__': (set(), {'cli'}),
+    'dds': (set(), {'arguments'}),
+    'bringup': (set(), {'arguments', 'cli', 'dds', 'output', 'processes'}),
     'ros_image': (PICTURES | {'numpy', 'cv_bridge'}, set()),
 }
 ROS = {'rclpy', 'std_srvs', 'ament_index_python'}
@@ -219,7 +225,7 @@ def test_importing_the_package_loads_no_ros_and_nothing_heavy():
 
     heavy = ('rclpy', 'torch', 'mujoco', 'franky', 'nevergrad', 'timm')
     code = (
-        'import sys, jepa_wm_ros, jepa_wm_ros.bringup, jepa_wm_ros.ros_image; '
+        'import sys, jepa_wm_ros.bringup, jepa_wm_ros.cli, jepa_wm_ros.ros_image; '
         f'print([m for m in {heavy!r} if m in sys.modules])'
     )
     done = subprocess.run(

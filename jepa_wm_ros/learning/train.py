@@ -40,7 +40,7 @@ from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_wo
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(
-        prog='train', description='Train a world model on episodes recorded by `record`.'
+        description='Train a world model on episodes recorded by `record`.'
     )
     parser.add_argument(
         '--config',

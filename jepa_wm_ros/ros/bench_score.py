@@ -26,8 +26,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from sensor_msgs.msg import Image, JointState
 
 from jepa_wm_ros import ros_image
-from jepa_wm_ros.bringup import dds_environment, plan_processes
+from jepa_wm_ros.bringup import plan_processes
 from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.processes import ProcessGroup

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from jepa_wm_ros.arguments import TRANSPORTS
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.goals.acceptable import check_content
 from jepa_wm_ros.goals.view import ReferenceView
@@ -23,14 +24,17 @@ from jepa_wm_ros.ros.commander import JepaCommander
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='camera_reference', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('file', type=Path, help='picture file to write, .png')
     parser.add_argument('--namespace', default='', help='namespace of the camera')
+    parser.add_argument('--image', default='image', help='topic of the camera')
+    parser.add_argument('--transport', default='', choices=('', *TRANSPORTS))
     options = parser.parse_args(arguments)
     try:
         if options.file.suffix != '.png':
             raise JepaWmError(f'{options.file} must end in .png: jpeg would blur the edges')
-        with JepaCommander(options.namespace) as commander:
+        where = {'image': options.image, 'transport': options.transport}
+        with JepaCommander(options.namespace, **where) as commander:
             picture = commander.picture()
         check_content(picture, 'the picture')
         ReferenceView(picture)

@@ -21,7 +21,7 @@ WRONG = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='check_camera', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_fit_options(parser)
     options = parser.parse_args(arguments)
     from tqdm import tqdm

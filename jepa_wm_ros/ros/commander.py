@@ -29,12 +29,14 @@ from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from jepa_wm_ros import bringup, ros_image
+from jepa_wm_ros import ros_image
+from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import FaultCode, JepaWmError
-from jepa_wm_ros.ros.base.convert import from_pose7, to_ns, to_pose7
+from jepa_wm_ros.ros import camera_topic
+from jepa_wm_ros.ros.base.convert import from_pose7, message_class, to_ns, to_pose7
 
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
@@ -52,21 +54,30 @@ class JepaCommander:
     Initialises rclpy unless that is done already, and ends it then; what it may reach is this host,
     or what ROS_AUTOMATIC_DISCOVERY_RANGE or ROS_STATIC_PEERS say. `timeout` [s] bounds every wait
     but that for a goal to end; a server that leaves the graph meanwhile, even one that is killed,
-    is missed within 5 s (config/fastdds.xml: leaseDuration).
+    is missed within 5 s (config/fastdds.xml: leaseDuration). `image` and `transport` ('raw' or
+    'compressed') say where the camera is heard, as the arguments of plan.launch.py do.
     """
 
-    def __init__(self, namespace: str = '', timeout: float = 30.0) -> None:
+    def __init__(
+        self, namespace: str = '', timeout: float = 30.0, image: str = 'image', transport: str = ''
+    ) -> None:
         self.timeout = timeout
         self._begun = not rclpy.ok()
         if self._begun:  # Ctrl-C stays Python's, so that `close` can still cancel a goal
-            os.environ.update(bringup.dds_environment())
+            os.environ.update(dds_environment())
             rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node('jepa_commander', namespace=namespace or None)
         self._news = threading.Condition()
-        self._image: Image | None = None
+        self._image: Image | CompressedImage | None = None
         self._status: ArmStatus | None = None
-        self.on_frame: Callable[[Image], None] | None = None
-        self.node.create_subscription(Image, 'image', self._on_image, qos_profile_sensor_data)
+        self.on_frame: Callable[[Image | CompressedImage], None] | None = None
+        self._camera = camera_topic.resolved(self.node, image, transport)
+        self.node.create_subscription(
+            message_class(self._camera.kind),
+            self._camera.name,
+            self._on_image,
+            qos_profile_sensor_data,
+        )
         self.node.create_subscription(ArmStatus, 'arm_status', self._on_status, 1)
         self._reach = ActionClient(self.node, ReachGoal, 'reach_goal')
         self._clients: dict[str, object] = {}
@@ -109,7 +120,7 @@ class JepaCommander:
         if not fresh:
             raise CommanderError(
                 f'no camera picture within {self.timeout} s: is a camera '
-                f'publishing on {self.node.resolve_topic_name("image")}?'
+                f'publishing on {self.node.resolve_topic_name(self._camera.name)}?'
             )
         return ros_image.to_rgb8(self._image)
 
@@ -144,6 +155,14 @@ class JepaCommander:
         """Drive to the home posture."""
         self.call(Trigger, 'franka_controller/home', Trigger.Request())
 
+    def stop(self) -> None:
+        """End whatever moves and wait until the arm stands."""
+        self.call(Trigger, 'franka_controller/stop', Trigger.Request())
+
+    def recover(self) -> None:
+        """Let the arm move again after a fault or a stop, once its cause is gone."""
+        self.call(Trigger, 'franka_controller/recover', Trigger.Request())
+
     # Goals
 
     def reach(
@@ -154,7 +173,11 @@ class JepaCommander:
         tolerance: float = 0.0,
         max_seconds: float = 0.0,
     ) -> ReachGoal.Result:
-        """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result."""
+        """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result.
+
+        Ctrl-C cancels the goal, and goes on as a KeyboardInterrupt that says how it ended, when
+        the arm stands.
+        """
         goal = ReachGoal.Goal(
             goals=[ros_image.fill_image(Image(), picture, 'rgb8') for picture in pictures],
             max_steps=max_steps,
@@ -164,13 +187,19 @@ class JepaCommander:
         if not self._reach.wait_for_server(self.timeout):
             raise CommanderError('action reach_goal is not there: is the planner node running?')
         self._meet('planner')
-        handle = self._act(
+        asked = self._begin(
             lambda: self._reach.send_goal_async(
                 goal, lambda message: on_feedback and on_feedback(message.feedback)
-            ),
-            'reach_goal',
-            self.timeout,
+            )
         )
+        try:
+            return self._result(asked)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._give_up(asked)) from None
+
+    def _result(self, asked) -> ReachGoal.Result:
+        """The result of the goal that was sent with `asked`, when it has ended."""
+        handle = self._end(asked, 'reach_goal', self.timeout)
         if not handle.accepted:
             raise CommanderError('goal rejected: another goal is running', FaultCode.BUSY)
         self._goal = handle
@@ -179,6 +208,18 @@ class JepaCommander:
         if answer.status == GoalStatus.STATUS_UNKNOWN:
             raise CommanderError('the planner lost the goal')
         return answer.result
+
+    def _give_up(self, asked) -> str:
+        """Cancel the goal, also one that is only just being accepted, and wait for its end: that is
+        when the arm stands. Returns how it ended.
+        """
+        handle = self._end(asked, 'reach_goal', self.timeout)
+        if not handle.accepted:
+            return 'the goal had been rejected'
+        self._act(handle.cancel_goal_async, 'cancel', self.timeout)
+        answer = self._act(handle.get_result_async, 'the planner', self.timeout)
+        self._goal = None
+        return answer.result.error_msg or 'it was reached'
 
     def cancel(self) -> None:
         """Cancel the running goal, if any, and wait until the planner has taken it."""
@@ -220,12 +261,20 @@ class JepaCommander:
                     raise CommanderError(f'{node} did not answer within {self.timeout} s') from None
 
     def _act(self, ask: Callable, what: str, timeout: float | None):
+        """Ask the action server and wait for its answer."""
+        return self._end(self._begin(ask), what, timeout)
+
+    def _begin(self, ask: Callable):
         """Ask the action server, in the thread that takes its answers.
 
         rclpy's action client, unlike its service client, holds no lock: an answer that comes
         before the question is on its list is dropped, and the caller would wait for ever.
         """
-        asked = self._wait(self._executor.create_task(ask), what, timeout)
+        return self._executor.create_task(ask)
+
+    def _end(self, begun, what: str, timeout: float | None):
+        """The answer to what was begun."""
+        asked = self._wait(begun, what, timeout)
         return self._wait(asked, what, timeout, self._reach.server_is_ready)
 
     def _wait(
@@ -250,7 +299,7 @@ class JepaCommander:
         except ExternalShutdownException:
             pass
 
-    def _on_image(self, message: Image) -> None:
+    def _on_image(self, message: Image | CompressedImage) -> None:
         with self._news:
             self._image = message
             self._news.notify_all()

@@ -21,7 +21,7 @@ WRONG = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='diagnose', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_fit_options(parser)
     parser.add_argument(
         '--planner',

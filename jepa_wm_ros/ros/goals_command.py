@@ -37,7 +37,7 @@ POLL_SECONDS = 0.05
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog='goals', description='The library of goal pictures.')
+    p = argparse.ArgumentParser(description='The library of goal pictures.')
     p.add_argument('--library', type=Path, default=FOLDER, help=f'its folder (default {FOLDER})')
     commands = p.add_subparsers(dest='command', required=True)
     capture = commands.add_parser('capture', help='store what the live camera and arm show now')

@@ -167,7 +167,7 @@ def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: in
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog='record', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, required=True, help='folder for the episodes')
     parser.add_argument('--episodes', type=int, default=2000, help='how many (default 2000)')
     parser.add_argument('--steps', type=int, default=20, help='actions per episode (default 20)')

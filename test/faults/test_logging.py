@@ -159,6 +159,7 @@ def test_the_controller_speaks_and_stops_while_refused_commands_flood_in(
             times = [begun, *(stamp for stamp in heard if stamp > begun), time.monotonic()]
             assert max(b - a for a, b in zip(times, times[1:], strict=False)) < SOON
             assert 1 <= sum(text.startswith('command ') for text in logged) < 10, logged
+            assert planner.ask('recover').success
             done = planner.send(planner.command(shift=(0, 0, -0.02)))
             assert done.outcome == ArmStatus.OUTCOME_DONE
         planner.node.destroy_node()

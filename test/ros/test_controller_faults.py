@@ -134,10 +134,11 @@ def test_a_signal_ends_a_node_that_still_waits_for_its_arm(ros_domain, new_arm_a
     assert process.returncode == 0 and 'Traceback' not in errors, errors
 
 
+@pytest.mark.parametrize('name', ['planner', 'demo'])
 @pytest.mark.parametrize('how', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how):
-    start = 'print(flush=True); from jepa_wm_ros.ros.start import planner; planner()'
-    with python('-c', start) as process:
+def test_a_signal_while_modules_are_imported_ends_the_process_without_a_word(how, name):
+    start = 'print(flush=True); from jepa_wm_ros.cli import main; main()'
+    with python('-c', start, name) as process:
         process.stdout.readline()
         threading.Event().wait(0.5)
         process.send_signal(how)

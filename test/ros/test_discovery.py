@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from jepa_wm_ros import bringup  # noqa: E402
+from jepa_wm_ros import dds  # noqa: E402
 from support import two_hosts  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -45,7 +45,7 @@ LISTEN = """
 @pytest.fixture
 def bare_environment(monkeypatch):
     """As in a user's shell: ROS's own defaults."""
-    for name in (bringup.RANGE, 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    for name in (dds.RANGE, 'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -57,8 +57,8 @@ def bare_environment(monkeypatch):
         # each names the other
         (
             '',
-            {bringup.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.2'},
-            {bringup.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.1'},
+            {dds.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.2'},
+            {dds.RANGE: 'LOCALHOST', 'ROS_STATIC_PEERS': '10.9.0.1'},
             'arm control',
         ),
     ],
@@ -71,7 +71,7 @@ def test_another_host_hears_the_arm_only_where_it_was_let_in(
         monkeypatch.setenv(name, value)
     for name, text in (('speak', SPEAK), ('listen', LISTEN)):
         (tmp_path / f'{name}.py').write_text(textwrap.dedent(text))
-    arm = words(bringup.dds_environment(discovery) | here)
+    arm = words(dds.dds_environment(discovery) | here)
     for name in here:
         monkeypatch.delenv(name)
     speak, listen = (f'{sys.executable} {tmp_path}/{name}.py' for name in ('speak', 'listen'))

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
@@ -24,6 +26,7 @@ from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 from jepa_wm_ros.sim.variation import sample_reach_task  # noqa: E402
 from support.paths import ROOT  # noqa: E402
+from support.python_process import command  # noqa: E402
 
 pytestmark = pytest.mark.ros
 SEED = 4242
@@ -104,6 +107,28 @@ def test_a_cancel_while_moving_stops_the_arm_and_only_then_ends_the_goal(cell):
     assert results[0].error_code == FaultCode.CANCELED
     assert away(cell, where) < 0.002, 'the arm stands when the goal has ended'
     assert away(cell, goal) > 0.04
+
+
+@pytest.mark.fault(24)
+def test_the_command_reaches_a_picture_and_ctrl_c_leaves_nothing_that_moves(cell, tmp_path):
+    picture, goal = cell.prepare(SEED + 1)
+    path = tmp_path / 'goal.png'
+    Image.fromarray(picture).save(path)
+    start = cell.hand_position()
+    with command('reach', str(path)) as asked:
+        deadline = time.monotonic() + 60.0
+        while away(cell, start) < 0.01:
+            assert asked.poll() is None and time.monotonic() < deadline
+        asked.send_signal(signal.SIGINT)
+        said, _ = asked.communicate(timeout=30)
+    where = cell.hand_position()
+    assert asked.returncode == 130 and 'Traceback' not in said, said
+    assert said.splitlines()[-1] == 'interrupted: cancelled'
+    assert away(cell, where) < 0.002 and away(cell, goal) > 0.04
+    with command('reach', str(path), '--max-steps', '12') as asked:
+        said, _ = asked.communicate(timeout=60)
+    assert asked.returncode == 0 and 'reached in' in said, said
+    assert away(cell, goal) <= 0.04
 
 
 def test_the_arm_stays_inside_the_box_when_told_to_leave_it(cell):

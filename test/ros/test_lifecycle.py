@@ -45,8 +45,15 @@ SPOKEN = {  # topics and services of each active node
         },
     ),
     'planner': (
-        {'/command', '/planner/plan', '/reach_goal/_action/feedback', '/reach_goal/_action/status'},
-        {f'/reach_goal/_action/{name}' for name in ('send_goal', 'cancel_goal', 'get_result')},
+        {
+            '/command',
+            '/planner/plan',
+            '/planner/status',
+            '/reach_goal/_action/feedback',
+            '/reach_goal/_action/status',
+        },
+        {'/planner/reach', '/planner/cancel'}
+        | {f'/reach_goal/_action/{name}' for name in ('send_goal', 'cancel_goal', 'get_result')},
     ),
     'franka_controller': (
         {'/joint_states', '/ee_pose', '/arm_status'},

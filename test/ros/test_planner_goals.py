@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who gets the planner: goals at one moment, newer goals, cancels, stops; all get a result."""
 
-import contextlib
 import signal
 import threading
 import time
@@ -20,42 +19,13 @@ from rclpy.parameter import Parameter  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander  # noqa: E402
-from jepa_wm_ros.ros.nodes.planner import PlannerNode  # noqa: E402
-from support.planner_rig import PICTURE, Client, Toy, ToyArm, ToyModel  # noqa: E402
+from support.planner_rig import PICTURE, Client, planning, toys  # noqa: E402
 from support.python_process import node  # noqa: E402
-from support.ros_peers import call, meet, ros, spinning, wait  # noqa: E402
+from support.ros_peers import call, meet, ros, wait  # noqa: E402
 
 pytestmark = pytest.mark.ros
 PAIRS = 45
 NEWER = 'newer goal'
-
-
-@contextlib.contextmanager
-def toys(*clients):
-    """A toy world model and arm, and clients, all spinning."""
-    toy = Toy()
-    nodes = [each(toy).node for each in (ToyModel, ToyArm)] + [client.node for client in clients]
-    try:
-        with spinning(*nodes):
-            yield toy
-    finally:
-        for node in nodes:
-            node.destroy_node()
-
-
-@contextlib.contextmanager
-def planning(clients=1, **parameters):
-    """An active planner in this process, its world, and clients."""
-    with ros(controller_timeout=2.0, motion_timeout=5.0, **parameters):
-        planner, them = PlannerNode(), [Client(f'client_{number}') for number in range(clients)]
-        with toys(*them) as toy, spinning(planner):
-            try:
-                assert planner.trigger_configure().name == 'SUCCESS'
-                assert planner.trigger_activate().name == 'SUCCESS'
-                yield planner, toy, *them
-            finally:
-                planner.close()
-                planner.destroy_node()
 
 
 def hold(toy, client):

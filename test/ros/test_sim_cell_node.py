@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.ros.base.convert import to_ns  # noqa: E402
+from jepa_wm_ros.ros.nodes import sim_cell  # noqa: E402
 from jepa_wm_ros.ros.nodes.sim_cell import SimCell  # noqa: E402
 from jepa_wm_ros.sim.scene import camera_matrix  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
@@ -106,6 +107,24 @@ def test_nothing_is_said_after_deactivation_and_the_address_is_free_after_cleanu
     assert cell.trigger_configure().name == 'SUCCESS'
     assert cell.trigger_activate().name == 'SUCCESS'
     viewer.after(last)
+
+
+def test_beside_a_real_camera_it_draws_nothing_and_still_tells_the_truth(
+    ros_domain, new_arm_address, monkeypatch
+):
+    monkeypatch.setattr(sim_cell, 'CellRenderer', lambda *_: pytest.fail('a camera was opened'))
+    with ros(arm_address=new_arm_address(), pictures=False):
+        cell, viewer = SimCell(), Viewer()
+        with spinning(cell, viewer.node):
+            assert cell.trigger_configure().name == 'SUCCESS', cell.failure
+            assert cell.trigger_activate().name == 'SUCCESS', cell.failure
+            asked = ResetScene.Request(seed=9)
+            assert call(viewer.node, ResetScene, 'sim_cell/reset_scene', asked).success
+            with viewer.news:
+                assert viewer.news.wait_for(lambda: viewer.heard['sim_cell/hand_pose'], 20)
+            assert viewer.node.count_publishers('image') == 0 and not viewer.heard['image']
+            cell.close()
+        cell.destroy_node()
 
 
 def test_a_wrong_address_or_camera_fails_to_configure_in_one_line(ros_domain, new_arm_address):

@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from jepa_wm_ros import bringup
+from jepa_wm_ros import dds
 
 DOMAINS = range(1, 102)  # what ROS 2 may use on Linux without meeting ephemeral ports
 
@@ -46,5 +46,5 @@ class Domain:
         return {
             'ROS_DOMAIN_ID': str(self.id),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            **bringup.dds_environment(),
+            **dds.dds_environment(),
         }

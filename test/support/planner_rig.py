@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ from std_srvs.srv import Trigger
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7
-from support.ros_peers import TIMEOUT, meet, wait
+from jepa_wm_ros.ros.nodes.planner import PlannerNode
+from support.ros_peers import TIMEOUT, meet, ros, spinning, wait
 
 PICTURE = np.full((48, 64, 3), 100, np.uint8)
 
@@ -180,3 +182,31 @@ class Client:
     def result(self, handle):
         """Status and result of a goal, when it has ended."""
         return self.act(handle.get_result_async)
+
+
+@contextlib.contextmanager
+def toys(*clients):
+    """A toy world model and arm, and clients, all spinning."""
+    toy = Toy()
+    nodes = [each(toy).node for each in (ToyModel, ToyArm)] + [client.node for client in clients]
+    try:
+        with spinning(*nodes):
+            yield toy
+    finally:
+        for node in nodes:
+            node.destroy_node()
+
+
+@contextlib.contextmanager
+def planning(clients=1, **parameters):
+    """An active planner in this process, its world, and clients."""
+    with ros(controller_timeout=2.0, motion_timeout=5.0, **parameters):
+        planner, them = PlannerNode(), [Client(f'client_{number}') for number in range(clients)]
+        with toys(*them) as toy, spinning(planner):
+            try:
+                assert planner.trigger_configure().name == 'SUCCESS'
+                assert planner.trigger_activate().name == 'SUCCESS'
+                yield planner, toy, *them
+            finally:
+                planner.close()
+                planner.destroy_node()

@@ -26,5 +26,9 @@ def node(name: str, output=subprocess.PIPE, params_file=None, **parameters):
     """A node of jepa_wm_ros/ros/nodes with a parameters file and these parameters, as `python`."""
     words = [word for key, value in parameters.items() for word in ('-p', f'{key}:={value}')]
     words += ['--params-file', str(params_file)] if params_file else []
-    start = f'from jepa_wm_ros.ros.start import {name}; {name}()'
-    return python('-c', start, '--ros-args', *words, output=output)
+    return command(name, '--ros-args', *words, output=output)
+
+
+def command(name: str, *words: str, output=subprocess.PIPE):
+    """A command or node of jepa_wm_ros/cli.py with these words, as `python`."""
+    return python('-m', 'jepa_wm_ros', name, *words, output=output)

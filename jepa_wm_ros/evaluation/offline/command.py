@@ -24,9 +24,8 @@ PARTIAL = 3
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(
-        prog='evaluate_bag',
         description="The paper's Action Score on your own recordings: plan "
-        'from recorded frames and compare with what the arm did. Needs no ROS.',
+        'from recorded frames and compare with what the arm did. Needs no ROS.'
     )
     p.add_argument(
         'bags', nargs='*', type=Path, metavar='BAG', help='bag directory, or a .mcap or .db3 file'

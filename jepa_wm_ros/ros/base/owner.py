@@ -80,7 +80,6 @@ class Owner(Parameters):
         """An action server of the present phase, which outlives its last goal until the result is
         delivered.
         """
-
         group = ReentrantCallbackGroup()
         server = ActionServer(self, kind, name, execute, callback_group=group, **options)
         return self._entity(server, ActionServer.destroy)

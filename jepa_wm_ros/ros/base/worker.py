@@ -115,12 +115,18 @@ class WorkSlot:
             if turn in self._open:
                 self._open.remove(turn)
 
+    def end(self, fault: Fault) -> bool:
+        """End every turn; whether there was one."""
+        with self._lock:
+            for turn in self._open:
+                turn.end(fault)
+            return bool(self._open)
+
     def close(self, fault: Fault) -> None:
         """End every turn and refuse all that come."""
         with self._lock:
             self._closed = fault
-            for turn in self._open:
-                turn.end(fault)
+        self.end(fault)
 
     @property
     def taken(self) -> bool:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.bringup import ProcessGroup, dds_environment, plan_processes
+from jepa_wm_ros.bringup import ProcessGroup, plan_processes
+from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
@@ -31,7 +32,7 @@ MAX_STEPS = 12
 
 def parse(args: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog='demo', description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seed', type=int, default=0, help='seed of the first episode')
     parser.add_argument('--episodes', type=int, default=1)
     parser.add_argument('--out', type=Path, default=Path('out'), help='where pictures go')

@@ -15,6 +15,7 @@ else that people do is done in one worker thread, in its order.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from geometry_msgs.msg import PointStamped, PoseStamped
@@ -34,6 +35,7 @@ from jepa_wm_ros.goals.goal import check_name
 from jepa_wm_ros.goals.library import FOLDER, GoalLibrary
 from jepa_wm_ros.goals.thumbnail import button
 from jepa_wm_ros.recordings.topics import TopicSpec, live_topics
+from jepa_wm_ros.ros import camera_topic
 from jepa_wm_ros.ros import gallery_scene as look
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.faults import one_line
@@ -63,6 +65,7 @@ class GoalGallery(NodeBase):
             'What camera, hand pose and gripper are called: a name in config/topics or a file.',
             **fixed,
         )
+        camera_topic.declare(self)
         self.declare('arm', FR3.name, 'Model of the arm.', choices=tuple(ARMS), **fixed)
         self.declare(
             'arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed
@@ -73,7 +76,8 @@ class GoalGallery(NodeBase):
     # What it allocates
 
     def setup(self) -> None:
-        self._topics = live_topics(TopicSpec.load(self.value('topics')))
+        topics = live_topics(TopicSpec.load(self.value('topics')))
+        self._topics = replace(topics, image=camera_topic.heard(self, topics.image))
         self._arm = arm_named(self.value('arm'), self.value('arm_prefix'))
         self._frame = self._arm.base_frame
         self._hand = f'{self._arm.prefix}{self._arm.name}_measured_tcp'

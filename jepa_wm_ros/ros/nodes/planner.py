@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `planner`: reaches goal pictures by model-predictive control in latent space.
 
-Hears   arm_status (ArmStatus)
-Says    command (ArmCommand), ~/plan (MarkerArray), /diagnostics
-Serves  action reach_goal (ReachGoal)
+Hears   arm_status (ArmStatus), ~/goal_image (Image)
+Says    command (ArmCommand), ~/plan (MarkerArray), ~/status (String), /diagnostics
+Serves  action reach_goal (ReachGoal); ~/reach, ~/cancel (Trigger), see ros/goal_services.py
 Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrupt_scoring},
         franka_controller/hold
 """
@@ -35,6 +35,7 @@ from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS, one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
+from jepa_wm_ros.ros.goal_services import GoalServices
 from jepa_wm_ros.ros.plan_markers import plan_markers
 from jepa_wm_ros.ros.ports import RosPorts
 
@@ -132,6 +133,7 @@ class PlannerNode(NodeBase):
             handle_accepted_callback=self._on_accepted,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
+        self.by_services = GoalServices(self, self.slot, self.worker, self._claim, self._pursue)
         self.add_part('planner', self._state)
 
     def halt(self) -> None:
@@ -142,16 +144,20 @@ class PlannerNode(NodeBase):
     def _on_goal(self, _goal: ReachGoal.Goal) -> GoalResponse:
         if self._claimed is not None:  # accepted, but its client went before it was told
             self.slot.release(self._claimed)
+        self._claimed = self._claim()
+        return GoalResponse.REJECT if self._claimed is None else GoalResponse.ACCEPT
+
+    def _claim(self) -> Turn | None:
+        """The turn of a new goal; None, and why in the log, when there is none for it."""
         preempting = self.value('on_new_goal') == 'preempt'
-        self._claimed = self.slot.claim(PREEMPTED if preempting else None)
-        if self._claimed is None:
+        turn = self.slot.claim(PREEMPTED if preempting else None)
+        if turn is None:
             why = 'the node is being deactivated' if self.halting else 'another one is running'
             self.get_logger().warning(
                 f'goal rejected: {why} (parameter on_new_goal)',
                 throttle_duration_sec=REPEAT_SECONDS,
             )
-            return GoalResponse.REJECT
-        return GoalResponse.ACCEPT
+        return turn
 
     def _on_accepted(self, handle) -> None:
         turn, self._claimed = self._claimed, None
@@ -159,20 +165,13 @@ class PlannerNode(NodeBase):
 
     async def _execute(self, handle, turn: Turn) -> ReachGoal.Result:
         with self.answering_goal():
-            outcome = await self.worker.submit(self._reach, handle, turn)
-            self.slot.release(turn)
-            # the action server keeps what was asked as long as the answer, a quarter of an hour
-            handle.request.goals = handle.request.compressed_goals = []
-            if turn.ended and outcome.code == FaultCode.CANCELED:
-                outcome = replace(outcome, code=turn.fault.code, message=str(turn.fault))
+            outcome = await self._pursue(handle, turn)
             if outcome.code == FaultCode.SUCCEEDED:
                 handle.succeed()
             elif outcome.code == FaultCode.CANCELED and handle.is_cancel_requested:
                 handle.canceled()
             else:
                 handle.abort()
-            self._last = outcome.message or f'reached in {outcome.progress.step} steps'
-            self.get_logger().info(f'goal ended: {self._last}')
             return ReachGoal.Result(
                 error_code=outcome.code,
                 error_msg=outcome.message,
@@ -180,6 +179,19 @@ class PlannerNode(NodeBase):
                 cost=outcome.progress.cost,
                 best_cost=outcome.progress.best_cost,
             )
+
+    async def _pursue(self, handle, turn: Turn) -> Outcome:
+        """Run a goal, of the action or of the services, to its end."""
+        outcome = await self.worker.submit(self._reach, handle, turn)
+        self.slot.release(turn)
+        # the action server keeps what was asked as long as the answer, a quarter of an hour
+        handle.request.goals = handle.request.compressed_goals = []
+        if turn.ended and outcome.code == FaultCode.CANCELED:
+            outcome = replace(outcome, code=turn.fault.code, message=str(turn.fault))
+        self._last = outcome.message or f'reached in {outcome.progress.step} steps'
+        self.get_logger().info(f'goal ended: {self._last}')
+        self.by_services.tell_end(outcome)
+        return outcome
 
     def _reach(self, handle, turn: Turn) -> Outcome:
         """Run one goal in the worker thread."""
@@ -291,6 +303,7 @@ class PlannerNode(NodeBase):
         if progress.waypoint is not None:
             feedback.waypoint = from_pose7(progress.waypoint)
         handle.publish_feedback(feedback)
+        self.by_services.tell(progress)
         if progress.phase is Phase.MOVING:
             self._planning = [*self._planning[-199:], progress.planning_seconds]
             self._plan.publish(self._markers(progress))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `sim_cell`: a simulated arm on a loopback address and the camera that looks at it.
 
-Says    image (Image), camera_info (CameraInfo), ~/hand_pose and ~/cube_pose (PoseStamped: the
-        simulator's truth, to judge by and never to plan from), /tf_static (camera), /diagnostics
+Says    image (Image) and camera_info (CameraInfo) unless `pictures` is false, ~/hand_pose and
+        ~/cube_pose (PoseStamped: the simulator's truth, to judge by and never to plan from),
+        /tf_static (camera), /diagnostics
 Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 """
 
@@ -51,6 +52,12 @@ class SimCell(NodeBase):
         self.declare(
             'arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed
         )
+        self.declare(
+            'pictures',
+            True,
+            'Draw and publish what the camera sees; false where a real camera does.',
+            **fixed,
+        )
         self.server: ArmServer | None = None
         self._camera: CellRenderer | None = None
 
@@ -64,8 +71,9 @@ class SimCell(NodeBase):
         self.own(self._stop_server)
         self.server.start()
         self.worker = self.create_worker('camera')
-        self.own(lambda: self.worker.call(self._close_camera))
-        self.worker.call(self._open_camera, CAMERA_SECONDS)
+        if self.value('pictures'):
+            self.own(lambda: self.worker.call(self._close_camera))
+            self.worker.call(self._open_camera, CAMERA_SECONDS)
         self.diagnostics.hardware_id = f'simulated FR3 at {self.server.address}'
 
     def start(self) -> None:
@@ -73,10 +81,7 @@ class SimCell(NodeBase):
         self._info = camera_info(self.value('width'), self.value('height'))
         self._sent = self._late = 0
         self._last = (time.monotonic(), 0)
-        qos = qos_profile_sensor_data
         self._said = {
-            'image': self.create_publisher(Image, 'image', qos),
-            'info': self.create_publisher(CameraInfo, 'camera_info', qos),
             'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
             'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
         }
@@ -84,9 +89,13 @@ class SimCell(NodeBase):
         FrameSpeaker(self, fixed=True).say(
             transform(self._base_frame, self._optical_frame, place, to_stamp(self.now_ns()))
         )
+        if self.value('pictures'):
+            qos = qos_profile_sensor_data
+            self._said['image'] = self.create_publisher(Image, 'image', qos)
+            self._said['info'] = self.create_publisher(CameraInfo, 'camera_info', qos)
+            self.add_part('camera', self._camera_state)
         self.create_service(ResetScene, '~/reset_scene', self._on_reset_scene)
         self.create_steady_timer(1.0 / self.value('rate'), self._shoot)
-        self.add_part('camera', self._camera_state)
         self.add_part('arm', self._arm_state)
 
     # What it says
@@ -101,14 +110,15 @@ class SimCell(NodeBase):
         self._picture = self.worker.submit(self._draw, self.server.snapshot())
 
     def _draw(self, snapshot: Snapshot) -> None:
-        pixels = self._camera.render(snapshot.qpos)
+        pixels = None if self._camera is None else self._camera.render(snapshot.qpos)
         age = time.time_ns() - snapshot.stamp
         stamp = to_stamp(self.now_ns() - age)
-        header = Header(stamp=stamp, frame_id=self._optical_frame)
-        message = ros_image.fill_image(Image(), pixels, 'rgb8')
-        message.header = self._info.header = header
-        self._said['image'].publish(message)
-        self._said['info'].publish(self._info)
+        if pixels is not None:
+            message = ros_image.fill_image(Image(), pixels, 'rgb8')
+            message.header = Header(stamp=stamp, frame_id=self._optical_frame)
+            self._info.header = message.header
+            self._said['image'].publish(message)
+            self._said['info'].publish(self._info)
         self._publish_truth(stamp, snapshot)
         self._sent += 1
 
@@ -125,7 +135,8 @@ class SimCell(NodeBase):
     def _on_reset_scene(self, request, response):
         cell = cell_of_seed(request.seed)
         self.server.reset_cube(cell.cube_pose)
-        self.worker.submit(lambda: self._camera.set_appearance(cell.appearance))
+        if self._camera is not None:
+            self.worker.submit(lambda: self._camera.set_appearance(cell.appearance))
         response.success = True
         response.message = f'cube at {np.round(cell.cube[:2], 3).tolist()} m'
         return response

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -35,6 +36,7 @@ from jepa_wm_ros.goals.watch import StillStream
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP, Observation
 from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec, live_topics
+from jepa_wm_ros.ros import camera_topic
 from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
@@ -79,6 +81,7 @@ class WorldModelNode(NodeBase):
             'What camera, hand pose and gripper are called: a name in config/topics or a file.',
             **fixed,
         )
+        camera_topic.declare(self)
         self.declare('base_frame', FR3.base_frame, 'Frame the hand pose must be in.', **fixed)
         self.declare(
             'max_image_age', 0.5, 'Older frames are not planned from [s].', bounds=(0.01, 60.0)
@@ -98,7 +101,8 @@ class WorldModelNode(NodeBase):
     # What it allocates
 
     def setup(self) -> None:
-        self._topics = live_topics(TopicSpec.load(self.value('topics')))
+        topics = live_topics(TopicSpec.load(self.value('topics')))
+        self._topics = replace(topics, image=camera_topic.heard(self, topics.image))
         self.camera.setup()
         self._kinds = {topic.name: message_class(topic.kind) for topic in self._topics.all}
         self.session = ModelSession.load(

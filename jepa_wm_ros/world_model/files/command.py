@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='model', description='world models by name or file')
+    parser = argparse.ArgumentParser(description='world models by name or file')
     parser.add_argument('--weights', type=Path, help='folder of the weight files')
     commands = parser.add_subparsers(required=True, metavar='{list,info,check,convert}')
 
