@@ -4,6 +4,12 @@
 from __future__ import annotations
 
 import enum
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec('P')
 
 
 class FaultCode(enum.IntEnum):
@@ -97,3 +103,25 @@ def code_of(error: BaseException) -> FaultCode:
     if isinstance(error, JepaWmError):
         return error.code
     return FaultCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else FaultCode.INTERNAL
+
+
+def exit_status(interrupted: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
+    """Decorator of a command's entry point, which returns its exit status: a JepaWmError is one
+    line and status 1, Ctrl-C the line `interrupted` and status 130.
+    """
+
+    def decorate(main: Callable[P, int]) -> Callable[P, int]:
+        @functools.wraps(main)
+        def ended(*args: P.args, **options: P.kwargs) -> int:
+            try:
+                return main(*args, **options)
+            except JepaWmError as error:
+                print(f'error: {error}', file=sys.stderr)
+                return 1
+            except KeyboardInterrupt:
+                print(interrupted, file=sys.stderr)
+                return 130
+
+        return ended
+
+    return decorate

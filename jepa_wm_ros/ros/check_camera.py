@@ -13,12 +13,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.ros.fit_options import add_fit_options, load_model, record_steps
 
 WRONG = 3
 
 
+@exit_status('interrupted')
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -30,17 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from jepa_wm_ros.evaluation.fit.report import camera_report
     from jepa_wm_ros.evaluation.fit.views import Cause
 
-    try:
-        model = load_model(options)
-        steps = record_steps(options, model.spec.fps, horizon=1)
-        with tqdm(desc='guesses', leave=False, disable=None) as bar:
-            verdict = judge_camera(model, steps.episodes, lambda _: bar.update())
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
+    model = load_model(options)
+    steps = record_steps(options, model.spec.fps, horizon=1)
+    with tqdm(desc='guesses', leave=False, disable=None) as bar:
+        verdict = judge_camera(model, steps.episodes, lambda _: bar.update())
     print(camera_report(verdict))
     return 0 if verdict.cause is Cause.NOTHING else WRONG
 

@@ -13,12 +13,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.ros.fit_options import add_fit_options, load_model, record_steps
 
 WRONG = 3
 
 
+@exit_status('interrupted')
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -39,21 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from jepa_wm_ros.evaluation.fit.report import diagnosis_report
     from jepa_wm_ros.planning import load_profile
 
-    try:
-        model, profile = load_model(options), load_profile(options.planner)
-        horizon = profile.settings.horizon
-        steps = record_steps(options, model.spec.fps, horizon)
-        answers = [
-            *ask_the_model(model, steps.episodes, horizon),
-            ask_the_planner(model, steps.episodes, profile),
-            ask_the_camera(steps.ages),
-        ]
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
+    model, profile = load_model(options), load_profile(options.planner)
+    horizon = profile.settings.horizon
+    steps = record_steps(options, model.spec.fps, horizon)
+    answers = [
+        *ask_the_model(model, steps.episodes, horizon),
+        ask_the_planner(model, steps.episodes, profile),
+        ask_the_camera(steps.ages),
+    ]
     print(diagnosis_report(answers))
     return 0 if all(answer.grade is Grade.GOOD for answer in answers) else WRONG
 

@@ -106,7 +106,7 @@ def _wait(camera: GoalCamera, name: str, seconds: float) -> tuple[Goal, np.ndarr
         except GoalError:
             if waited > seconds:
                 raise
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # nothing tells when camera, hand and joints have all been heard
 
 
 def _import(library: GoalLibrary, options):

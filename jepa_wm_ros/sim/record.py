@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.recordings.formats import EpisodeSink, formats
 from jepa_wm_ros.sim.scene import SimError
 
@@ -165,6 +165,7 @@ def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: in
                 _progress.value += 1
 
 
+@exit_status('stopped; the same command resumes')
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -174,16 +175,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0, help='episode i draws from seed + i')
     parser.add_argument('--jobs', type=int, default=2, help='processes (default 2)')
     args = parser.parse_args(argv)
-    try:
-        if min(args.episodes, args.steps, args.jobs) < 1 or args.seed < 0:
-            raise SimError('--episodes, --steps and --jobs must be at least 1, --seed at least 0')
-        record(args.out, args.episodes, args.seed, args.jobs, args.steps)
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('stopped; the same command resumes', file=sys.stderr)
-        return 130
+    if min(args.episodes, args.steps, args.jobs) < 1 or args.seed < 0:
+        raise SimError('--episodes, --steps and --jobs must be at least 1, --seed at least 0')
+    record(args.out, args.episodes, args.seed, args.jobs, args.steps)
     return 0
 
 

@@ -11,11 +11,10 @@ Exit status: 0 when everything recorded was evaluated, 3 when only a part was (0
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.topic_options import add_topic_options
 
 PARTIAL = 3
@@ -104,18 +103,12 @@ def _rate(text: str) -> float:
     return value
 
 
+@exit_status('interrupted: --resume goes on from here')
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; see the module docstring for the exit status."""
     options = parser().parse_args(argv)
     if not options.bags:
         parser().error('give at least one bag')
-    try:
-        from jepa_wm_ros.evaluation.offline.evaluate import evaluate
+    from jepa_wm_ros.evaluation.offline.evaluate import evaluate
 
-        return PARTIAL if evaluate(options) and not options.allow_partial else 0
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted: --resume goes on from here', file=sys.stderr)
-        return 130
+    return PARTIAL if evaluate(options) and not options.allow_partial else 0
