@@ -125,13 +125,15 @@ def test_a_bag_of_nothing_but_service_events_is_told_in_one_line(tmp_path):
     assert f'no image topic; it holds /add/_service_event ({EVENT}, 1)' in refusal(tmp_path / 'bag')
 
 
+def say_beside_an_odd_topic(bag, stamp):
+    bag.say('/joint_states', JOINTS, stamp, joint_states(stamp, named(joints_at(stamp), 'fr3_')))
+    if stamp == TIMES[0]:
+        bag.add('/odd', 'odd_msgs/msg/Odd', 'no definition at all')
+
+
 def test_a_definition_that_says_nothing_is_a_fault_only_of_who_reads_it(tmp_path):
     def say(bag, stamp):
-        bag.say(
-            '/joint_states', JOINTS, stamp, joint_states(stamp, named(joints_at(stamp), 'fr3_'))
-        )
-        if stamp == TIMES[0]:
-            bag.add('/odd', 'odd_msgs/msg/Odd', 'no definition at all')
+        say_beside_an_odd_topic(bag, stamp)
         bag.raw('/odd', stamp, b'\0\1\0\0')
 
     path = write(tmp_path / 'bag', say)
@@ -145,14 +147,7 @@ def test_a_definition_that_says_nothing_is_a_fault_only_of_who_reads_it(tmp_path
 
 
 def test_a_schema_in_an_unknown_encoding_is_no_end_of_the_bag(tmp_path):
-    def say(bag, stamp):
-        bag.say(
-            '/joint_states', JOINTS, stamp, joint_states(stamp, named(joints_at(stamp), 'fr3_'))
-        )
-        if stamp == TIMES[0]:
-            bag.add('/odd', 'odd_msgs/msg/Odd', 'no definition at all')
-
-    path = write(tmp_path / 'bag', say)
+    path = write(tmp_path / 'bag', say_beside_an_odd_topic)
     file = path / 'bag.mcap'
     odd = b'odd_msgs/msg/Odd' + len(b'ros2msg').to_bytes(4, 'little')
     data = file.read_bytes()

@@ -8,6 +8,7 @@ after it, also none of a command that was accepted before. The arm is the stand-
 and the simulated arm is in `test_stop_real.py`.
 """
 
+import contextlib
 import itertools
 import threading
 import time
@@ -188,104 +189,97 @@ def test_every_cell_is_there(cells, record_property):
     assert len(results) == 11 * 5 * 5 + 11 * 5 * 2
 
 
-def test_a_dropped_connection_is_told_with_what_to_do():
-    script = Script()
-    robot = ScriptedRobot('127.78.0.1', script)
-    arm = FrankaArm('127.78.0.1')
-    arm.attach(Link(robot, robot, '127.78.0.1'))
-    mover = threading.Thread(target=lambda: pytest.raises(ArmError, arm.move_to, TARGET))
-    mover.start()
-    assert robot.began()
-    script.failing = {'move': 'RuntimeError', 'stop': 'NetworkException', 'join_motion': 'hang'}
-    with pytest.raises(ArmError, match='connection was dropped') as told:
-        arm.stop()
-    assert told.value.code.name == 'ARM_LOST' and '~/recover' in str(told.value)
-    assert arm.state().mode.name == 'DISCONNECTED' and robot.cut.wait(1.0)
-    mover.join(5.0)
-    with pytest.raises(ArmError, match='dropped'):
-        arm.move_to(TARGET)
-    arm.close()
-    robot.close()
+@contextlib.contextmanager
+def scripted(number):
+    """A script, and robot and arm that follow it."""
+    script, address = Script(), f'127.78.0.{number}'
+    robot, arm = ScriptedRobot(address, script), FrankaArm(address)
+    arm.attach(Link(robot, robot, address))
+    try:
+        yield script, robot, arm
+    finally:
+        arm.close()
+        robot.close()
 
 
-def test_a_motion_that_nobody_watched_for_a_while_is_not_gone_on_with():
-    script = Script()
-    robot = ScriptedRobot('127.78.0.5', script)
-    arm = FrankaArm('127.78.0.5')
-    arm.attach(Link(robot, robot, '127.78.0.5'))
-    ended = []
-    mover = threading.Thread(target=lambda: ended.append(arm.move_to(TARGET)))
-    begun = time.monotonic()
-    mover.start()
-    assert robot.began()
-    script.failing = {'join_motion': 'hang'}  # as in a process that is frozen
-    before = len(script.calls)
-    while 'join_motion' not in [name for _, name in script.calls[before:]]:
-        time.sleep(0.01)
-    script.failing = {}
-    mover.join(5.0)
-    assert ended == [False] and time.monotonic() - begun < 3.5  # of the 4 s that it would last
-    assert arm.fault is None
-    arm.close()
-    robot.close()
-
-
-def test_a_connection_that_breaks_in_a_motion_is_told_as_that_and_not_as_a_failed_stop():
-    script = Script()
-    robot = ScriptedRobot('127.78.0.4', script)
-    arm = FrankaArm('127.78.0.4')
-    arm.attach(Link(robot, robot, '127.78.0.4'))
-    errors = []
+def moving(arm, robot, ended):
+    """The arm on its way to TARGET in a thread; how that ends goes to `ended`."""
 
     def move():
-        with pytest.raises(ArmError) as told:
-            arm.move_to(TARGET)
-        errors.append(told.value)
+        try:
+            ended.append(arm.move_to(TARGET))
+        except Exception as error:  # the test says which it must be
+            ended.append(error)
 
     mover = threading.Thread(target=move)
     mover.start()
     assert robot.began()
-    script.failing = {'join_motion': 'NetworkException', 'stop': 'hang', 'is_in_control': 'hang'}
-    mover.join(5.0)
-    assert robot.cut.wait(1.0) and 'lost the connection' in str(errors[0])
-    with pytest.raises(ArmError, match='lost the connection'):
-        arm.move_to(TARGET)
-    arm.close()
-    robot.close()
+    return mover
+
+
+def test_a_dropped_connection_is_told_with_what_to_do():
+    with scripted(1) as (script, robot, arm):
+        ended = []
+        mover = moving(arm, robot, ended)
+        script.failing = {'move': 'RuntimeError', 'stop': 'NetworkException', 'join_motion': 'hang'}
+        with pytest.raises(ArmError, match='connection was dropped') as told:
+            arm.stop()
+        assert told.value.code.name == 'ARM_LOST' and '~/recover' in str(told.value)
+        assert arm.state().mode.name == 'DISCONNECTED' and robot.cut.wait(1.0)
+        mover.join(PATIENCE)
+        assert isinstance(ended[0], ArmError)
+        with pytest.raises(ArmError, match='dropped'):
+            arm.move_to(TARGET)
+
+
+def test_a_motion_that_nobody_watched_for_a_while_is_not_gone_on_with():
+    with scripted(5) as (script, robot, arm):
+        ended = []
+        begun = time.monotonic()
+        mover = moving(arm, robot, ended)
+        script.failing_once = {'join_motion': 'hang'}  # as in a process that is frozen
+        mover.join(5.0)
+        assert ended == [False] and time.monotonic() - begun < 3.5  # of the 4 s that it would last
+        assert arm.fault is None
+
+
+def test_a_connection_that_breaks_in_a_motion_is_told_as_that_and_not_as_a_failed_stop():
+    with scripted(4) as (script, robot, arm):
+        ended = []
+        mover = moving(arm, robot, ended)
+        script.failing = {
+            'join_motion': 'NetworkException',
+            'stop': 'hang',
+            'is_in_control': 'hang',
+        }
+        mover.join(5.0)
+        assert robot.cut.wait(1.0) and 'lost the connection' in str(ended[0])
+        with pytest.raises(ArmError, match='lost the connection'):
+            arm.move_to(TARGET)
 
 
 def test_a_motion_without_a_trajectory_is_not_tried_again_after_a_stop():
-    script = Script()
-    robot = ScriptedRobot('127.78.0.2', script)
-    arm = FrankaArm('127.78.0.2')
-    arm.attach(Link(robot, robot, '127.78.0.2'))
-    factors = []
+    with scripted(2) as (script, robot, arm):
+        factors = []
 
-    def fails_and_is_stopped(motion, **_):
-        factors.append(motion.relative_dynamics_factor.velocity)
-        arm._ledger.revoke()  # a stop that comes while the start fails
-        raise RuntimeError('Motion planner failed with error code -111')
+        def fails_and_is_stopped(motion, **_):
+            factors.append(motion.relative_dynamics_factor.velocity)
+            arm._ledger.revoke()  # a stop that comes while the start fails
+            raise RuntimeError('Motion planner failed with error code -111')
 
-    robot.move = fails_and_is_stopped
-    assert arm.move_to(TARGET) is False
-    assert len(factors) == 1 and arm.fault is None
-    arm.close()
-    robot.close()
+        robot.move = fails_and_is_stopped
+        assert arm.move_to(TARGET) is False
+        assert len(factors) == 1 and arm.fault is None
 
 
 def test_a_mistake_in_this_program_stops_the_arm_as_well(monkeypatch):
-    script = Script()
-    robot = ScriptedRobot('127.78.0.3', script)
-    arm = FrankaArm('127.78.0.3')
-    arm.attach(Link(robot, robot, '127.78.0.3'))
-    monkeypatch.delattr('franky.CartesianStopMotion')  # no stop motion can be made
-    mover = threading.Thread(target=lambda: pytest.raises(AttributeError, arm.move_to, TARGET))
-    mover.start()
-    assert robot.began()
-    asked = time.monotonic()
-    arm.stop()
-    assert robot.standing and time.monotonic() - asked < LIMIT
-    mover.join(5.0)
-    assert arm.fault.code.name == 'ROBOT_REFLEX' and len(robot.begun) == 1
-    arm.close()
-    robot.close()
+    with scripted(3) as (script, robot, arm):
+        monkeypatch.delattr('franky.CartesianStopMotion')  # no stop motion can be made
+        ended = []
+        mover = moving(arm, robot, ended)
+        asked = time.monotonic()
+        arm.stop()
+        assert robot.standing and time.monotonic() - asked < LIMIT
+        mover.join(5.0)
+        assert isinstance(ended[0], AttributeError)
+        assert arm.fault.code.name == 'ROBOT_REFLEX' and len(robot.begun) == 1

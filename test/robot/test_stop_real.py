@@ -95,7 +95,7 @@ def test_the_arm_stands_whatever_fails(cell, monkeypatch, calls, code, homing):
     mover = threading.Thread(target=move)
     mover.start()
     while np.linalg.norm(server.snapshot().hand_pose[:3] - before) < 0.01:
-        time.sleep(0.002)
+        time.sleep(0.002)  # the truth in another process, which announces nothing
     fail(link, monkeypatch, calls)
     steps = server.snapshot().steps
     if code == 'ARM_LOST':

@@ -123,7 +123,7 @@ class Soak:
             cell.cancel()
             return
         with frozen(cell.pid(fault)):
-            time.sleep(FREEZES[fault])
+            time.sleep(FREEZES[fault])  # how long it stands still is the fault
 
     def weigh(self, cell) -> None:
         """Note the memory of every node."""

@@ -49,7 +49,7 @@ profiles = [value for key, value in os.environ.items() if key.endswith('PROFILES
 (notes / (name + '.new')).rename(notes / (name + '.args'))
 ends = notes / (name + '.ends')
 while not ends.exists():
-    time.sleep(0.02)
+    time.sleep(0.02)  # a file, the only word between stand-ins: nothing to await
 while not all((notes / (other + '.args')).exists() for other in ends.read_text().split()):
     time.sleep(0.02)
 sys.exit(3)

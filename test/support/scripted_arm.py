@@ -37,12 +37,13 @@ class Script:
 
     def __init__(self) -> None:
         self.failing: dict[str, str] = {}
+        self.failing_once: dict[str, str] = {}
         self.calls: list[tuple[float, str]] = []
 
     def call(self, name: str) -> None:
         """Count a call and fail it when it shall."""
         self.calls.append((time.monotonic(), name))
-        how = self.failing.get(name)
+        how = self.failing_once.pop(name, None) or self.failing.get(name)
         if how == 'hang':
             time.sleep(HANG_SECONDS)
         elif how:
