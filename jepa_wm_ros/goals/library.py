@@ -207,7 +207,7 @@ def _with_tuples(table: dict) -> dict:
 def _bytes_of(path: Path, most: int) -> bytes:
     try:
         if not path.is_file():
-            raise GoalError(f'{path}: not there, or no file: restore it, or delete the goal')
+            raise GoalError(f'{path}: not there, or no file: look where it is')
         with BoundedFile(path) as file:
             if file.size > most:
                 raise GoalError(f'{path}: has {file.size} bytes, at most {most} are read')

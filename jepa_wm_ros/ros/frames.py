@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from geometry_msgs.msg import Pose, TransformStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.ros.base.convert import message_class
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+from jepa_wm_ros.ros.base.qos import LATCHED
 
 
 class FrameSpeaker:

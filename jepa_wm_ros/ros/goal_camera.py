@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, JointState
 
 from jepa_wm_ros import ros_image
@@ -17,10 +17,9 @@ from jepa_wm_ros.recordings.readings import arm_joints, frame_of
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP, Observation
 from jepa_wm_ros.recordings.topics import ChosenTopics
 from jepa_wm_ros.ros.base.convert import message_class
+from jepa_wm_ros.ros.base.qos import STATES, quality_of
 
 MAX_AGE = NS  # of a picture that counts as live
-# A state missed in a busy moment would leave a gap; best effort hears everybody.
-STATES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class GoalCamera:
@@ -34,7 +33,12 @@ class GoalCamera:
         self._heard = LiveObservations(topics, STATE_GAP, MAX_AGE)
         self._crop: tuple[int, ...] = ()
         for topic in topics.all:
-            self._hear(topic.name, message_class(topic.kind))
+            node.create_subscription(
+                message_class(topic.kind),
+                topic.name,
+                partial(self._on_message, topic.name),
+                quality_of(topic.name, topics),
+            )
         if JointState not in {message_class(topic.kind) for topic in topics.all}:
             node.create_subscription(JointState, 'joint_states', self._on_joints, STATES)
         node.create_subscription(
@@ -69,11 +73,6 @@ class GoalCamera:
         picture = ros_image.to_rgb8(frame.content)
         height, width = picture.shape[:2]
         return View(frame.content.header.frame_id, width, height, self._crop), frame, picture
-
-    def _hear(self, name: str, kind: type) -> None:
-        image = name == self._topics.image.name
-        qos = qos_profile_sensor_data if image else STATES
-        self._node.create_subscription(kind, name, partial(self._on_message, name), qos)
 
     def _on_message(self, topic: str, message) -> None:
         if isinstance(message, JointState):

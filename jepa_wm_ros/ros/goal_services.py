@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from jepa_wm_msgs.action import ReachGoal
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -23,9 +22,9 @@ from std_srvs.srv import Trigger
 from jepa_wm_ros.control.progress import Outcome, Progress
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.qos import LATCHED
 from jepa_wm_ros.ros.base.worker import Turn, Worker, WorkSlot
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CANCELLED = Fault(FaultCode.CANCELED, 'cancelled by ~/cancel')
 
 

@@ -15,14 +15,12 @@ import math
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TextIO
 
-import numpy as np
 from jepa_wm_msgs.action import ReachGoal
 
-from jepa_wm_ros import ros_image
 from jepa_wm_ros.errors import FaultCode, JepaWmError
+from jepa_wm_ros.goals.library import read_picture
 from jepa_wm_ros.ros.commander import JepaCommander
 
 PATIENCE = 60.0  # s, for nodes that are still loading
@@ -87,14 +85,6 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     if options.max_steps < 0 or not 0 <= options.tolerance < math.inf:
         parser.error('--max-steps and --tolerance must be 0 or more')
     return options
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """A jpeg or png file as (H, W, 3) uint8 RGB. Raises JepaWmError when it is none."""
-    try:
-        return ros_image.to_rgb8(SimpleNamespace(format=path.suffix[1:], data=path.read_bytes()))
-    except (OSError, JepaWmError) as error:
-        raise JepaWmError(f'goal picture {path} cannot be read: {error}') from error
 
 
 def reach(options: argparse.Namespace) -> int:

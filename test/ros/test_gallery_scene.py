@@ -20,6 +20,7 @@ from jepa_wm_ros.goals.thumbnail import thumbnail  # noqa: E402
 from jepa_wm_ros.ros import frames  # noqa: E402
 from jepa_wm_ros.ros import gallery_scene as look  # noqa: E402
 from jepa_wm_ros.ros.base.convert import pose_message  # noqa: E402
+from jepa_wm_ros.ros.base.qos import LATCHED  # noqa: E402
 from jepa_wm_ros.ros.plan_markers import plan_markers  # noqa: E402
 from support import policy  # noqa: E402
 from support.paths import ROOT  # noqa: E402
@@ -142,7 +143,7 @@ def test_frames_are_said_where_tf2_is_installed(monkeypatch):
     stamp = Header().stamp
     frames.FrameSpeaker(ear, fixed=True).say(frames.transform('base', 'camera', pose, stamp))
     ((said,),) = (message.transforms for message in ear.said)
-    assert ear.topic == '/tf_static' and ear.qos == frames.LATCHED
+    assert ear.topic == '/tf_static' and ear.qos == LATCHED
     assert (said.header.frame_id, said.child_frame_id) == ('base', 'camera')
     place = said.transform.translation
     assert (place.x, place.y, place.z) == (1.0, 2.0, 3.0)

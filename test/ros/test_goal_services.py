@@ -17,7 +17,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 
 from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
-from jepa_wm_ros.ros.goal_services import LATCHED  # noqa: E402
+from jepa_wm_ros.ros.base.qos import LATCHED  # noqa: E402
 from support import policy  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 from support.planner_rig import PICTURE, planning  # noqa: E402

@@ -90,8 +90,8 @@ def test_a_file_that_is_no_picture_is_one_line(tmp_path, capsys):
     finally:
         signal.signal(signal.SIGTERM, before)
     *_, first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f'error: goal picture {path} cannot be read')
-    assert 'missing.png' in second
+    assert first.startswith(f'error: {path}: no whole jpeg or png')
+    assert 'missing.png: not there' in second
 
 
 FEEDBACK = [

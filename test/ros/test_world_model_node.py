@@ -27,7 +27,8 @@ from jepa_wm_ros.control.session import ModelSession  # noqa: E402
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.objective import Objective  # noqa: E402
 from jepa_wm_ros.recordings.topics import TopicSpec, live_topics  # noqa: E402
-from jepa_wm_ros.ros.nodes.world_model import WorldModelNode, quality_of  # noqa: E402
+from jepa_wm_ros.ros.base.qos import quality_of  # noqa: E402
+from jepa_wm_ros.ros.nodes.world_model import WorldModelNode  # noqa: E402
 from jepa_wm_ros.world_model import LatentCost, load_world_model  # noqa: E402
 from jepa_wm_ros.world_model.distance import distance  # noqa: E402
 from support.camera_and_arm import POSITION, CameraAndArm  # noqa: E402

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers that a node cannot hear, or that cannot hear it, because their qualities of service differ.
+"""How topics are said and heard, and peers that a node cannot hear, or that cannot hear it, because
+their qualities of service differ.
 
 DDS connects no pair of which one asks for more than the other offers, and says nothing.
 """
@@ -10,7 +11,29 @@ import itertools
 from collections.abc import Iterator
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
+
+from jepa_wm_ros.recordings.topics import ChosenTopics
+
+# Best effort hears publishers of either kind; those of franka_ros2 are best effort since 2.4. The
+# depth is for a busy moment: a state that is overtaken would leave a gap.
+STATES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # heard by latecomers
+TOLD_ONCE = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # ... by several
+
+
+def quality_of(topic: str, topics: ChosenTopics) -> QoSProfile:
+    """How a topic of camera and arm is to be heard."""
+    if topic == topics.image.name:
+        return qos_profile_sensor_data
+    return TOLD_ONCE if topics.fixed and topic == topics.fixed.name else STATES
 
 
 def mismatches(node: Node) -> Iterator[str]:

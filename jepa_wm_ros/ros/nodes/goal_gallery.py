@@ -40,9 +40,10 @@ from jepa_wm_ros.ros import gallery_scene as look
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.faults import one_line
 from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.qos import LATCHED, STATES
 from jepa_wm_ros.ros.base.run import leave, run
-from jepa_wm_ros.ros.frames import LATCHED, FrameSpeaker, transform
-from jepa_wm_ros.ros.goal_camera import STATES, GoalCamera
+from jepa_wm_ros.ros.frames import FrameSpeaker, transform
+from jepa_wm_ros.ros.goal_camera import GoalCamera
 from jepa_wm_ros.ros.interactive_markers import MarkerServer
 from jepa_wm_ros.ros.reach_client import ReachClient
 

@@ -24,7 +24,6 @@ from jepa_wm_msgs.srv import (
     ScoreActions,
 )
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
 from jepa_wm_ros import ros_image
@@ -35,26 +34,15 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.goals.watch import StillStream
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP, Observation
-from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec, live_topics
+from jepa_wm_ros.recordings.topics import TopicSpec, live_topics
 from jepa_wm_ros.ros import camera_topic
 from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
+from jepa_wm_ros.ros.base.qos import quality_of
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.camera_check import CameraCheck
 from jepa_wm_ros.ros.frame_requests import FrameRequests
-
-# Best effort hears publishers of either kind; those of franka_ros2 are best effort since 2.4. The
-# depth is for a busy moment: a state that is overtaken would leave a gap.
-STATES = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
-FIXED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # told once
-
-
-def quality_of(topic: str, topics: ChosenTopics) -> QoSProfile:
-    """How a topic is to be heard."""
-    if topic == topics.image.name:
-        return qos_profile_sensor_data
-    return FIXED if topics.fixed and topic == topics.fixed.name else STATES
 
 
 class WorldModelNode(NodeBase):
