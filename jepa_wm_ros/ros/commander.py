@@ -156,7 +156,7 @@ class JepaCommander:
         self.call(Trigger, 'franka_controller/home', Trigger.Request())
 
     def stop(self) -> None:
-        """End whatever moves and wait until the arm stands."""
+        """End whatever moves and wait until the arm stands; nothing moves then until `recover`."""
         self.call(Trigger, 'franka_controller/stop', Trigger.Request())
 
     def recover(self) -> None:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-from std_srvs.srv import Trigger
 
 from jepa_wm_ros.actions import integrate
 from jepa_wm_ros.errors import JepaWmError
@@ -70,6 +69,6 @@ def jog(commander: JepaCommander, rate: float, on_step: Callable[[], None]) -> R
 
 def _stop(commander: JepaCommander) -> None:
     try:
-        commander.call(Trigger, 'franka_controller/stop', Trigger.Request())
+        commander.stop()
     except JepaWmError as error:
         print(f'the arm could not be told to stop: {error}', file=sys.stderr)
