@@ -239,8 +239,8 @@ class ModelSession:
 
     def _see(self, picture: np.ndarray) -> Seen:
         pixels, known = self._pixels(picture), self.model.familiarity
-        novelty = math.nan if known is None else float(known(self.model.features(pixels)))
-        return Seen(pixels, novelty, self.model.encode_visual(pixels))
+        latents, features = self.model.encode_and_describe(pixels)
+        return Seen(pixels, math.nan if known is None else float(known(features)), latents)
 
     def _check_familiar(self, novelty: float, what: str) -> None:
         if self.model.familiarity is not None and not novelty <= 1.0:

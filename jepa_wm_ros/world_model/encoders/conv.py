@@ -77,11 +77,12 @@ class ConvEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.norm(self.head(self.stem(pixels)))
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """What the picture is made of (B, C), wherever it lies: before the head, which has learnt
-        to pass over all that does not matter in the pictures it was trained on.
+    def tokens_and_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, with what the picture is made of (B, C), wherever it lies: before the head,
+        which has learnt to pass over all that does not matter in the pictures it was trained on.
         """
-        return self.stem(pixels).mean(dim=(2, 3))
+        seen = self.stem(pixels)
+        return self.norm(self.head(seen)), seen.mean(dim=(2, 3))
 
 
 class _Tokens(nn.Module):
