@@ -104,35 +104,33 @@ class WorldModel(nn.Module):
 
     def encode_visual(self, pixels: Tensor) -> Latents:
         """Latents of pictures alone, as `encode`: of a goal nothing but its picture is known."""
+        return self.encode_and_describe(pixels)[0]
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """What pictures (B, 3, S, S) are made of, wherever it lies in them: (B, F)."""
+        return self.encode_and_describe(pixels)[1]
+
+    def encode_and_describe(self, pixels: Tensor) -> tuple[Latents, Tensor]:
+        """In one pass, `encode_visual` of pictures (B, 3, S, S) or (B, T, 3, S, S) and their
+        `features` (B, F) or (B * T, F).
+        """
         if pixels.ndim == 4:
             pixels = pixels.unsqueeze(1)
         batch, frames = pixels.shape[:2]
         flat = pixels.flatten(0, 1).to(self.device, self.dtype)
         # An encoder that is being trained sees its batch whole: it may keep statistics of it.
         chunk = len(flat) if self.encoder.training else ENCODE_CHUNK
-        tokens = torch.cat([self.encoder(part) for part in flat.split(chunk)])
-        return self._latents(tokens, batch, frames)
-
-    def encode_and_describe(self, pixels: Tensor) -> tuple[Latents, Tensor]:
-        """In one pass, latents of pictures (B, 3, S, S) as of `encode_visual`, and what they are
-        made of, wherever it lies in them: features (B, F).
-        """
-        pixels = pixels.to(self.device, self.dtype)
-        if isinstance(self.encoder, ConvEncoder):
-            tokens, features = self.encoder.tokens_and_features(pixels)
-        else:
-            tokens = self.encoder(pixels)
-            features = tokens.mean(dim=1)
-        return self._latents(tokens, len(pixels), 1), features
-
-    def features(self, pixels: Tensor) -> Tensor:
-        """The features alone."""
-        return self.encode_and_describe(pixels)[1]
-
-    def _latents(self, tokens: Tensor, batch: int, frames: int) -> Latents:
+        parts = [self._tokens_and_features(part) for part in flat.split(chunk)]
+        tokens, features = (torch.cat(part) for part in zip(*parts, strict=True))
         g = self.spec.grid
         visual = tokens.view(batch, frames, 1, g, g, self.spec.encoder.width)
-        return Latents(self.normalize_visual(visual), None)
+        return Latents(self.normalize_visual(visual), None), features
+
+    def _tokens_and_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.encoder, ConvEncoder):
+            return self.encoder.tokens_and_features(pixels)
+        tokens = self.encoder(pixels)
+        return tokens, tokens.mean(dim=1)
 
     def encode_proprio(self, proprio: Tensor | None, batch: int, frames: int) -> Tensor | None:
         """Raw proprio (B, P) or (B, T, P) as features (B, T, g*g, p) or normalised (B, T, P)."""

@@ -88,7 +88,7 @@ def test_a_device_that_fails_has_its_code_whatever_was_asked_of_it(session, erro
     def fail(*_):
         raise error
 
-    session.model.encoder.forward = fail
+    session.model.encoder.stem.forward = fail
     session.model.predictor.embed = fail
     for ask in (
         lambda: session.prepare_goals([picture(1)], None),
@@ -104,13 +104,13 @@ def test_words_alone_are_no_lack_of_memory(session):
     def fail(*_):
         raise RuntimeError('the cache ran out of memory slots')
 
-    session.model.encoder.forward = fail
+    session.model.encoder.stem.forward = fail
     with pytest.raises(RuntimeError, match='slots') as caught:
         session.prepare_goals([picture(1)], None)
     assert not isinstance(caught.value, JepaWmError)
 
 
-def test_a_picture_looked_at_is_encoded_once_and_freezes_to_the_same(session, monkeypatch):
+def test_a_picture_looked_at_is_encoded_once_and_freezes_to_the_same(session):
     [goal], _ = session.prepare_goals([picture(0)], None)
 
     def frozen(seen, stamp=None):
@@ -118,10 +118,8 @@ def test_a_picture_looked_at_is_encoded_once_and_freezes_to_the_same(session, mo
         return context.distance, session.score(context.id, ACTIONS, False, False).costs
 
     known, other = frozen(1), frozen(2)
-    encoded, encode = [], session.model.encode_visual
-    monkeypatch.setattr(
-        session.model, 'encode_visual', lambda pixels: (encoded.append(1), encode(pixels))[1]
-    )
+    encoded = []
+    session.model.encoder.stem.register_forward_hook(lambda *_: encoded.append(1))
     session.look(7, lambda: picture(1))
     for (distance, costs), truth in ((frozen(1, 7), known), (frozen(2, 8), other)):
         assert distance == truth[0] and np.array_equal(costs, truth[1])

@@ -75,7 +75,7 @@ class ConvEncoder(nn.Module):
         self.norm = _norm(spec)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.norm(self.head(self.stem(pixels)))
+        return self.tokens_and_features(pixels)[0]
 
     def tokens_and_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, with what the picture is made of (B, C), wherever it lies: before the head,
