@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jepa_wm_ros.arguments import TRANSPORTS
 from jepa_wm_ros.evaluation.topic_options import add_topic_options, topic_spec
 
 
@@ -25,6 +26,13 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         '--bag', type=Path, help='judge what was recorded in place of moving: a bag, .mcap or .db3'
     )
     add_topic_options(parser)
+    parser.add_argument(
+        '--transport',
+        default='',
+        choices=('', *TRANSPORTS),
+        help='how a live camera is heard: compressed on <image>/compressed (default: as --image is '
+        'called)',
+    )
 
 
 def load_model(options: argparse.Namespace):
@@ -50,7 +58,9 @@ def record_steps(options: argparse.Namespace, rate: float, horizon: int):
 
     ask_consent(options.yes)
     with (
-        JepaCommander(options.namespace) as commander,
+        JepaCommander(
+            options.namespace, image=options.image or 'image', transport=options.transport
+        ) as commander,
         tqdm(total=COUNT, desc='steps', leave=False, disable=None) as bar,
     ):
         return jog(commander, rate, lambda: bar.update())

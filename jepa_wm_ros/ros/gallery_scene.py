@@ -56,6 +56,7 @@ BUTTONS = {  # below the pictures, with their colours
     'capture': (40, 80, 140),
     'plan': (30, 110, 60),
     'stop': (170, 30, 30),
+    'recover': (150, 110, 20),
 }
 
 YELLOW = ColorRGBA(r=1.0, g=0.8, b=0.1, a=1.0)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jepa_wm_msgs.action import ReachGoal
 from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
 from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -40,6 +41,7 @@ class ReachClient:
         self._reach = node.create_action_client(ReachGoal, 'reach_goal')
         self._planner = node.create_client(GetState, 'planner/get_state')
         self._stop = node.create_client(Trigger, 'franka_controller/stop')
+        self._recover = node.create_client(Trigger, 'franka_controller/recover')
         self.stops = 0
         self._idle = threading.Event()
         self._idle.set()
@@ -77,13 +79,11 @@ class ReachClient:
             self._handle.cancel_goal_async()
         elif self.busy:
             self._give_up(STOPPED)
-        if not self._stop.service_is_ready():
-            raise JepaWmError(
-                f'{self._stop.srv_name} is not there: is franka_controller running? If the arm '
-                'moves, use its emergency stop',
-                FaultCode.CONTROLLER_LOST,
-            )
-        return self._stop.call_async(Trigger.Request())
+        return _ask(self._stop, ' If the arm moves, use its emergency stop')
+
+    def recover(self) -> Future:
+        """Let the arm move again after a stop or a fault; as `stop`."""
+        return _ask(self._recover)
 
     def close(self) -> None:
         """Cancel the goal, if any, and wait until it has ended here."""
@@ -168,6 +168,15 @@ class ReachClient:
     def _give_up(self, error: JepaWmError) -> None:
         if self._awaited is not None and not self._awaited.done():
             self._awaited.set_exception(error)
+
+
+def _ask(client: Client, otherwise: str = '') -> Future:
+    if not client.service_is_ready():
+        raise JepaWmError(
+            f'{client.srv_name} is not there: is franka_controller running?{otherwise}',
+            FaultCode.CONTROLLER_LOST,
+        )
+    return client.call_async(Trigger.Request())
 
 
 def _cancel_late(sent: Future) -> None:

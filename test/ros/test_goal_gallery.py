@@ -28,7 +28,7 @@ from support.planner_rig import Toy, ToyArm, ToyModel  # noqa: E402
 from support.ros_peers import call, ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
-GOALS, BUTTONS = 24, {'_capture', '_plan', '_stop'}
+GOALS, BUTTONS = 24, {'_capture', '_plan', '_stop', '_recover'}
 HOME = (0.1, -0.3, 0.2, -2.3, 0.0, 2.0, 0.785)
 
 
@@ -58,11 +58,17 @@ class LatchedArm(ToyArm):
         super().__init__(toy)
         toy.latched = False
         self.node.create_service(Trigger, '~/stop', self.stop)
+        self.node.create_service(Trigger, '~/recover', self.recover)
 
     def stop(self, request, answer):
         self.toy.latched = True
         answer.message = 'recover lets it move again'
         return self.hold(request, answer)
+
+    def recover(self, _request, answer):
+        answer.success, self.toy.latched = self.toy.latched, False
+        answer.message = '' if answer.success else 'nothing to recover from'
+        return answer
 
     def command(self, command):
         if not self.toy.latched:
@@ -93,7 +99,7 @@ def cell(tmp_path_factory):
                 assert node.trigger_activate().name == 'SUCCESS', node.failure
             for viewer in viewers:
                 viewer.begin()
-                viewer.until(lambda viewer=viewer: len(viewer.markers) == GOALS + 3)
+                viewer.until(lambda viewer=viewer: len(viewer.markers) == GOALS + len(BUTTONS))
             yield SimpleNamespace(
                 viewers=viewers, library=library, camera=camera, toy=toy, gallery=gallery
             )
@@ -154,7 +160,7 @@ def test_every_viewer_sees_every_goal_and_the_buttons_whenever_it_comes(cell, vi
         places = {
             (m.pose.position.x, m.pose.position.y, m.pose.position.z) for m in late.markers.values()
         }
-        assert len(places) == GOALS + 3
+        assert len(places) == GOALS + len(BUTTONS)
         late.until(lambda: late.scene is not None and late.said)
     late.node.destroy_node()
 
@@ -228,7 +234,11 @@ def test_a_stop_ends_the_motion_and_forgets_the_sequence(cell, viewers):
     assert cell.toy.stops > stops and cell.toy.latched
     cell.toy.outcome, there = ArmStatus.OUTCOME_DONE, cell.toy.hand
     for latched, end in ((True, 'the arm is stopped'), (False, 'reached in')):
-        cell.toy.latched, heard = latched, len(first.said)
+        heard = len(first.said)
+        if not latched:
+            second.click('_recover')
+            first.hears('recovered', heard)
+        assert cell.toy.latched == latched
         first.click('_plan')  # no sequence any more: the goal that is previewed
         first.hears('on the way to g04', heard)
         first.hears(end, heard)
@@ -264,7 +274,7 @@ def test_a_capture_is_stored_with_its_label_and_sent_alone(cell, viewers):
     first.hears('captured fresh_2')
     for name in ('fresh', 'fresh_2'):
         first.select(name, 'delete', 'yes, delete it')
-    second.until(lambda: len(second.markers) == GOALS + 3)
+    second.until(lambda: len(second.markers) == GOALS + len(BUTTONS))
     assert set_new_name(cell, '').successful
 
 
@@ -342,7 +352,9 @@ def test_viewers_without_such_markers_have_services(cell, viewers):
     assert press(cell, 'delete').message == 'deleted goal'
     refused = press(cell, 'delete')
     assert not refused.success and refused.message.startswith('preview a goal first')
-    assert press(cell, 'stop').success
+    assert press(cell, 'stop').success and press(cell, 'recover').success
+    refused = press(cell, 'recover')
+    assert not refused.success and refused.message == 'nothing to recover from'
 
 
 def test_a_damaged_file_is_named_and_the_other_goals_stay(cell, viewers):

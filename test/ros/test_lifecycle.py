@@ -81,6 +81,7 @@ SPOKEN = {  # topics and services of each active node
                 'delete',
                 'list',
                 'stop',
+                'recover',
             )
         },
     ),

@@ -33,10 +33,11 @@ def test_bring_up_and_shut_down_leave_nothing_behind(new_arm_address):
         return {path.name for path in Path('/dev/shm').iterdir()}
 
     address, before = new_arm_address(), shared()
-    for _ in range(ROUNDS):
+    for number in range(1, ROUNDS + 1):
         with ProcessGroup(plan_processes(arm_address=address)) as group:
             pids = [group.pid(name) for name in NODES]
             with DemoCell(group) as cell:
                 cell.wait_until_ready()
         assert not [pid for pid in pids if Path(f'/proc/{pid}').exists()]
+        print(f'round {number} of {ROUNDS}')
     assert len(shared() - before) <= 1  # the lock of a port that this process still has open

@@ -5,12 +5,12 @@ Hears   camera, hand pose and gripper, on the topics and in the types that `topi
         camera_info, joint_states, ee_pose, clicked_point (PointStamped), ~/feedback
 Says    ~/update (interactive markers), ~/scene (MarkerArray: outlines and status text), ~/arm
         (Marker), ~/preview and ~/goal (Image), ~/status (String), /tf (the hand), /diagnostics
-Serves  ~/get_interactive_markers; ~/capture, ~/plan, ~/append, ~/delete, ~/list, ~/stop (Trigger,
-        for viewers without such markers, on the goal that is previewed)
-Asks    action reach_goal, planner/get_state, franka_controller/stop
+Serves  ~/get_interactive_markers; ~/capture, ~/plan, ~/append, ~/delete, ~/list, ~/stop, ~/recover
+        (Trigger, for viewers without such markers, on the goal that is previewed)
+Asks    action reach_goal, planner/get_state, franka_controller/stop, franka_controller/recover
 
-Two steps before a motion: a goal is previewed, then planned to. A stop is asked for at once; all
-else that people do is done in one worker thread, in its order.
+Two steps before a motion: a goal is previewed, then planned to. The controller is asked to stop or
+recover at once; all else that people do is done in one worker thread, in its order.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from jepa_wm_ros.ros.goal_camera import GoalCamera
 from jepa_wm_ros.ros.interactive_markers import MarkerServer
 from jepa_wm_ros.ros.reach_client import ReachClient
 
+CONTROLLER = {'stop': 'stopped', 'recover': 'recovered'}  # what it is asked for, and has done
 BUTTON = '_'  # before the name of a button's marker: no goal's name begins so
 LOOK_SECONDS = 2.0  # how often the folder is looked at: others change it too
 ARM_SECONDS = 0.1  # how often the arm is drawn
@@ -108,7 +109,13 @@ class GoalGallery(NodeBase):
             self.create_service(
                 Trigger, f'~/{name}', partial(self._on_service, name), callback_group=group
             )
-        self.create_service(Trigger, '~/stop', self._on_stop, callback_group=group)
+        for name in CONTROLLER:
+            self.create_service(
+                Trigger,
+                f'~/{name}',
+                partial(self._on_controller_service, name),
+                callback_group=group,
+            )
         self.create_steady_timer(LOOK_SECONDS, lambda: self._later(self._draw))
         self.create_steady_timer(ARM_SECONDS, self._draw_arm)
         self._later(self._begin)
@@ -144,10 +151,10 @@ class GoalGallery(NodeBase):
 
     def _ask(self, action: str, goal: str = '') -> None:
         """What a click or a menu asks for; what it comes to is told by the status."""
-        if action == 'stop':
+        if action in CONTROLLER:
             try:
-                self._stop().add_done_callback(
-                    lambda done: self._later(self._draw, told(done.result()))
+                self._ask_controller(action).add_done_callback(
+                    lambda done: self._later(self._draw, told(action, done.result()))
                 )
             except JepaWmError as error:
                 self._later(self._draw, one_line(error))
@@ -169,13 +176,15 @@ class GoalGallery(NodeBase):
         response.success = True
         return response
 
-    async def _on_stop(self, _request, response):
-        answer = await self._stop()
-        self._later(self._draw, told(answer))
+    async def _on_controller_service(self, action: str, _request, response):
+        answer = await self._ask_controller(action)
+        self._later(self._draw, told(action, answer))
         response.success, response.message = answer.success, answer.message
         return response
 
-    def _stop(self) -> Future:
+    def _ask_controller(self, action: str) -> Future:
+        if action == 'recover':
+            return self.reach.recover()
         self._later(self.gallery.stop)
         return self.reach.stop()
 
@@ -298,9 +307,10 @@ class GoalGallery(NodeBase):
         return Diagnostics.OK, 'ready', values
 
 
-def told(answer: Trigger.Response) -> str:
-    """What the controller's answer to a stop says to people."""
-    return f'{"stopped" if answer.success else "not stopped"}: {answer.message or "no reason told"}'
+def told(action: str, answer: Trigger.Response) -> str:
+    """What the controller's answer says to people."""
+    done = CONTROLLER[action] if answer.success else f'not {CONTROLLER[action]}'
+    return f'{done}: {answer.message or "no reason told"}'
 
 
 def main(args: list[str] | None = None) -> None:
