@@ -16,7 +16,7 @@ import argparse
 import math
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,7 +217,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 def _time(stamp: int) -> str:
     if not stamp:
         return 'time not known'
-    return datetime.fromtimestamp(stamp / 1e9, timezone.utc).isoformat(' ', 'seconds')
+    return datetime.fromtimestamp(stamp / 1e9, UTC).isoformat(' ', 'seconds')
 
 
 def _seconds(text: str) -> float:
