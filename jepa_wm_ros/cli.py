@@ -34,6 +34,7 @@ COMMANDS = {  # name: module with its main(), what it does
     ),
     'diagnose': ('jepa_wm_ros.ros.diagnose', 'Ask whether the model knows this cell.'),
     'record': ('jepa_wm_ros.sim.record', 'Record episodes of the simulated cell.'),
+    'dataset': ('jepa_wm_ros.recordings.dataset', 'Look at, check and convert episodes.'),
     'train': ('jepa_wm_ros.learning.train', 'Train a world model on recorded episodes.'),
 }
 NODES = {

@@ -20,6 +20,7 @@ from support.domains import Domain
 OPTIONAL = {
     'apsw',
     'array_api_compat',
+    'av',
     'cv2',
     'franky',
     'franky_sim',
@@ -28,6 +29,7 @@ OPTIONAL = {
     'mujoco',
     'nevergrad',
     'pinocchio',
+    'pyarrow',
     'rosbags',
     'safetensors',
     'timm',

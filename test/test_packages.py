@@ -24,6 +24,7 @@ BY_NAME = {'tf2_msgs'}  # where it is installed, see ros/frames.py
 BY_PIP = {
     'apsw',
     'array_api_compat',
+    'av',
     'backports',  # rosbags' own reader of compressed bags
     'franky',
     'franky_sim',
@@ -31,6 +32,7 @@ BY_PIP = {
     'lpips',  # asked for by nothing, used where it is
     'mujoco',
     'nevergrad',
+    'pyarrow',
     'rosbags',
     'safetensors',
     'timm',

@@ -24,6 +24,7 @@ BAGS = {
     'compression',
     'lz4',
 }  # and what rosbags itself reads them with
+DATA_SETS = {'av', 'pyarrow'}  # LeRobot's
 REPORTS = {'matplotlib', 'jinja2', 'lpips'}
 ROOMS = {
     'world_model': (
@@ -32,7 +33,10 @@ ROOMS = {
     ),
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
-    'recordings': (ARITHMETIC | PICTURES | FILES | BAGS, {'actions', 'bounded_file', 'ros_image'}),
+    'recordings': (
+        ARITHMETIC | PICTURES | FILES | BAGS | DATA_SETS,
+        {'actions', 'bounded_file', 'ros_image'},
+    ),
     'goals': (ARITHMETIC | PICTURES, {'bounded_file', 'recordings', 'ros_image'}),
     'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning', 'goals'}),
     # its recorder writes episodes through the one image pipeline of world_model

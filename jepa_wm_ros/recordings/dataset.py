@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command `dataset`: look at recorded episodes, check and convert them.
+
+    dataset info data/cell                        # what is in it
+    dataset check data/cell                       # what is wrong with it: units, axes, cameras
+    dataset convert data/cell out                 # to LeRobot v3, or --to hdf5
+    dataset convert a b out --episodes 0:80       # several together, or a part of them
+
+What is read may be in any format of recordings/formats. Exit status: 0, or 3 when `check` found
+something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes
+from jepa_wm_ros.recordings.sanity import complaints
+
+WRONG = 3
+FORMATS = ('lerobot', 'hdf5')  # that are written
+
+
+@exit_status('interrupted')
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = _parse(arguments)
+    run = {'info': _info, 'check': _check, 'convert': _convert}[options.what]
+    return run(options)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words = parser.add_subparsers(dest='what', required=True)
+    info = words.add_parser('info', help='how many episodes, of what, how the arm moved')
+    check = words.add_parser('check', help='name what is wrong, with episode and time')
+    convert = words.add_parser('convert', help='write to another format, merge, split')
+    for word in (info, check):
+        word.add_argument('path', type=Path, help='episodes')
+    convert.add_argument('sources', type=Path, nargs='+', help='episodes, of one size and rate')
+    convert.add_argument('out', type=Path, help='folder that is made')
+    convert.add_argument('--to', choices=FORMATS, default=FORMATS[0], help='(default %(default)s)')
+    convert.add_argument(
+        '--episodes', default=':', metavar='FROM:TO', help='of all sources together; default: all'
+    )
+    convert.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
+    for word in (info, check, convert):
+        word.add_argument('--camera', default='', help='of a LeRobot data set with several')
+    return parser.parse_args(arguments)
+
+
+def _open(path: Path, camera: str) -> EpisodeSource:
+    if not camera:
+        return open_episodes(path)
+    from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
+
+    return LerobotEpisodes(path, camera)
+
+
+def _info(options: argparse.Namespace) -> int:
+    source = _open(options.path, options.camera)
+    steps, poses, actions, shapes = 0, [], [], set()
+    for episode in _shown(source):
+        steps += episode.steps
+        poses.append(episode.proprio)
+        actions.append(episode.actions)
+        shapes.add((episode.frames.shape[1:3], episode.fps))
+    print(f'{options.path}: {len(source)} episodes, {steps} steps')
+    for (height, width), fps in sorted(shapes):
+        print(f'pictures {width}x{height}, {fps:g} steps/s, {steps / fps / 60:.1f} minutes')
+    for what, rows in (
+        ('proprioception', np.concatenate(poses)),
+        ('actions', np.concatenate(actions)),
+    ):
+        print(f'\n{what:14}' + ''.join(f'{head:>10}' for head in ('min', 'max', 'mean', 'std')))
+        for number, column in enumerate(rows.T):
+            told = (column.min(), column.max(), column.mean(), column.std())
+            print(f'  {number:<12}' + ''.join(f'{value:10.4f}' for value in told))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    found = 0
+    source = _open(options.path, options.camera)
+    for number in _numbers(len(source)):
+        try:
+            said = complaints(source[number])
+        except EpisodeError as error:
+            said = [str(error)]
+        found += bool(said)
+        for line in said:
+            print(f'episode {number}: {line}')
+    print(f'{len(source)} episodes, {found} with something wrong')
+    return WRONG if found else 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    sources = [_open(path, options.camera) for path in options.sources]
+    wanted = _range(options.episodes, sum(map(len, sources)))
+    episodes = islice((e for source in sources for e in source), wanted.start, wanted.stop)
+    chosen = _shown(episodes, len(wanted))
+    if options.to == 'hdf5':
+        count = _write_hdf5(chosen, options.out)
+    else:
+        from jepa_wm_ros.recordings.formats.lerobot.writer import write_lerobot
+
+        count = write_lerobot(chosen, options.out, options.task)
+    print(f'{options.out}: {count} episodes')
+    return 0
+
+
+def _write_hdf5(episodes: Iterator[Episode], out: Path) -> int:
+    from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
+
+    if out.exists():
+        raise EpisodeError(f'{out} is there already: choose another folder')
+    count = 0
+    with EpisodeWriter(out, 'converted') as writer:
+        for count, episode in enumerate(episodes, 1):
+            writer.write(count - 1, episode)
+    return count
+
+
+def _range(text: str, count: int) -> range:
+    """The episodes FROM:TO of so many. Raises EpisodeError."""
+    begin, colon, end = text.partition(':')
+    try:
+        numbers = range(count)[slice(int(begin or 0), int(end) if end else None)]
+    except ValueError:
+        colon = ''
+    if not colon or not numbers:
+        raise EpisodeError(f'--episodes {text}: give FROM:TO within 0:{count}')
+    return numbers
+
+
+def _shown(episodes, count: int | None = None) -> Iterator[Episode]:
+    """The same, with a bar of progress."""
+    from tqdm import tqdm
+
+    total = len(episodes) if count is None else count
+    return iter(tqdm(episodes, total=total, unit='episode', leave=False, disable=None))
+
+
+def _numbers(count: int) -> Iterator[int]:
+    from tqdm import trange
+
+    return iter(trange(count, unit='episode', leave=False, disable=None))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

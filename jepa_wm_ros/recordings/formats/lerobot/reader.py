@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Episodes read from a data set of LeRobot v3, whoever wrote it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats.lerobot.layout import ACTION, COUNTED, INFO, STATE
+from jepa_wm_ros.recordings.video import VideoFrames
+
+OPEN_TABLES = 4
+UNEVEN = 0.1  # of a step: stamps further apart or closer are no steps
+
+
+class LerobotEpisodes:
+    """Episodes of a folder, seen by one of its cameras; other columns of numbers are extras."""
+
+    def __init__(self, root: Path | str, camera: str = '') -> None:
+        """Raises EpisodeError; `camera` may be empty where there is only one."""
+        self.root = Path(root)
+        self._info = self._read_info()
+        self.camera = self._chosen(camera)
+        self._episodes = self._read_index()
+        self._table = lru_cache(OPEN_TABLES)(self._read_table)
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Episode:
+        told = self._episodes[number]
+        begin, count = told['dataset_from_index'], told['length']
+        table = self._table(told['data/chunk_index'], told['data/file_index'])
+        rows = table.slice(begin - table['index'][0].as_py(), count)
+        where = f'{self.root}, episode {told["episode_index"]}'
+        if len(rows) != count or rows['episode_index'][0].as_py() != told['episode_index']:
+            raise EpisodeError(f'{where}: its rows are not where the index has them: copy it again')
+        stamps = np.array(rows['timestamp'].to_pylist(), float)
+        uneven = np.abs(np.diff(stamps) * self._info['fps'] - 1.0) > UNEVEN
+        if uneven.any():
+            raise EpisodeError(
+                f'{where}: after {stamps[int(uneven.argmax())]:.3f} s comes '
+                f'{stamps[int(uneven.argmax()) + 1]:.3f} s at {self._info["fps"]} steps/s: a gap'
+            )
+        try:
+            return Episode(
+                self._frames(told, rows),
+                self._numbers(rows, STATE),
+                self._numbers(rows, ACTION)[:-1],
+                float(self._info['fps']),
+                extras={name: self._numbers(rows, name) for name in self._extras()},
+            )
+        except EpisodeError as error:
+            raise EpisodeError(f'{where}: {error}') from error
+
+    def _frames(self, told: dict, rows: pa.Table) -> Any:
+        size = tuple(self._info['features'][self.camera]['shape'])
+        size = size[1:] if size[0] == 3 else size[:2]  # some describe (3, H, W)
+        if self._info['features'][self.camera]['dtype'] == 'image':
+            return StoredImages(rows[self.camera], size)
+        key = f'videos/{self.camera}'
+        path = self._info['video_path'].format(
+            video_key=self.camera,
+            chunk_index=told[f'{key}/chunk_index'],
+            file_index=told[f'{key}/file_index'],
+        )
+        first = round(told[f'{key}/from_timestamp'] * self._info['fps'])
+        return VideoFrames(self.root / path, first, told['length'], size)
+
+    def _numbers(self, rows: pa.Table, name: str) -> np.ndarray:
+        return np.array(rows[name].to_pylist(), np.float32).reshape(len(rows), -1)
+
+    def _extras(self) -> list[str]:
+        return [
+            name
+            for name, told in self._info['features'].items()
+            if told['dtype'].startswith(('float', 'int')) and name not in (STATE, ACTION, *COUNTED)
+        ]
+
+    def _read_info(self) -> dict:
+        path = self.root / INFO
+        try:
+            info = json.loads(path.read_text())
+            version, features = info['codebase_version'], info['features']
+            known = info['fps'] > 0 and info['data_path'] and isinstance(features, dict)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise EpisodeError(f'{path}: describes no data set ({error!r})') from error
+        if not str(version).startswith('v3.') or not known:
+            raise EpisodeError(
+                f'{path}: is of version {version}, v3 is read: convert it with '
+                'python -m lerobot.scripts.convert_dataset_v21_to_v30'
+            )
+        for name in (STATE, ACTION):
+            if name not in features:
+                raise EpisodeError(f'{path}: has no column {name}, only {", ".join(features)}')
+        return info
+
+    def _chosen(self, camera: str) -> str:
+        cameras = [
+            name
+            for name, told in self._info['features'].items()
+            if told['dtype'] in ('video', 'image')
+        ]
+        if camera in cameras:
+            return camera
+        if camera or len(cameras) != 1:
+            raise EpisodeError(
+                f'{self.root}: choose one of its cameras: {", ".join(cameras) or "it has none"}'
+            )
+        return cameras[0]
+
+    def _read_index(self) -> list[dict]:
+        files = sorted((self.root / 'meta/episodes').glob('*/*.parquet'))
+        rows: list[dict] = []
+        for file in files:
+            with _readable(file):
+                schema = pq.read_schema(file)
+                wanted = [name for name in schema.names if not name.startswith('stats/')]
+                rows += pq.read_table(file, columns=wanted).to_pylist()
+        if not rows:
+            raise EpisodeError(f'{self.root}: lists no episode in meta/episodes')
+        return rows
+
+    def _read_table(self, chunk: int, file: int) -> pa.Table:
+        path = self.root / self._info['data_path'].format(chunk_index=chunk, file_index=file)
+        with _readable(path):
+            return pq.read_table(path)
+
+
+class StoredImages:
+    """Pictures (n, H, W, 3) uint8 that lie beside the numbers, decoded when sliced."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, column: pa.ChunkedArray, size: tuple[int, ...]) -> None:
+        self.shape = (len(column), *size, 3)
+        self._column = column
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        numbers = range(len(self))[index]
+        pictures = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        for place, number in enumerate(numbers):
+            with Image.open(io.BytesIO(self._column[number]['bytes'].as_py())) as image:
+                pictures[place] = np.asarray(image.convert('RGB'))
+        return pictures
+
+
+class _readable:
+    """Turns what pyarrow raises on damaged files into an EpisodeError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind, error, _trace) -> None:
+        if isinstance(error, (OSError, pa.ArrowException)):
+            short = ' '.join(str(error).split())[:200]
+            raise EpisodeError(f'{self._path}: cannot be read ({short}): copy it again') from error

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dataset`: what it says of episodes, what it finds wrong, and what it writes."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from jepa_wm_ros.actions import actions_between
+from jepa_wm_ros.recordings import dataset
+from jepa_wm_ros.recordings.episode import Episode
+from jepa_wm_ros.recordings.formats import open_episodes
+from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
+from jepa_wm_ros.recordings.sanity import complaints
+
+STEPS = 12
+
+
+def sound(seed: int = 0) -> Episode:
+    """An arm that goes its way before a camera: a square that moves with it."""
+    rng = np.random.default_rng(seed)
+    steps = rng.uniform(-0.05, 0.05, (STEPS, 3))
+    poses = np.tile([0.5, 0.0, 0.3, np.pi, 0.0, 0.1, 0.0], (STEPS + 1, 1))
+    poses[1:, :3] += np.cumsum(steps, axis=0)
+    actions = actions_between(poses)
+    actions[:, :3] += rng.normal(scale=0.004, size=(STEPS, 3))  # what was commanded
+    frames = np.full((STEPS + 1, 40, 40, 3), 90, np.uint8)
+    for frame, pose in zip(frames, poses, strict=True):
+        row, column = (int(20 + 40 * offset) for offset in (pose[1], pose[0] - 0.5))
+        frame[max(0, row - 5) : row + 5, max(0, column - 5) : column + 5] = 200
+    return Episode(frames, poses.astype(np.float32), actions.astype(np.float32), 4.0, seed)
+
+
+def in_millimetres(episode):
+    poses = episode.proprio.copy()
+    poses[:, :3] *= 1000
+    return dataclasses.replace(episode, proprio=poses)
+
+
+def in_degrees(episode):
+    poses = episode.proprio.copy()
+    poses[:, 3:6] = np.degrees(poses[:, 3:6])
+    return dataclasses.replace(episode, proprio=poses)
+
+
+def mirrored(episode):
+    actions = episode.actions.copy()
+    actions[:, 1] *= -1
+    return dataclasses.replace(episode, actions=actions)
+
+
+def with_a_gap(episode):
+    poses = episode.proprio.copy()
+    poses[6:, 0] += 0.6
+    return dataclasses.replace(episode, proprio=poses)
+
+
+def of_two_cameras(episode):
+    frames = episode.frames.copy()
+    frames[6:] = 255 - frames[6:, ::-1]
+    return dataclasses.replace(episode, frames=frames)
+
+
+def frozen(episode):
+    return dataclasses.replace(episode, frames=np.repeat(episode.frames[:1], STEPS + 1, axis=0))
+
+
+def foreign(episode):
+    return dataclasses.replace(
+        episode, proprio=1e4 * episode.proprio[:, :4], actions=episode.actions[:, :2]
+    )
+
+
+WRONGS = {
+    in_millimetres: 'at 0.00 s the hand is .* metres, not millimetres',
+    in_degrees: 'at 0.00 s the hand is turned by 180: angles are in radians',
+    mirrored: 'against its commands along y: the axis is mirrored',
+    with_a_gap: 'at 1.25 s the hand jumps by 0\\.[56]',
+    of_two_cameras: 'at 1.25 s the picture changes at once',
+    frozen: 'the camera is frozen',
+}
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_nothing_is_wrong_with_a_sound_episode(seed):
+    assert complaints(sound(seed)) == []
+
+
+@pytest.mark.parametrize(('wrong', 'said'), WRONGS.items())
+def test_what_is_wrong_is_named_with_its_time(wrong, said):
+    for seed in range(5):
+        (line,) = complaints(wrong(sound(seed)))
+        assert re.search(said, line), line
+
+
+def test_other_worlds_are_not_judged_by_an_arm():
+    assert complaints(foreign(sound())) == []
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    with EpisodeWriter(tmp_path / 'data', 'a') as writer:
+        for number in range(4):
+            writer.write(number, sound(number) if number != 2 else mirrored(sound(number)))
+    return tmp_path / 'data'
+
+
+def test_check_names_the_episode_and_has_a_status_of_its_own(recorded, capsys):
+    assert dataset.main(['check', str(recorded)]) == dataset.WRONG
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith('episode 2: the hand goes against') and len(said) == 2
+    assert said[1] == '4 episodes, 1 with something wrong'
+
+
+def test_info_tells_what_is_there(recorded, capsys):
+    assert dataset.main(['info', str(recorded)]) == 0
+    said = capsys.readouterr().out
+    assert '4 episodes, 48 steps' in said and 'pictures 40x40, 4 steps/s, 0.2 minutes' in said
+    first = np.concatenate([episode.proprio for episode in open_episodes(recorded)])[:, 0]
+    assert f'{first.min():10.4f}{first.max():10.4f}{first.mean():10.4f}' in said
+
+
+@pytest.mark.parametrize('to', dataset.FORMATS)
+def test_sets_are_merged_split_and_converted(recorded, tmp_path, capsys, to):
+    out = tmp_path / 'out'
+    told = ['convert', str(recorded), str(recorded), str(out), '--to', to, '--episodes', '1:6']
+    assert dataset.main(told) == 0
+    read, whole = list(open_episodes(out)), list(open_episodes(recorded)) * 2
+    assert len(read) == 5 and '5 episodes' in capsys.readouterr().out
+    for episode, truth in zip(read, whole[1:6], strict=True):
+        np.testing.assert_array_equal(episode.actions, truth.actions)
+    assert dataset.main(told) == 1 and 'is there already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('episodes', ['5:', 'x:2', '3', '2:2'])
+def test_a_part_that_is_none_is_refused(recorded, tmp_path, capsys, episodes):
+    told = ['convert', str(recorded), str(tmp_path / 'out'), '--episodes', episodes]
+    assert dataset.main(told) == 1
+    assert 'give FROM:TO within 0:4' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_nothing_to_read_is_one_line(tmp_path, capsys):
+    assert dataset.main(['info', str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f'error: no episodes in {tmp_path}')

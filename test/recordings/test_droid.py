@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Episodes in the layout of DROID's raw files."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from jepa_wm_ros.actions import integrate
+from jepa_wm_ros.recordings.episode import EpisodeError
+from jepa_wm_ros.recordings.formats import open_episodes
+from jepa_wm_ros.recordings.formats.droid import TRAJECTORY
+from jepa_wm_ros.recordings.video import VideoWriter
+
+
+def write(folder, rate=15, pictures=40, states=40):
+    """An episode whose picture k is grey 4 k + 20 and whose hand is at x = 0.3 + k mm."""
+    folder.mkdir(parents=True)
+    with VideoWriter(folder / 'recordings/MP4/22008760.mp4', 48, 64, rate) as video:
+        for number in range(pictures):
+            video.write(np.full((1, 48, 64, 3), 4 * number + 20, np.uint8))
+    hand = np.tile([0.3, 0.1, 0.2, 3.0, 0.0, 0.1], (states, 1))
+    hand[:, 0] += np.arange(states) / 1000
+    with h5py.File(folder / TRAJECTORY, 'w') as file:
+        state = file.create_group('observation/robot_state')
+        state['cartesian_position'], state['gripper_position'] = hand, np.linspace(0, 1, states)
+    (folder / 'metadata_x.json').write_text(
+        json.dumps({'left_mp4_path': 'lab/success/x/recordings/MP4/22008760.mp4'})
+    )
+    return folder
+
+
+@pytest.mark.parametrize(('rate', 'stride'), [(15, 4), (60, 15), (3, 1)])
+def test_every_nth_pair_of_picture_and_state_is_a_step(tmp_path, rate, stride):
+    write(tmp_path / 'a', rate)
+    (episode,) = open_episodes(tmp_path)
+    count = len(range(0, 40, stride))
+    assert episode.fps == pytest.approx(rate / stride) and len(episode.frames) == count
+    numbers = np.arange(count) * stride
+    np.testing.assert_allclose(episode.frames[:].mean(axis=(1, 2, 3)), 4 * numbers + 20, atol=2)
+    np.testing.assert_allclose(episode.frames[2:4].mean((1, 2, 3)), 4 * numbers[2:4] + 20, atol=2)
+    np.testing.assert_allclose(episode.proprio[:, 0], 0.3 + numbers / 1000, atol=1e-6)
+    for k, action in enumerate(episode.actions):
+        reached = integrate(episode.proprio[k].astype(float), action.astype(float))
+        np.testing.assert_allclose(reached, episode.proprio[k + 1], atol=1e-6)
+
+
+def test_what_is_longer_is_cut_to_the_pairs(tmp_path):
+    write(tmp_path / 'a', pictures=20)
+    write(tmp_path / 'b', states=20)
+    assert [len(episode.frames) for episode in open_episodes(tmp_path)] == [5, 5]
+
+
+def test_what_is_missing_is_named(tmp_path):
+    folder = write(tmp_path / 'a')
+    (folder / 'recordings/MP4/22008760.mp4').rename(tmp_path / 'away')
+    with pytest.raises(EpisodeError, match=r'22008760\.mp4: not there, though metadata_x\.json'):
+        open_episodes(tmp_path)[0]
+    (folder / 'metadata_x.json').unlink()
+    with pytest.raises(EpisodeError, match='names a left_mp4_path'):
+        open_episodes(tmp_path)[0]
+    (folder / TRAJECTORY).write_bytes(b'no hdf5')
+    with pytest.raises(EpisodeError, match=r'trajectory\.h5: no trajectory of DROID'):
+        open_episodes(tmp_path)[0]
