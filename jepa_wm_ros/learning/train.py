@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from tqdm import trange
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.learning.familiarity import familiarity
@@ -34,6 +35,8 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.recordings.formats import open_episodes
+from jepa_wm_ros.recordings.sanity import complaints
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
 
 
@@ -81,6 +84,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=None,
         help="processor threads, in place of the configuration's",
     )
+    parser.add_argument(
+        '--unchecked',
+        action='store_true',
+        help='train on episodes in which `dataset check` finds something wrong',
+    )
     return parser.parse_args(arguments)
 
 
@@ -93,6 +101,9 @@ def train(options: argparse.Namespace) -> dict:
         raise TrainingError(
             '--stage predictor needs --encoder-from, the weights file of an encoder stage'
         )
+    if not options.unchecked:
+        check_episodes(options.data)
+        check_episodes(options.val)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -121,6 +132,17 @@ def train(options: argparse.Namespace) -> dict:
     (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], out / 'losses.png')
     return metrics
+
+
+def check_episodes(path: Path) -> None:
+    """Raise a TrainingError that names the first episode with something wrong, if there is one."""
+    episodes = open_episodes(path)
+    for number in trange(len(episodes), desc='check', unit='episode', leave=False, disable=None):
+        if said := complaints(episodes[number]):
+            raise TrainingError(
+                f'{path}, episode {number}: {said[0]} (`dataset check {path}` names all that is '
+                'wrong; --unchecked trains on it)'
+            )
 
 
 def _train_encoder(

@@ -131,6 +131,22 @@ def run(folders, name: str, *more: str) -> int:
     )
 
 
+def test_nothing_is_learnt_from_episodes_that_are_wrong_unless_somebody_wants_it(
+    folders, tmp_path, capsys
+):
+    wrong = toy_episode(3)
+    wrong.proprio[:, :2] *= 1000
+    with EpisodeWriter(tmp_path / 'train', 'a') as writer:
+        writer.write(0, toy_episode(0))
+        writer.write(1, wrong)
+    told = ['--data', str(tmp_path / 'train'), '--stage', 'encoder', '--iterations', '1']
+    assert run(folders, 'wrong', *told) == 1
+    said = capsys.readouterr().err
+    assert 'train, episode 1: at 0.00 s the hand is' in said and '--unchecked' in said
+    assert not (folders / 'wrong').exists()
+    assert run(folders, 'wrong', *told, '--unchecked') == 0
+
+
 def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(folders, capsys):
     assert run(folders, 'all') == 0
     model = load_world_model(folders / 'all' / 'toy.safetensors')
