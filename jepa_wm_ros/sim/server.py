@@ -192,6 +192,9 @@ class _Server:
         """Serve until standard input closes."""
         from franky_sim import SimulationServer
 
+        from jepa_wm_ros.sim import reflex
+
+        reflex.install()
         _keep_sockets_at(self._address)
         with new_simulator() as simulator:
             simulator.register_pre_step_callback(self._before_step)

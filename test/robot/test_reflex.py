@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """An arm that stops itself: the error is told by name, and only `recover` clears it."""
 
+import multiprocessing
+import os
+import signal
 import threading
+import time
 
+import numpy as np
 import pytest
 
+pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
@@ -13,6 +19,7 @@ from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
 from jepa_wm_ros.robot.pose import Pose  # noqa: E402
+from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
 
 
@@ -78,3 +85,38 @@ def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
             arm.home(FR3.home)
         assert arm.recover() is True and arm.state().mode is ArmMode.READY
         arm.close()
+
+
+@pytest.mark.fault(6)
+def test_a_controller_that_falls_silent_is_stopped_and_does_not_go_on(new_arm_address):
+    """What an arm does by itself; here the whole process of the controller stands still."""
+    with ArmServer(new_arm_address()) as server:
+        context = multiprocessing.get_context('spawn')
+        said, says = context.Pipe(duplex=False)
+        child = context.Process(target=_move_far, args=(server.address, says), daemon=True)
+        child.start()
+        start = said.recv()
+        while np.linalg.norm(server.snapshot().hand_pose[:3] - start) < 0.01:
+            time.sleep(0.002)  # truth in another process
+        os.kill(child.pid, signal.SIGSTOP)
+        time.sleep(1.0)  # the fault itself
+        stopped = server.snapshot().hand_pose[:3]
+        os.kill(child.pid, signal.SIGCONT)
+        kind, text, mode = said.recv()
+        assert (kind, mode) == (ErrorKind.REFLEX, ArmMode.FAULT)
+        assert '[communication_constraints_violation]' in text and '\n' not in text
+        assert np.linalg.norm(server.snapshot().hand_pose[:3] - stopped) < 0.002
+        child.join(10.0)
+
+
+def _move_far(address, says) -> None:
+    arm = FrankaArm(address)
+    arm.connect()
+    start = arm.state().pose
+    says.send(start.position)
+    try:
+        arm.move_to(Pose.of(start.position + [0.1, 0.1, -0.1], start.quaternion))
+        says.send((None, 'it went on', arm.newer_state().mode))
+    except ArmError as error:
+        says.send((error.kind, str(error), arm.newer_state().mode))
+    arm.close()
