@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning.windows import Recording, load_recording
 from jepa_wm_ros.world_model import WorldModel, load_world_model
 from jepa_wm_ros.world_model.familiarity import Familiarity
@@ -40,6 +40,7 @@ def familiarity(model: WorldModel, recording: Recording, val: Recording) -> Fami
     return Familiarity.of(features(model, recording), features(model, val))
 
 
+@exit_status('interrupted')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog='familiarity', description=__doc__.splitlines()[0])
@@ -47,13 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--data', type=Path, required=True, help='folder of training episodes')
     parser.add_argument('--val', type=Path, required=True, help='folder of validation episodes')
     options = parser.parse_args(arguments)
-    try:
-        model = load_world_model(options.model)
-        learnt = familiarity(model, load_recording(options.data), load_recording(options.val))
-        digest = add_familiarity(options.model, learnt)
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    model = load_world_model(options.model)
+    learnt = familiarity(model, load_recording(options.data), load_recording(options.val))
+    digest = add_familiarity(options.model, learnt)
     print(f'{options.model}: limit {float(learnt.limit):.3f}, SHA-256 {digest}')
     return 0
 

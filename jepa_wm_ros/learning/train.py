@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from tqdm import trange
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
@@ -233,14 +233,11 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
     }
 
 
+@exit_status('stopped; the same command resumes')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     options = parse(arguments)
-    try:
-        metrics = train(options)
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    metrics = train(options)
     for name, value in metrics['probes'].items():
         print(f'{name:>18} {value:.4g}')
     print(f'wrote {options.out}')

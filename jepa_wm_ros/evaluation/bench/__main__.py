@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.bench.modes import SIZES, measure_modes
 from jepa_wm_ros.evaluation.bench.planners import compare_planners, plan_in_modes
 from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems, shipped_problems
@@ -68,15 +68,12 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@exit_status('interrupted')
 def main(args: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the file. Returns the exit status."""
     options = parser().parse_args(args)
     torch.set_num_threads(options.threads)
-    try:
-        figures = run(options)
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    figures = run(options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps([asdict(f) for f in figures], indent=1) + '\n')
     print(table(figures))

@@ -21,7 +21,7 @@ from typing import cast
 import torch
 
 from jepa_wm_ros.control.session import ModelSession
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions, StraightLine
 from jepa_wm_ros.evaluation.closed_loop.table import faults, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
@@ -90,6 +90,7 @@ def report(trials: dict[str, list[Trial]], out: Path | None) -> str:
     return '\n'.join([table(rows), *filter(None, said)])
 
 
+@exit_status('interrupted')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog='closed_loop', description=__doc__.splitlines()[0])
@@ -126,11 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    try:
-        print(report(evaluate(options), options.out))
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    print(report(evaluate(options), options.out))
     return 0
 
 

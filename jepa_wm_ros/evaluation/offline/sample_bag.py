@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix
-from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.writer import CellBagWriter
 
@@ -141,6 +141,7 @@ def record_sample(path: Path, *, seconds: float, seed: int, storage: str, images
                 bag.image(stamp, camera.render(arm.qpos))
 
 
+@exit_status('interrupted')
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     p = argparse.ArgumentParser(
@@ -152,17 +153,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument('--storage', choices=('mcap', 'sqlite3'), default='mcap')
     p.add_argument('--images', choices=('raw', 'jpeg', 'png'), default='jpeg')
     options = p.parse_args(argv)
-    try:
-        record_sample(
-            options.out,
-            seconds=options.seconds,
-            seed=options.seed,
-            storage=options.storage,
-            images=options.images,
-        )
-    except JepaWmError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    record_sample(
+        options.out,
+        seconds=options.seconds,
+        seed=options.seed,
+        storage=options.storage,
+        images=options.images,
+    )
     print(options.out)
     return 0
 
