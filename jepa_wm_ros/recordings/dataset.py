@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
-from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes
+from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes, whole
 from jepa_wm_ros.recordings.sanity import complaints
 
 WRONG = 3
@@ -67,24 +68,27 @@ def _open(path: Path, camera: str) -> EpisodeSource:
 
 def _info(options: argparse.Namespace) -> int:
     source = _open(options.path, options.camera)
-    steps, poses, actions, shapes = 0, [], [], set()
+    alike: dict[tuple, list[Episode]] = defaultdict(list)
     for episode in _shown(source):
-        steps += episode.steps
-        poses.append(episode.proprio)
-        actions.append(episode.actions)
-        shapes.add((episode.frames.shape[1:3], episode.fps))
-    print(f'{options.path}: {len(source)} episodes, {steps} steps')
-    for (height, width), fps in sorted(shapes):
-        print(f'pictures {width}x{height}, {fps:g} steps/s, {steps / fps / 60:.1f} minutes')
-    for what, rows in (
-        ('proprioception', np.concatenate(poses)),
-        ('actions', np.concatenate(actions)),
-    ):
-        print(f'\n{what:14}' + ''.join(f'{head:>10}' for head in ('min', 'max', 'mean', 'std')))
-        for number, column in enumerate(rows.T):
-            told = (column.min(), column.max(), column.mean(), column.std())
-            print(f'  {number:<12}' + ''.join(f'{value:10.4f}' for value in told))
+        widths = episode.proprio.shape[1], episode.actions.shape[1]
+        alike[(*episode.frames.shape[1:3], episode.fps, *widths)].append(episode)
+    print(f'{options.path}: {len(source)} episodes')
+    for (height, width, fps, *_), episodes in sorted(alike.items()):
+        steps = sum(episode.steps for episode in episodes)
+        print(
+            f'\n{len(episodes)} with {steps} steps, {steps / fps / 60:.1f} minutes: pictures '
+            f'{width}x{height}, {fps:g} steps/s'
+        )
+        _show_numbers('proprioception', [episode.proprio for episode in episodes])
+        _show_numbers('actions', [episode.actions for episode in episodes])
     return 0
+
+
+def _show_numbers(what: str, parts: list[np.ndarray]) -> None:
+    print(f'{what:14}' + ''.join(f'{head:>10}' for head in ('min', 'max', 'mean', 'std')))
+    for number, column in enumerate(np.concatenate(parts).T):
+        told = (column.min(), column.max(), column.mean(), column.std())
+        print(f'  {number:<12}' + ''.join(f'{value:10.4f}' for value in told))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -120,10 +124,8 @@ def _convert(options: argparse.Namespace) -> int:
 def _write_hdf5(episodes: Iterator[Episode], out: Path) -> int:
     from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 
-    if out.exists():
-        raise EpisodeError(f'{out} is there already: choose another folder')
     count = 0
-    with EpisodeWriter(out, 'converted') as writer:
+    with whole(out) as part, EpisodeWriter(part, 'converted') as writer:
         for count, episode in enumerate(episodes, 1):
             writer.write(count - 1, episode)
     return count

@@ -16,6 +16,11 @@ _DAMAGE = (av.error.FFmpegError, IndexError, ZeroDivisionError)  # no video, and
 QUALITY = '18'  # constant rate factor; noise of about one grey level
 
 
+def pixel_format(height: int, width: int) -> str:
+    """How FFmpeg calls the pixels: colours at half the sides, where these are even."""
+    return 'yuv420p' if height % 2 == width % 2 == 0 else 'yuv444p'
+
+
 class VideoWriter:
     """Pictures (n, H, W, 3) uint8 RGB one after the other; a context manager."""
 
@@ -23,10 +28,9 @@ class VideoWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.count = 0
         self._container = av.open(str(path), 'w')
-        even = height % 2 == width % 2 == 0
         self._stream = self._container.add_stream('libx264', rate=fps)
         self._stream.height, self._stream.width = height, width
-        self._stream.pix_fmt = 'yuv420p' if even else 'yuv444p'  # half the colours need even sides
+        self._stream.pix_fmt = pixel_format(height, width)
         self._stream.options = {'crf': QUALITY, 'g': str(KEY_FRAMES), 'bf': '0'}
 
     def write(self, pictures: np.ndarray) -> None:

@@ -4,6 +4,7 @@
 import dataclasses
 import re
 
+import h5py
 import numpy as np
 import pytest
 
@@ -116,9 +117,28 @@ def test_check_names_the_episode_and_has_a_status_of_its_own(recorded, capsys):
 def test_info_tells_what_is_there(recorded, capsys):
     assert dataset.main(['info', str(recorded)]) == 0
     said = capsys.readouterr().out
-    assert '4 episodes, 48 steps' in said and 'pictures 40x40, 4 steps/s, 0.2 minutes' in said
+    assert f'{recorded}: 4 episodes' in said
+    assert '4 with 48 steps, 0.2 minutes: pictures 40x40, 4 steps/s' in said
     first = np.concatenate([episode.proprio for episode in open_episodes(recorded)])[:, 0]
     assert f'{first.min():10.4f}{first.max():10.4f}{first.mean():10.4f}' in said
+
+
+def test_episodes_that_are_not_alike_are_told_apart(recorded, capsys):
+    with EpisodeWriter(recorded, 'b') as writer:
+        writer.write(9, foreign(sound(9)))
+    assert dataset.main(['info', str(recorded)]) == 0
+    said = capsys.readouterr().out
+    assert '4 with 48 steps' in said and '1 with 12 steps' in said
+
+
+@pytest.mark.parametrize('to', dataset.FORMATS)
+def test_what_was_begun_and_not_finished_is_removed(recorded, tmp_path, capsys, to):
+    (shard,) = recorded.iterdir()
+    with h5py.File(shard, 'a') as file:
+        del file['episode_000003']['actions']
+    assert dataset.main(['convert', str(recorded), str(tmp_path / 'out'), '--to', to]) == 1
+    assert 'episode_000003 lacks' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
 @pytest.mark.parametrize('to', dataset.FORMATS)

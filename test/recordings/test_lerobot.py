@@ -206,3 +206,21 @@ def test_a_gap_is_named_with_its_time(written):
     pq.write_table(table.set_column(column, field, pa.array(stamps, field.type)), data)
     with pytest.raises(EpisodeError, match=r'episode 1: after 0\.250 s comes 1\.500 s .*a gap'):
         open_episodes(folder)[1]
+
+
+@pytest.mark.parametrize('lost', ['observation.state', 'timestamp', 'index', 'episode_index'])
+def test_a_column_that_is_lost_is_named(written, lost):
+    folder, _ = written
+    (data,) = folder.glob('data/*/*.parquet')
+    pq.write_table(pq.read_table(data).drop_columns([lost]), data)
+    with pytest.raises(EpisodeError, match=f'set, episode 1: cannot be read .*{lost}'):
+        open_episodes(folder)[1]
+
+
+@pytest.mark.parametrize('lost', ['length', 'dataset_from_index', 'data/file_index'])
+def test_an_index_that_lacks_something_says_so(written, lost):
+    folder, _ = written
+    (index,) = folder.glob('meta/episodes/*/*.parquet')
+    pq.write_table(pq.read_table(index).drop_columns([lost]), index)
+    with pytest.raises(EpisodeError, match=f'set, episode 1: cannot be read .*{lost}'):
+        open_episodes(folder)[1]

@@ -8,8 +8,9 @@ gives its episodes; where it can be written, `create` gives a writer and `record
 from __future__ import annotations
 
 import pkgutil
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,8 @@ class EpisodeSource(Protocol):
 
     def __getitem__(self, number: int) -> Episode: ...
 
-    def __iter__(self) -> Iterator[Episode]: ...
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[number] for number in range(len(self)))
 
 
 class EpisodeSink(AbstractContextManager, Protocol):
@@ -49,6 +51,24 @@ class Format:
     open: Callable[[Path], EpisodeSource]
     create: Callable[[Path, str], EpisodeSink] | None = None
     recorded: Callable[[Path], set[int]] | None = None
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write to, which becomes `out` when all is well and is removed when
+    not. Raises EpisodeError where `out` is there already or cannot be written.
+    """
+    if out.exists():
+        raise EpisodeError(f'{out} is there already: choose another folder')
+    part = out.with_name(f'{out.name}.part')
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        yield part
+        part.rename(out)
+    except OSError as error:
+        raise EpisodeError(f'cannot write {out}: {error}') from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def formats() -> dict[str, Format]:

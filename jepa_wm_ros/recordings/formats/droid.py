@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -26,7 +25,7 @@ STATE = 'observation/robot_state'
 RATE = 4.0  # model steps/s
 
 
-class DroidEpisodes:
+class DroidEpisodes(EpisodeSource):
     """The episodes below a folder, by their paths."""
 
     def __init__(self, root: Path | str) -> None:
@@ -35,9 +34,6 @@ class DroidEpisodes:
 
     def __len__(self) -> int:
         return len(self._folders)
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[number] for number in range(len(self)))
 
     def __getitem__(self, number: int) -> Episode:
         folder = self._folders[number]
@@ -94,13 +90,9 @@ def _video(folder: Path) -> Path:
     raise EpisodeError(f'{folder}: no .json file names a left_mp4_path')
 
 
-def _open(path: Path) -> EpisodeSource:
-    return DroidEpisodes(path)
-
-
 FORMAT = Format(
     name='droid',
     looks_like=f'a folder with {TRAJECTORY} in it or below it',
     claims=lambda path: path.is_dir() and any(path.rglob(TRAJECTORY)),
-    open=_open,
+    open=DroidEpisodes,
 )

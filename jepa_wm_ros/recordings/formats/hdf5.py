@@ -10,7 +10,6 @@ group `extras`, and the attributes `seed` and `fps`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import h5py
 import numpy as np
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
-from jepa_wm_ros.recordings.formats import Format
+from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 
 PATTERN = 'episodes_*.h5'
 EPISODES_PER_FILE = 100
@@ -83,7 +82,7 @@ class EpisodeWriter:
         self.close()
 
 
-class Hdf5Episodes:
+class Hdf5Episodes(EpisodeSource):
     """Episodes of a folder in the order of their files and indices."""
 
     def __init__(self, directory: Path | str) -> None:
@@ -97,9 +96,6 @@ class Hdf5Episodes:
 
     def __len__(self) -> int:
         return len(self._places)
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[number] for number in range(len(self)))
 
     def __getitem__(self, number: int) -> Episode:
         path, name = self._places[number]

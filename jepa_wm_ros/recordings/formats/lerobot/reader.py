@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import EpisodeSource
 from jepa_wm_ros.recordings.formats.lerobot.layout import ACTION, COUNTED, INFO, STATE
 from jepa_wm_ros.recordings.video import VideoFrames
 
 OPEN_TABLES = 4
+_DAMAGE = (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError)
 UNEVEN = 0.1  # of a step: stamps further apart or closer are no steps
 
 
-class LerobotEpisodes:
+class LerobotEpisodes(EpisodeSource):
     """Episodes of a folder, seen by one of its cameras; other columns of numbers are extras."""
 
     def __init__(self, root: Path | str, camera: str = '') -> None:
@@ -37,25 +40,10 @@ class LerobotEpisodes:
     def __len__(self) -> int:
         return len(self._episodes)
 
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[number] for number in range(len(self)))
-
     def __getitem__(self, number: int) -> Episode:
         told = self._episodes[number]
-        begin, count = told['dataset_from_index'], told['length']
-        table = self._table(told['data/chunk_index'], told['data/file_index'])
-        rows = table.slice(begin - table['index'][0].as_py(), count)
-        where = f'{self.root}, episode {told["episode_index"]}'
-        if len(rows) != count or rows['episode_index'][0].as_py() != told['episode_index']:
-            raise EpisodeError(f'{where}: its rows are not where the index has them: copy it again')
-        stamps = np.array(rows['timestamp'].to_pylist(), float)
-        uneven = np.abs(np.diff(stamps) * self._info['fps'] - 1.0) > UNEVEN
-        if uneven.any():
-            raise EpisodeError(
-                f'{where}: after {stamps[int(uneven.argmax())]:.3f} s comes '
-                f'{stamps[int(uneven.argmax()) + 1]:.3f} s at {self._info["fps"]} steps/s: a gap'
-            )
-        try:
+        with _readable(f'{self.root}, episode {number}'):
+            rows = self._rows(told)
             return Episode(
                 self._frames(told, rows),
                 self._numbers(rows, STATE),
@@ -63,8 +51,20 @@ class LerobotEpisodes:
                 float(self._info['fps']),
                 extras={name: self._numbers(rows, name) for name in self._extras()},
             )
-        except EpisodeError as error:
-            raise EpisodeError(f'{where}: {error}') from error
+
+    def _rows(self, told: dict) -> pa.Table:
+        """The rows of an episode, one for each picture at its even time."""
+        begin, count = told['dataset_from_index'], told['length']
+        table = self._table(told['data/chunk_index'], told['data/file_index'])
+        rows = table.slice(begin - table['index'][0].as_py(), count)
+        if len(rows) != count or rows['episode_index'][0].as_py() != told['episode_index']:
+            raise EpisodeError('its rows are not where the index has them: copy it again')
+        stamps, fps = np.array(rows['timestamp'].to_pylist(), float), self._info['fps']
+        uneven = np.abs(np.diff(stamps) * fps - 1.0) > UNEVEN
+        if uneven.any():
+            before, after = stamps[uneven.argmax() :][:2]
+            raise EpisodeError(f'after {before:.3f} s comes {after:.3f} s at {fps} steps/s: a gap')
+        return rows
 
     def _frames(self, told: dict, rows: pa.Table) -> Any:
         size = tuple(self._info['features'][self.camera]['shape'])
@@ -161,16 +161,14 @@ class StoredImages:
         return pictures
 
 
-class _readable:
-    """Turns what pyarrow raises on damaged files into an EpisodeError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind, error, _trace) -> None:
-        if isinstance(error, (OSError, pa.ArrowException)):
-            short = ' '.join(str(error).split())[:200]
-            raise EpisodeError(f'{self._path}: cannot be read ({short}): copy it again') from error
+@contextmanager
+def _readable(what: Path | str) -> Iterator[None]:
+    """Turns what damaged or foreign files make pyarrow and us raise into an EpisodeError."""
+    try:
+        yield
+    except EpisodeError as error:
+        said = str(error)
+        raise EpisodeError(said if str(what) in said else f'{what}: {said}') from error
+    except _DAMAGE as error:
+        short = ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+        raise EpisodeError(f'{what}: cannot be read ({short}): copy it again') from error

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import whole
 from jepa_wm_ros.recordings.formats.lerobot import layout
 from jepa_wm_ros.recordings.formats.lerobot.layout import ACTION, CAMERA, COUNTED, STATE, place
-from jepa_wm_ros.recordings.video import VideoWriter
+from jepa_wm_ros.recordings.video import VideoWriter, pixel_format
 
 LOOKED_AT = 16  # pictures of an episode that its statistics are of
 MEGABYTE = 1 << 20
@@ -23,20 +23,10 @@ MEGABYTE = 1 << 20
 
 def write_lerobot(episodes: Iterable[Episode], out: Path, task: str, robot: str = 'franka') -> int:
     """Write episodes of one size and rate to the folder `out`, which must not be there; returns how
-    many. Raises EpisodeError; a folder that was begun is removed again.
+    many. Raises EpisodeError.
     """
-    if out.exists():
-        raise EpisodeError(f'{out} is there already: choose another folder')
-    part = out.with_name(f'{out.name}.part')
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        count = _Writer(part, task, robot).write(episodes)
-        part.rename(out)
-    except OSError as error:
-        raise EpisodeError(f'cannot write {out}: {error}') from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return count
+    with whole(out) as part:
+        return _Writer(part, task, robot).write(episodes)
 
 
 class _Writer:
@@ -169,7 +159,7 @@ class _Writer:
             'video.height': self.features[CAMERA]['shape'][0],
             'video.width': self.features[CAMERA]['shape'][1],
             'video.codec': 'h264',
-            'video.pix_fmt': 'yuv420p',
+            'video.pix_fmt': pixel_format(*self.features[CAMERA]['shape'][:2]),
             'video.is_depth_map': False,
             'video.fps': self.fps,
             'video.channels': 3,
