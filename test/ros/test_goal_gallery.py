@@ -284,12 +284,11 @@ def test_a_goal_is_renamed_and_deleted_without_sending_the_others_again(cell, vi
     first.hears('set the parameter new_name first')
     assert not set_new_name(cell, '../out').successful
     assert set_new_name(cell, 'zz').successful
-    seen = len(second.updates)
+    seen, place = len(second.updates), second.markers['g00'].pose.position
     first.select('g00', 'rename to the parameter new_name')
     second.until(lambda: 'zz' in second.markers and 'g00' not in second.markers)
     assert textures(second, seen) == ['zz']
-    place = first.markers['g01'].pose.position
-    assert second.markers['g01'].pose.position == place  # where g00 was: the rest moved up
+    assert second.markers['g01'].pose.position == place  # the rest moved up
     first.select('zz', 'delete', 'yes, delete it')
     second.until(lambda: 'zz' not in second.markers)
     assert textures(second, seen) == ['zz'] and not (cell.library.folder / 'zz.png').exists()
