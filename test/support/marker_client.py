@@ -66,7 +66,8 @@ class Viewer:
         self.until(self._feedback.get_subscription_count)
 
     def click(self, marker: str) -> None:
-        """A left click: all that RViz says of one."""
+        """A left click, once the marker is seen: all that RViz says of one."""
+        self._sees(marker)
         kind = InteractiveMarkerFeedback
         for event in (
             kind.POSE_UPDATE,
@@ -78,12 +79,17 @@ class Viewer:
             self._tell(marker, event)
 
     def select(self, marker: str, *titles: str) -> None:
-        """Choose an entry of a marker's menu, by its title and those it is under."""
-        under = 0
+        """Choose an entry of a marker's menu, once the marker is seen, by its title and those it is
+        under.
+        """
+        entries, under = self._sees(marker).menu_entries, 0
         for title in titles:
-            entries = self.markers[marker].menu_entries
             (under,) = (e.id for e in entries if (e.title, e.parent_id) == (title, under))
         self._tell(marker, InteractiveMarkerFeedback.MENU_SELECT, under)
+
+    def _sees(self, marker: str) -> InteractiveMarker:
+        """The marker, which an update that is on its way may bring."""
+        return self.until(lambda: self.markers.get(marker))
 
     def until(self, condition, timeout: float = TIMEOUT):
         """Wait until a condition holds, which nobody need announce; returns what it gives."""
