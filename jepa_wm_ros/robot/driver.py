@@ -201,7 +201,11 @@ class ArmDriver:
         return 'the arm stands still'
 
     def recover(self) -> str:
-        """Clear a stop, and faults of arm and gripper. Raises when that fails."""
+        """Clear a stop, and faults of arm and gripper. Raises when that fails, and when a stop was
+        asked for meanwhile.
+        """
         arm = self.arm.recover()
         gripper = self.gripper is not None and self.gripper.recover()
+        if self.arm.stopped is not None:
+            raise self.arm.stopped
         return 'recovered' if arm or gripper else 'nothing to recover from: nothing was done'

@@ -39,7 +39,8 @@ class Ledger:
         self.recovering = False
         self.rest = Rest()
         self._stops = 0
-        self._recoverable = 0  # stops up to here are what the recovery was asked for
+        self._latches = 0  # stops that latch
+        self._recoverable = 0  # latches up to here are what the recovery was asked for
         self._news = threading.Condition()  # guards every field; notified at every change
 
     def state(self) -> ArmState:
@@ -105,6 +106,7 @@ class Ledger:
         """Make every permit given so far void; with `latch` nothing begins until `absolve`."""
         with self._news:
             self._stops += 1
+            self._latches += latch
             if latch and self.stopped is None:
                 self.stopped = ArmError(
                     ErrorKind.STOPPED,
@@ -211,7 +213,7 @@ class Ledger:
         """Fault and stop have been recovered from; a stop asked for meanwhile has not."""
         with self._news:
             self.fault = None
-            if self._stops == self._recoverable:
+            if self._latches == self._recoverable:
                 self.stopped = None
             self._news.notify_all()
 
@@ -225,7 +227,7 @@ class Ledger:
                     f'arm at {self.address} has a motion or a call under way: wait until it has '
                     'ended; restart the controller if it does not',
                 )
-            self.recovering, self._recoverable = True, self._stops
+            self.recovering, self._recoverable = True, self._latches
             self._news.notify_all()
         try:
             yield

@@ -71,6 +71,16 @@ def test_a_recovery_and_a_motion_exclude_each_other(ledger):
         pass
 
 
+def test_a_hold_during_a_recovery_ends_motions_and_does_not_latch(ledger):
+    """As when a goal's end holds the arm while a person recovers from the stop before it."""
+    ledger.revoke(latch=True)
+    with ledger.recovery():
+        permit = ledger.permit()
+        ledger.revoke()
+        ledger.absolve()
+    assert ledger.stopped is None and not ledger.permits(permit)
+
+
 def test_a_stop_during_a_recovery_is_not_recovered_from(ledger):
     ledger.revoke(latch=True)
     with ledger.recovery():
