@@ -26,6 +26,7 @@ from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import MoveTo, SetGripper
 from lifecycle_msgs.srv import GetState
 from rclpy.action import ActionClient
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
@@ -51,22 +52,25 @@ class CommanderError(JepaWmError):
 class JepaCommander:
     """A client of camera, controller and planner in one namespace.
 
-    Initialises rclpy unless that is done already, and ends it then; what it may reach is this host,
-    or what ROS_AUTOMATIC_DISCOVERY_RANGE or ROS_STATIC_PEERS say. `timeout` [s] bounds every wait
-    but that for a goal to end; a server that leaves the graph meanwhile, even one that is killed,
-    is missed within 5 s (config/fastdds.xml: leaseDuration). `image` and `transport` ('raw' or
-    'compressed') say where the camera is heard, as the arguments of plan.launch.py do.
+    Where rclpy is not initialised it has a context of its own, and ends it; what it may reach is
+    this host, or what ROS_AUTOMATIC_DISCOVERY_RANGE or ROS_STATIC_PEERS say. `timeout` [s] bounds
+    every wait but that for a goal to end; a server that leaves the graph meanwhile, even one that
+    is killed, is missed within 5 s (config/fastdds.xml: leaseDuration). `image` and `transport`
+    ('raw' or 'compressed') say where the camera is heard, as the arguments of plan.launch.py do.
     """
 
     def __init__(
         self, namespace: str = '', timeout: float = 30.0, image: str = 'image', transport: str = ''
     ) -> None:
         self.timeout = timeout
-        self._begun = not rclpy.ok()
-        if self._begun:  # Ctrl-C stays Python's, so that `close` can still cancel a goal
+        self._own: Context | None = None
+        if not rclpy.ok():  # Ctrl-C stays Python's, so that `close` can still cancel a goal
             os.environ.update(dds_environment())
-            rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node('jepa_commander', namespace=namespace or None)
+            self._own = Context()
+            rclpy.init(context=self._own, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(
+            'jepa_commander', namespace=namespace or None, context=self._own
+        )
         self._news = threading.Condition()
         self._image: Image | CompressedImage | None = None
         self._status: ArmStatus | None = None
@@ -82,7 +86,7 @@ class JepaCommander:
         self._reach = ActionClient(self.node, ReachGoal, 'reach_goal')
         self._clients: dict[str, object] = {}
         self._goal = None
-        self._executor = SingleThreadedExecutor()
+        self._executor = SingleThreadedExecutor(context=self._own)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name='commander', daemon=True)
         self._thread.start()
@@ -94,18 +98,23 @@ class JepaCommander:
         self.close()
 
     def close(self) -> None:
-        """Cancel a running goal and leave the graph."""
+        """Cancel a running goal and leave the graph, with all that DDS holds for it.
+
+        Left to Python it would go at any time, also while another commander is given its port.
+        """
         goal, self._goal = self._goal, None
-        if goal is not None and rclpy.ok():
+        if goal is not None and self.node.context.ok():
             try:
                 self._act(goal.cancel_goal_async, 'cancel', CLOSE_SECONDS)
             except CommanderError:
                 pass  # a planner that is gone cannot answer
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
+        self._reach.destroy()
         self.node.destroy_node()
-        if self._begun:
-            rclpy.try_shutdown()
+        if self._own is not None:
+            self._own.try_shutdown()
+            self._own.destroy()
 
     # The cell
 
@@ -129,6 +138,10 @@ class JepaCommander:
         status = self._arm_status()
         return to_pose7(status.pose, status.gripper)
 
+    def base_frame(self) -> str:
+        """The frame that poses of this arm are in."""
+        return self._arm_status().header.frame_id
+
     def _arm_status(self) -> ArmStatus:
         with self._news:
             self._status = None
@@ -143,7 +156,7 @@ class JepaCommander:
     def move_to(self, pose7: np.ndarray) -> None:
         """Drive the hand to a pose7 in small straight steps inside the safety envelope."""
         target = PoseStamped(pose=from_pose7(np.asarray(pose7, float)))
-        target.header.frame_id = self._arm_status().header.frame_id
+        target.header.frame_id = self.base_frame()
         request = MoveTo.Request(target=target)
         self.call(MoveTo, 'franka_controller/move_to', request)
 

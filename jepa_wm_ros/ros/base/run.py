@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -63,12 +64,16 @@ def run(node_class: type[NodeBase], args: list[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         status = 1
     finally:
+        context = rclpy.get_default_context()
         if node is not None:
             node.executor = None
             node.destroy_node()
         if executor is not None:
             executor.shutdown(timeout_sec=0)
         rclpy.try_shutdown()
+        context.destroy()
+        node = executor = None
+        gc.collect()  # what refers to the context in circles: the last one takes DDS with it
     return status
 
 
