@@ -139,6 +139,8 @@ class ModelSession:
             self._check_familiar(goal.novelty, f'goal picture {index}')
         latents = [goal.latents for goal in seen]
         here = None if live is None else self._see(live).latents
+        for earlier in self.goals.values():  # a picture each, of goals that have mostly ended
+            earlier.watch.forget()
         ids = [next(self.ids) for _ in latents]
         self.goals.update(zip(ids, (Goal(known, watch) for known in latents), strict=True))
         while len(self.goals) > MAX_GOALS:

@@ -47,6 +47,10 @@ class PictureWatch:
         self._live: tuple[int, ...] | None = None
         self._changed: tuple[np.ndarray, np.ndarray] | None = None  # what was seen new, and where
 
+    def forget(self) -> None:
+        """Let go of the picture seen last; a goal that is taken up again begins with its next."""
+        self._changed = None
+
     def check_aspect(self, live: tuple[int, ...]) -> None:
         """Raise a Fault with WRONG_ASPECT where a goal does not fit live pictures of this shape."""
         for index, goal in enumerate(self._goals):
