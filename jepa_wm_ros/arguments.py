@@ -54,6 +54,12 @@ PLAN = (
         "When empty that of the robot: the cell's for sim, a driver's for real.",
         ('', *CAMERAS),
     ),
+    Argument(
+        'cell',
+        '',
+        'Which simulated cell: 0 when empty, the one that the shipped model knows; any other '
+        'number is one with another camera, table, light and cube.',
+    ),
     Argument('image', '', 'Topic of the camera, such as /camera/color/image_raw.'),
     Argument(
         'transport',

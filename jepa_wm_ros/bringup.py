@@ -73,6 +73,7 @@ def plan_processes(
     arm_prefix: str = '',
     namespace: str = '',
     camera: str = '',
+    cell: str = '',
     image: str = '',
     transport: str = '',
     model: str = '',
@@ -94,6 +95,7 @@ def plan_processes(
     _check_robot(robot, arm_address, arm)
     if planner and planner not in PLANNERS:
         raise BringupError(f'planner {planner!r} is not known; use one of {", ".join(PLANNERS)}')
+    number = {'cell': _cell(robot, cell)} if cell else {}
     camera = _camera(robot, camera, compressed='compressed' in (transport, Path(image).name))
     parameters = existing_file(
         params_file or resources.find('config', 'params.yaml'), 'params_file'
@@ -128,9 +130,9 @@ def plan_processes(
     ]
     if robot == 'sim':
         blind = {'pictures': False} if camera == 'topic' else {}
-        cell = node('sim_cell', arm_address=address, arm_prefix=arm_prefix, **blind)
+        simulated = node('sim_cell', arm_address=address, arm_prefix=arm_prefix, **number, **blind)
         names = _camera_names(image) if image and not blind else ()
-        processes.insert(0, replace(cell, remappings=names))
+        processes.insert(0, replace(simulated, remappings=names))
     if gallery or rviz:
         shown = node(
             'goal_gallery', arm=arm, arm_prefix=arm_prefix, image=image, transport=transport
@@ -150,6 +152,15 @@ def _check_robot(robot: str, arm_address: str, arm: str) -> None:
         raise BringupError('robot real needs the address of the arm: arm_address:=172.16.0.2')
     if robot == 'sim' and arm not in ('', FR3.name):
         raise BringupError(f'the simulated cell has an {FR3.name}: arm:={arm} needs robot:=real')
+
+
+def _cell(robot: str, cell: str) -> int:
+    """The number of the simulated cell."""
+    if robot != 'sim':
+        raise BringupError(f'cell:={cell} is a simulated cell: use robot:=sim')
+    if not (cell.isascii() and cell.isdigit() and int(cell) < 2**31):
+        raise BringupError(f'cell:={cell} is no number of a cell: give 0, 1, 2 and so on')
+    return int(cell)
 
 
 def _check_profile(profile: str) -> None:

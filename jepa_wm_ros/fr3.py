@@ -44,6 +44,7 @@ class Arm:
     flange: float  # beyond joint 7
     hand_turn: float  # of the hand on the flange
     tcp: float  # between the finger tips, beyond the flange
+    hand_down: np.ndarray  # (3,) Euler angles of a hand that points straight down
     gripper_width: float  # of the open hand, both fingers together
 
     workspace_low: np.ndarray  # (3,)
@@ -118,6 +119,7 @@ FR3 = Arm(
     flange=0.107,
     hand_turn=-np.pi / 4,
     tcp=0.1034,
+    hand_down=_fixed(np.pi, 0.0, 0.0),
     gripper_width=0.08,
     workspace_low=_fixed(0.34, -0.26, 0.045),
     workspace_high=_fixed(0.66, 0.26, 0.42),

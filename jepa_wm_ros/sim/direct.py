@@ -12,6 +12,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix, waypoint
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.design import NOMINAL, CellDesign
 from jepa_wm_ros.sim.render import CellRenderer
 from jepa_wm_ros.sim.scene import ARM_JOINTS, Layout, SimError, compile_model
 from jepa_wm_ros.sim.variation import CellState, cell_of_seed
@@ -84,16 +85,16 @@ class DirectCell:
     uint8 RGB (480, 640, 3).
     """
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, design: CellDesign = NOMINAL):
         import mujoco
 
         self._mujoco = mujoco
-        self._seed = seed
-        self._model = compile_model()
+        self._seed, self.design = seed, design
+        self._model = compile_model(design)
         self._data = mujoco.MjData(self._model)
         self._layout = Layout.of(self._model)
         self._kinematics = InverseKinematics(self._model)
-        self._renderer = CellRenderer()
+        self._renderer = CellRenderer(design=design)
         self._posture = FR3.home
 
     def __enter__(self) -> DirectCell:
@@ -113,7 +114,7 @@ class DirectCell:
 
         `posture` (7,) is where the null space of the arm is pulled to. Returns frame and pose7.
         """
-        cell = cell_of_seed(self._seed) if cell is None else cell
+        cell = cell_of_seed(self._seed, self.design) if cell is None else cell
         self._posture = FR3.home if posture is None else posture
         self._mujoco.mj_resetData(self._model, self._data)
         self._renderer.set_appearance(cell.appearance)

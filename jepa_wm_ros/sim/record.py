@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import multiprocessing
 import signal
 import sys
@@ -21,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.recordings.folder import claim
 from jepa_wm_ros.recordings.formats import EpisodeSink, formats
 from jepa_wm_ros.sim.scene import SimError
 
 FRAME_SIZE = 96
 FPS = 4.0  # model steps per second
 FORMAT = 'hdf5'  # of recordings/formats
-SETTINGS = 'recording.json'
 _progress: Synchronized[int]  # in a worker process: the shared count of episodes done
 
 
@@ -35,13 +34,14 @@ def record_episode(cell, seed: int, steps: int):
     """One `Episode` of `steps` actions in the DirectCell `cell`."""
     from jepa_wm_ros.actions import actions_between
     from jepa_wm_ros.recordings.episode import Episode
-    from jepa_wm_ros.sim.exploration import Explorer
+    from jepa_wm_ros.recordings.exploration import Explorer
     from jepa_wm_ros.sim.variation import sample_cell
+    from jepa_wm_ros.world_model.images import kept_square
 
     rng = np.random.default_rng(seed)
-    state, explorer = sample_cell(rng), Explorer(rng)
+    state, explorer = sample_cell(rng, cell.design), Explorer(rng)
     frame, pose = _reset(cell, explorer, state)
-    frames, poses, cubes = [shrink(frame)], [pose], [cell.cube]
+    frames, poses, cubes = [kept_square(frame, FRAME_SIZE)], [pose], [cell.cube]
     actions: list[np.ndarray] = []
     while len(actions) < steps:
         action = explorer.action(pose, cell.commanded, cell.cube[:3]).astype(np.float32)
@@ -49,7 +49,7 @@ def record_episode(cell, seed: int, steps: int):
             frame, pose = cell.step(action)
         except SimError:  # out of reach in this orientation: the explorer proposes another
             continue
-        frames.append(shrink(frame))
+        frames.append(kept_square(frame, FRAME_SIZE))
         poses.append(pose)
         actions.append(action)
         cubes.append(cell.cube)
@@ -75,21 +75,11 @@ def _reset(cell, explorer, state):
             continue
 
 
-def shrink(frame: np.ndarray) -> np.ndarray:
-    """Camera frame (H, W, 3) as the model's uint8 square, through the one image pipeline."""
-    import torch
-
-    from jepa_wm_ros.world_model.images import crop_and_resize
-
-    pixels = crop_and_resize(torch.from_numpy(frame)[None], FRAME_SIZE, antialias=True)[0]
-    return (pixels * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
-def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
+def record(out: Path, episodes: int, seed: int, jobs: int, steps: int, cell: int = 0) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm
 
-    _claim(out, settings(seed, steps))
+    claim(out, settings(seed, steps, cell))
     recorded = _writing()[1]
     missing = sorted(set(range(episodes)) - recorded(out))
     context = multiprocessing.get_context('spawn')
@@ -99,7 +89,7 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int) -> None:
         tqdm(total=episodes, initial=episodes - len(missing), unit='episode') as bar,
     ):
         pending = {
-            pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps)
+            pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps, cell)
             for j in range(jobs)
         }
         while pending:
@@ -117,25 +107,9 @@ def _writing() -> tuple[Callable[[Path, str], EpisodeSink], Callable[[Path], set
     return chosen.create, chosen.recorded
 
 
-def settings(seed: int, steps: int) -> dict:
+def settings(seed: int, steps: int, cell: int) -> dict:
     """What all episodes of one folder have in common."""
-    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS}
-
-
-def _claim(out: Path, wanted: dict) -> None:
-    """Make folder `out` this recording's own, or see that it already is."""
-    path = out / SETTINGS
-    if path.is_file():
-        if json.loads(path.read_text()) != wanted:
-            raise SimError(
-                f'{out} holds another recording ({path.read_text().strip()}): '
-                'choose another --out, or the same --seed and --steps to resume'
-            )
-    elif out.exists() and any(out.iterdir()):
-        raise SimError(f'{out} is not empty and not a recording: choose another --out')
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted) + '\n')
+    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS, 'cell': cell}
 
 
 def _start_worker(count: Synchronized[int]) -> None:
@@ -154,11 +128,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _record_share(out: Path, name: str, indices: list[int], seed: int, steps: int) -> None:
+def _record_share(
+    out: Path, name: str, indices: list[int], seed: int, steps: int, number: int
+) -> None:
+    from jepa_wm_ros.sim.design import cell_design
     from jepa_wm_ros.sim.direct import DirectCell
 
     create = _writing()[0]
-    with DirectCell() as cell, create(out, name) as writer:
+    with DirectCell(design=cell_design(number)) as cell, create(out, name) as writer:
         for index in indices:
             writer.write(index, record_episode(cell, seed + index, steps))
             with _progress.get_lock():
@@ -174,10 +151,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--steps', type=int, default=20, help='actions per episode (default 20)')
     parser.add_argument('--seed', type=int, default=0, help='episode i draws from seed + i')
     parser.add_argument('--jobs', type=int, default=2, help='processes (default 2)')
+    parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
     args = parser.parse_args(argv)
-    if min(args.episodes, args.steps, args.jobs) < 1 or args.seed < 0:
-        raise SimError('--episodes, --steps and --jobs must be at least 1, --seed at least 0')
-    record(args.out, args.episodes, args.seed, args.jobs, args.steps)
+    if min(args.episodes, args.steps, args.jobs) < 1 or min(args.seed, args.cell) < 0:
+        raise SimError(
+            '--episodes, --steps and --jobs must be at least 1, --seed and --cell at least 0'
+        )
+    record(args.out, args.episodes, args.seed, args.jobs, args.steps, args.cell)
     return 0
 
 

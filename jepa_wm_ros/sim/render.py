@@ -11,8 +11,8 @@ import os
 import numpy as np
 
 from jepa_wm_ros.sim import opengl
-from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, WIDTH, SimError, compile_model
-from jepa_wm_ros.sim.variation import Appearance
+from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, Appearance, CellDesign
+from jepa_wm_ros.sim.scene import CAMERA, SimError, compile_model
 
 
 def _check_opengl(mujoco) -> None:
@@ -34,11 +34,17 @@ class CellRenderer:
     use it in a `with` statement.
     """
 
-    def __init__(self, width: int = WIDTH, height: int = HEIGHT, camera: str = CAMERA):
+    def __init__(
+        self,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        camera: str = CAMERA,
+        design: CellDesign = NOMINAL,
+    ):
         import mujoco
 
         self._mujoco = mujoco
-        self._model = compile_model()
+        self._model = compile_model(design)
         self._data = mujoco.MjData(self._model)
         self._model.vis.global_.offwidth = max(width, WIDTH)
         self._model.vis.global_.offheight = max(height, HEIGHT)
@@ -50,6 +56,7 @@ class CellRenderer:
         self._lamps = self._model.light_diffuse.copy()
         self._ambient = np.array(self._model.vis.headlight.ambient)
         self._renderer = mujoco.Renderer(self._model, height, width)
+        self.set_appearance(design.appearance)
 
     def __enter__(self) -> CellRenderer:
         return self

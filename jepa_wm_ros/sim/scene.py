@@ -11,46 +11,36 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, CellDesign
 
 PREFIX = 'robot0_'
 CAMERA = 'exterior'
 OPTICAL_FRAME = 'exterior_optical_frame'
-WIDTH, HEIGHT = 640, 480
-CAMERA_POSITION = np.array([1.16, 0.52, 0.72])
-CAMERA_TARGET = np.array([0.46, -0.02, 0.20])
-CAMERA_FOVY = np.deg2rad(45.0)
 
-NOMINAL_EULER = np.array([np.pi, 0.0, 0.0])  # hand pointing straight down
-
-CUBE_HALF = 0.025
 FINGER_KP, FINGER_KV = 1000.0, 50.0  # N/m, N s/m, of each finger
 ARM_JOINTS = tuple(PREFIX + name for name in FR3.joints)
 FINGER_JOINTS = (f'{PREFIX}finger_joint1', f'{PREFIX}finger_joint2')
-TABLE_RGBA = (0.56, 0.47, 0.37, 1.0)
-FLOOR_RGBA = (0.25, 0.28, 0.31, 1.0)
-CUBE_RGBA = (0.87, 0.26, 0.13, 1.0)
 
 
 class SimError(JepaWmError):
     """The simulated cell cannot start or do what was asked."""
 
 
-def new_simulator():
-    """franky-sim's MuJoCo simulator with this cell as its scene, not yet started."""
+def new_simulator(design: CellDesign = NOMINAL):
+    """franky-sim's MuJoCo simulator with a cell as its scene, not yet started."""
     from franky_sim.mujoco_simulator import MujocoSimulator
 
     simulator = MujocoSimulator()
     simulator.add_robot(initial_q=tuple(FR3.home), initial_hand_width=FR3.gripper_width)
-    _furnish(simulator.scene, simulator.worldbody)
+    _furnish(simulator.scene, simulator.worldbody, design)
     return simulator
 
 
-def compile_model():
+def compile_model(design: CellDesign = NOMINAL):
     """The cell as an `MjModel` for rendering and direct stepping.
 
     Its position actuators have the gains of franky-sim's joint and finger controllers (which
@@ -58,7 +48,7 @@ def compile_model():
     """
     import mujoco
 
-    scene = new_simulator().scene
+    scene = new_simulator(design).scene
     for body in scene.iter('body'):
         if body.get('name', '').startswith(PREFIX):
             body.set('gravcomp', '1')
@@ -77,7 +67,8 @@ def _part(parent: ET.Element, path: str) -> ET.Element:
     return part
 
 
-def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
+def _furnish(scene: ET.Element, worldbody: ET.Element, design: CellDesign) -> None:
+    appearance = design.appearance
     quality = _part(scene, 'visual/quality')
     quality.set('shadowsize', '0')
     quality.set('offsamples', '0')
@@ -98,7 +89,7 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
     ground = _part(worldbody, "geom[@name='ground']")
     ground.attrib.pop('material')
     ground.set('pos', '0 0 -0.72')
-    ground.set('rgba', _text(FLOOR_RGBA))
+    ground.set('rgba', _text(appearance.floor))
 
     ET.SubElement(
         worldbody,
@@ -107,60 +98,37 @@ def _furnish(scene: ET.Element, worldbody: ET.Element) -> None:
         type='box',
         pos='0.35 0 -0.02',
         size='0.55 0.55 0.02',
-        rgba=_text(TABLE_RGBA),
+        rgba=_text(appearance.table),
         friction='0.6 0.005 0.0001',
     )
-    cube = ET.SubElement(worldbody, 'body', name='cube', pos=f'0.5 0.1 {CUBE_HALF}')
+    cube = ET.SubElement(worldbody, 'body', name='cube', pos=_text([0.5, 0.1, design.cube_half[2]]))
     ET.SubElement(cube, 'freejoint', name='cube_joint')
     ET.SubElement(
         cube,
         'geom',
         name='cube',
         type='box',
-        size=_text([CUBE_HALF] * 3),
+        size=_text(design.cube_half),
         mass='0.15',
-        rgba=_text(CUBE_RGBA),
+        rgba=_text(appearance.cube),
         friction='0.6 0.005 0.0001',
     )
 
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
     ET.SubElement(hand, 'site', name='hand_tcp', pos=_text([0.0, 0.0, FR3.tcp]), rgba='0 0 0 0')
-    right, down, _ = camera_rotation().T
+    right, down, _ = design.camera_rotation().T
     ET.SubElement(
         worldbody,
         'camera',
         name=CAMERA,
-        pos=_text(CAMERA_POSITION),
+        pos=_text(design.camera_position),
         xyaxes=_text([*right, *-down]),
-        fovy=str(np.rad2deg(CAMERA_FOVY)),
+        fovy=str(np.rad2deg(design.camera_fovy)),
     )
 
 
 def _text(values) -> str:
     return ' '.join(f'{v:.9g}' for v in values)
-
-
-def camera_rotation() -> np.ndarray:
-    """Rotation (3, 3) of the camera's optical frame (x right, y down, z forward) in the base."""
-    forward = CAMERA_TARGET - CAMERA_POSITION
-    forward = forward / np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(forward, right), forward], axis=1)
-
-
-def camera_pose() -> tuple[np.ndarray, np.ndarray]:
-    """Position (3,) [m] and quaternion (x, y, z, w) of the camera's optical frame in the base."""
-    return CAMERA_POSITION, Rotation.from_matrix(camera_rotation()).as_quat()
-
-
-def camera_matrix(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Pinhole matrix K (3, 3) [pixels] of the camera for pictures of this size.
-
-    Pixel (0, 0) is the centre of the upper left pixel, as sensor_msgs/CameraInfo has it.
-    """
-    focal = height / 2 / np.tan(CAMERA_FOVY / 2)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
 
 
 @dataclass(frozen=True, slots=True)

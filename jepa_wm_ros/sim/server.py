@@ -27,6 +27,7 @@ from typing import IO
 import numpy as np
 
 from jepa_wm_ros.processes import TAIL_LINES, cause, how_ended
+from jepa_wm_ros.sim.design import cell_design
 from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
 from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
 
@@ -37,14 +38,15 @@ LAST_WORD_AFTER = 2.0  # s a stopping server may take before it is cut short
 
 
 class ArmServer:
-    """Starts a simulated arm at `address` and shows its true state; a context manager.
+    """Starts a simulated arm at `address`, in the cell with a number (`cell_design`), and shows its
+    true state; a context manager.
 
     Raises SimError with one line when the address cannot be used. Not for several threads at
     once, but for `snapshot`.
     """
 
-    def __init__(self, address: str = '127.0.0.1'):
-        self.address = address
+    def __init__(self, address: str = '127.0.0.1', cell: int = 0):
+        self.address, self._cell = address, cell
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ArmServer:
@@ -67,6 +69,8 @@ class ArmServer:
                 'jepa_wm_ros.sim.server',
                 '--address',
                 self.address,
+                '--cell',
+                str(self._cell),
                 '--state-fd',
                 str(self._state.fd),
             ],
@@ -179,8 +183,8 @@ def _check_address(address: str) -> None:
 class _Server:
     """The other side of ArmServer, in the server process."""
 
-    def __init__(self, address: str, state: SharedState, answers):
-        self._address = address
+    def __init__(self, address: str, cell: int, state: SharedState, answers):
+        self._address, self._cell = address, cell
         self._state = state
         self._answers = answers
         self._requests: list[dict] = []
@@ -196,7 +200,7 @@ class _Server:
 
         reflex.install()
         _keep_sockets_at(self._address)
-        with new_simulator() as simulator:
+        with new_simulator(cell_design(self._cell)) as simulator:
             simulator.register_pre_step_callback(self._before_step)
             simulator.register_post_step_callback(self._after_step)
             try:
@@ -269,13 +273,14 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of the server process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--address', required=True, help='loopback address of the arm')
+    parser.add_argument('--cell', type=int, default=0, help='number of the cell')
     parser.add_argument('--state-fd', type=int, required=True, help='memory to show the state in')
     args = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent decides
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
     try:
-        _Server(args.address, SharedState(args.state_fd), answers).run()
+        _Server(args.address, args.cell, SharedState(args.state_fd), answers).run()
     except Exception as error:  # whatever it is, the process that waits must hear why
         known = isinstance(error, SimError)
         said = str(error) if known else f'{type(error).__name__}: {error}'

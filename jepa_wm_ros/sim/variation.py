@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.sim.scene import CUBE_HALF, CUBE_RGBA, FLOOR_RGBA, NOMINAL_EULER, TABLE_RGBA
+from jepa_wm_ros.sim.design import NOMINAL, Appearance, CellDesign
 
 CUBE_LOW, CUBE_HIGH = np.array([0.38, -0.21]), np.array([0.62, 0.21])
 CUBE_CLEARANCE = 0.10  # m, horizontally between the cube and a start or goal below HAND_CLEAR
@@ -20,33 +20,20 @@ HAND_CLEAR = 0.14  # m, hand height above which the cube is never in the way
 
 
 @dataclass(frozen=True, slots=True)
-class Appearance:
-    """Light and colours; `light` scales the lamps (3,), the colours are RGBA (4,)."""
-
-    light: np.ndarray
-    ambient: float
-    table: np.ndarray
-    floor: np.ndarray
-    cube: np.ndarray
-
-    @classmethod
-    def nominal(cls) -> Appearance:
-        """The cell as drawn in the scene file."""
-        return cls(np.ones(3), 1.0, np.array(TABLE_RGBA), np.array(FLOOR_RGBA), np.array(CUBE_RGBA))
-
-
-@dataclass(frozen=True, slots=True)
 class CellState:
-    """One drawing of the cell: cube pose x, y [m], yaw [rad] on the table, and appearance."""
+    """One drawing of the cell: cube pose x, y [m], yaw [rad] on the table, and appearance; the
+    height [m] is that of the cube's centre.
+    """
 
     cube: np.ndarray
     appearance: Appearance
+    height: float = float(NOMINAL.cube_half[2])
 
     @property
     def cube_pose(self) -> np.ndarray:
         """Cube position [m] and quaternion (w, x, y, z), as MuJoCo's free joint has them (7,)."""
         x, y, yaw = self.cube
-        return np.array([x, y, CUBE_HALF, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
+        return np.array([x, y, self.height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +45,20 @@ class ReachTask:
     cell: CellState
 
 
-def sample_cell(rng: np.random.Generator) -> CellState:
+def sample_cell(rng: np.random.Generator, design: CellDesign = NOMINAL) -> CellState:
     """Cube anywhere it can be reached, light +-10 %, colours +-3 % of the full scale."""
-    nominal = Appearance.nominal()
+    nominal = design.appearance
     cube = np.array([*rng.uniform(CUBE_LOW, CUBE_HIGH), rng.uniform(-np.pi / 4, np.pi / 4)])
     return CellState(
         cube,
         Appearance(
-            light=rng.uniform(0.9, 1.1, 3),
-            ambient=rng.uniform(0.9, 1.1),
+            light=nominal.light * rng.uniform(0.9, 1.1, 3),
+            ambient=nominal.ambient * rng.uniform(0.9, 1.1),
             table=_recolour(rng, nominal.table),
             floor=_recolour(rng, nominal.floor),
             cube=_recolour(rng, nominal.cube),
         ),
+        float(design.cube_half[2]),
     )
 
 
@@ -78,14 +66,16 @@ def _recolour(rng: np.random.Generator, rgba: np.ndarray) -> np.ndarray:
     return np.concatenate([np.clip(rgba[:3] + rng.uniform(-0.03, 0.03, 3), 0, 1), rgba[3:]])
 
 
-def cell_of_seed(seed: int) -> CellState:
+def cell_of_seed(seed: int, design: CellDesign = NOMINAL) -> CellState:
     """The cell that `reset_scene` sets up for this seed."""
-    return sample_cell(np.random.default_rng([seed, 1]))
+    return sample_cell(np.random.default_rng([seed, 1]), design)
 
 
-def sample_reach_task(seed: int, low: float = 0.10, high: float = 0.25) -> ReachTask:
+def sample_reach_task(
+    seed: int, design: CellDesign = NOMINAL, low: float = 0.10, high: float = 0.25
+) -> ReachTask:
     """Start and goal `low` to `high` metres apart, uniform in the workspace, clear of the cube."""
-    cell = cell_of_seed(seed)
+    cell = cell_of_seed(seed, design)
     rng = np.random.default_rng([seed, 2])
     while True:
         start, goal = rng.uniform(FR3.workspace_low, FR3.workspace_high, (2, 3))
@@ -100,4 +90,4 @@ def _clear(position: np.ndarray, cell: CellState) -> bool:
 
 
 def _pose(position: np.ndarray) -> np.ndarray:
-    return np.concatenate([position, NOMINAL_EULER, [0.0]])
+    return np.concatenate([position, FR3.hand_down, [0.0]])

@@ -30,7 +30,7 @@ class ReachCell:
 
     def reset(self, seed: int) -> None:
         """Stand at the start of `seed`."""
-        task = sample_reach_task(seed)
+        task = sample_reach_task(seed, self._cell.design)
         self.goal = task.goal  # pose7: the judge's, and the straight line's
         self._seen = self._cell.reset(task.start, task.cell)
 

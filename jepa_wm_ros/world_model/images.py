@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -44,6 +45,14 @@ def crop_and_resize(
     return F.interpolate(
         pixels, size=(size, size), mode='bilinear', align_corners=False, antialias=antialias
     )
+
+
+def kept_square(frame: np.ndarray, size: int) -> np.ndarray:
+    """The square that a model sees of a camera frame uint8 RGB (H, W, 3), as episodes keep it:
+    uint8 (size, size, 3).
+    """
+    pixels = crop_and_resize(torch.from_numpy(frame)[None], size, antialias=True)[0]
+    return (pixels * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
 def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

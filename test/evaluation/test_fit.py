@@ -21,10 +21,10 @@ from jepa_wm_ros.evaluation.fit.report import camera_report, diagnosis_report
 from jepa_wm_ros.evaluation.fit.views import Cause, View, crop, simple_views
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import load_profile
+from jepa_wm_ros.sim.design import NOMINAL
 from jepa_wm_ros.sim.direct import DirectCell
-from jepa_wm_ros.sim.scene import CAMERA_POSITION, CAMERA_TARGET
 from jepa_wm_ros.world_model import load_world_model
-from support.jogged_cell import jogged, put_camera, seen_through
+from support.jogged_cell import jogged, seen_through, with_camera
 
 LOW, HIGH = FR3.workspace_low, FR3.workspace_high
 SEEDS = (0, 1, 2)
@@ -178,13 +178,12 @@ def test_seven_of_seven_faults_of_a_camera_are_told(model, cell, seed):
         **{k: judge_camera(model, [seen_through(known, turned(k))]) for k in (1, 2, 3)},
         'mirrored': judge_camera(model, [seen_through(known, mirrored)]),
     }
-    try:
-        put_camera(cell, *CAMERAS[tuple(CAMERAS)[seed]])
-        verdicts['swapped'] = judge_camera(model, [jogged(cell, seed)])
-        put_camera(cell, CAMERA_POSITION, CAMERA_TARGET, 60.0)
-        verdicts['crop'] = judge_camera(model, [jogged(cell, seed)])
-    finally:
-        put_camera(cell, CAMERA_POSITION, CAMERA_TARGET)
+    for name, design in (
+        ('swapped', with_camera(*CAMERAS[tuple(CAMERAS)[seed]])),
+        ('crop', with_camera(NOMINAL.camera_position, NOMINAL.camera_target, 60.0)),
+    ):
+        with DirectCell(design=design) as other:
+            verdicts[name] = judge_camera(model, [jogged(other, seed)])
     assert {name: verdict.cause for name, verdict in verdicts.items()} == {
         'right': Cause.NOTHING,
         1: Cause.ROTATED,

@@ -19,7 +19,7 @@ from jepa_wm_ros import ros_image  # noqa: E402
 from jepa_wm_ros.ros.base.convert import to_ns  # noqa: E402
 from jepa_wm_ros.ros.nodes import sim_cell  # noqa: E402
 from jepa_wm_ros.ros.nodes.sim_cell import SimCell  # noqa: E402
-from jepa_wm_ros.sim.scene import camera_matrix  # noqa: E402
+from jepa_wm_ros.sim.design import NOMINAL  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
 from support.ros_peers import call, ros, spinning  # noqa: E402
 
@@ -82,7 +82,7 @@ def test_one_stamp_joins_picture_camera_model_and_truth_and_reset_scene_shows_in
     assert to_ns(image.header.stamp) <= cell.now_ns()
     assert image.header.frame_id == info.header.frame_id == 'left_exterior_optical_frame'
     assert (image.encoding, image.width, image.height) == ('rgb8', 320, 240)
-    np.testing.assert_allclose(np.reshape(info.k, (3, 3)), camera_matrix(320, 240))
+    np.testing.assert_allclose(np.reshape(info.k, (3, 3)), NOMINAL.camera_matrix(320, 240))
     hand = heard['sim_cell/hand_pose']
     assert hand.header.frame_id == 'left_fr3_link0'
     np.testing.assert_allclose([hand.pose.position.x, hand.pose.position.y], [0.457, 0], atol=2e-3)

@@ -9,7 +9,9 @@ pytest.importorskip('mujoco')
 pytest.importorskip('franky_sim')
 
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
+from jepa_wm_ros.recordings.folder import claim  # noqa: E402
 from jepa_wm_ros.sim import record, scene, variation  # noqa: E402
+from jepa_wm_ros.sim.design import NOMINAL  # noqa: E402
 from jepa_wm_ros.sim.direct import DirectCell  # noqa: E402
 
 
@@ -20,7 +22,7 @@ def cell():
 
 
 def down(x, y, z, closure=0.0):
-    return np.array([x, y, z, *scene.NOMINAL_EULER, closure])
+    return np.array([x, y, z, *FR3.hand_down, closure])
 
 
 def move(**parts):
@@ -43,7 +45,7 @@ def test_the_hand_keeps_pointing_down_over_many_steps(cell):
     cell.reset(down(0.45, -0.1, 0.2))
     for _ in range(12):
         _, pose = cell.step(move(x=0.01, y=0.02))
-    angles = np.angle(np.exp(1j * (pose[3:6] - scene.NOMINAL_EULER)))
+    angles = np.angle(np.exp(1j * (pose[3:6] - FR3.hand_down)))
     assert np.abs(angles).max() < 2e-3
 
 
@@ -92,7 +94,7 @@ def test_a_hand_going_through_the_cube_pushes_it(cell):
     for _ in range(3):
         cell.step(move(y=-0.05))
     assert cell.cube[1] < -0.05
-    assert cell.cube[2] == pytest.approx(scene.CUBE_HALF, abs=3e-3)
+    assert cell.cube[2] == pytest.approx(NOMINAL.cube_half[2], abs=3e-3)
 
 
 def test_the_goal_picture_is_what_the_camera_sees_once_the_hand_is_there(cell):
@@ -135,7 +137,7 @@ def test_recording_resumes_and_refuses_a_folder_with_other_content(cell, tmp_pat
     from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 
     out = tmp_path / 'cell'
-    record._claim(out, record.settings(seed=0, steps=1))
+    claim(out, record.settings(seed=0, steps=1, cell=0))
     with EpisodeWriter(out, 'interrupted') as writer:
         writer.write(0, record.record_episode(cell, seed=0, steps=1))
     assert record.main(['--out', str(out), '--episodes', '2', '--steps', '1', '--jobs', '1']) == 0

@@ -13,6 +13,7 @@ pytest.importorskip('franky_sim')
 
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.sim import scene, variation  # noqa: E402
+from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, cell_design  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -65,9 +66,9 @@ def test_gripper_closure_runs_from_open_to_closed(model):
 def test_whole_workspace_lies_in_the_central_square_of_the_picture():
     corners = itertools.product(*zip(FR3.workspace_low, FR3.workspace_high, strict=True))
     pixels = np.array([project(np.array(corner)) for corner in corners])
-    margin = (scene.WIDTH - scene.HEIGHT) / 2
-    assert (pixels[:, 0] > margin + 15).all() and (pixels[:, 0] < scene.WIDTH - margin - 15).all()
-    assert (pixels[:, 1] > 15).all() and (pixels[:, 1] < scene.HEIGHT - 15).all()
+    margin = (WIDTH - HEIGHT) / 2
+    assert (pixels[:, 0] > margin + 15).all() and (pixels[:, 0] < WIDTH - margin - 15).all()
+    assert (pixels[:, 1] > 15).all() and (pixels[:, 1] < HEIGHT - 15).all()
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,13 @@ def test_the_cube_is_seen_where_camera_matrix_and_pose_project_it(model, rendere
     layout, qpos = scene.Layout.of(model), model.qpos0.copy()
     qpos[layout.arm] = (-1.5, -0.9, 0.0, -2.3, 0.0, 2.0, 0.785)  # out of the camera's way
     qpos[layout.cube] = [*position, 1, 0, 0, 0]
-    plain = variation.Appearance.nominal()
+    plain = NOMINAL.appearance
     magenta = np.array([1.0, 0.0, 1.0, 1.0])  # nothing else in the scene is
     renderer.set_appearance(dataclasses.replace(plain, cube=magenta))
     red, green, blue = np.moveaxis(renderer.render(qpos).astype(int), -1, 0)
     renderer.set_appearance(plain)
     corners = [
-        project(np.array(position) + scene.CUBE_HALF * np.array(sign))
+        project(np.array(position) + NOMINAL.cube_half * np.array(sign))
         for sign in itertools.product((-1, 1), repeat=3)
     ]
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
@@ -99,7 +100,7 @@ def test_light_and_colours_of_the_cell_reach_the_picture(model, renderer):
     plain = renderer.render(qpos).copy()
     renderer.set_appearance(variation.cell_of_seed(3).appearance)
     changed = renderer.render(qpos).copy()
-    renderer.set_appearance(variation.Appearance.nominal())
+    renderer.set_appearance(NOMINAL.appearance)
     assert np.abs(changed.astype(int) - plain).mean() > 1.0
     assert np.array_equal(renderer.render(qpos), plain)
 
@@ -109,6 +110,23 @@ def test_an_unknown_camera_is_named_with_the_known_ones():
 
     with pytest.raises(scene.SimError, match="no camera 'wrist': use one of .*exterior"):
         CellRenderer(camera='wrist')
+
+
+def test_other_cells_look_otherwise_and_still_show_the_whole_workspace():
+    from jepa_wm_ros.sim.render import CellRenderer
+
+    pictures = []
+    for number in range(4):
+        design = cell_design(number)
+        corners = itertools.product(*zip(FR3.workspace_low, FR3.workspace_high, strict=True))
+        pixels = np.array([design.pixel(np.array(corner)) for corner in corners])
+        away = np.abs(pixels - [(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
+        assert away.max() < HEIGHT / 2 - 14
+        with CellRenderer(design=design) as drawn:
+            pictures.append(drawn.render(scene.compile_model(design).qpos0).astype(int))
+    for one, other in itertools.combinations(pictures, 2):
+        assert np.abs(one - other).mean() > 20
+    assert cell_design(3).camera_fovy == cell_design(3).camera_fovy != cell_design(2).camera_fovy
 
 
 def test_reach_tasks_are_apart_inside_the_workspace_and_clear_of_the_cube():
@@ -132,6 +150,6 @@ def test_a_seed_means_the_same_cell_for_a_task_and_for_reset_scene():
 
 def project(point):
     """Pixel (column, row) of a point in the base frame, by the pinhole equation."""
-    x, y, z = scene.camera_rotation().T @ (point - scene.CAMERA_POSITION)
-    k = scene.camera_matrix()
+    x, y, z = NOMINAL.camera_rotation().T @ (point - NOMINAL.camera_position)
+    k = NOMINAL.camera_matrix()
     return np.array([k[0, 0] * x / z + k[0, 2], k[1, 1] * y / z + k[1, 2]])

@@ -11,8 +11,8 @@ import numpy as np
 from jepa_wm_ros.evaluation.fit.jogs import jog_actions
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.episode import Episode
+from jepa_wm_ros.sim.design import NOMINAL, CellDesign
 from jepa_wm_ros.sim.direct import DirectCell
-from jepa_wm_ros.sim.scene import CAMERA, NOMINAL_EULER
 
 LOW, HIGH = np.array([0.40, -0.20, 0.12]), np.array([0.60, 0.20, 0.34])  # of where steps begin
 
@@ -22,7 +22,7 @@ def jogged(cell: DirectCell, seed: int, steps: int | None = None) -> Episode:
     from jepa_wm_ros.sim.variation import cell_of_seed
 
     at = np.random.default_rng([seed, 3]).uniform(LOW, HIGH)
-    frame, pose = cell.reset(np.array([*at, *NOMINAL_EULER, 0.0]), cell_of_seed(seed))
+    frame, pose = cell.reset(np.array([*at, *FR3.hand_down, 0.0]), cell_of_seed(seed, cell.design))
     actions = jog_actions(pose[:3], FR3.workspace_low, FR3.workspace_high)[:steps]
     frames, poses = [frame], [pose]
     for action in actions:
@@ -39,16 +39,11 @@ def seen_through(episode: Episode, change: Callable[[np.ndarray], np.ndarray]) -
     return dataclasses.replace(episode, frames=np.ascontiguousarray(change(episode.frames)))
 
 
-def put_camera(cell: DirectCell, position, target, fovy: float = 45.0) -> None:
-    """Put the cell's camera elsewhere: position and what it looks at [m], opening angle [deg]."""
-    import mujoco  # after jepa_wm_ros.sim, which chooses its OpenGL
-
-    model = cell._renderer._model
-    number = model.camera(CAMERA).id
-    forward = np.subtract(target, position)
-    forward = forward / np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    axes = np.stack([right, np.cross(right, forward), -forward], axis=1)
-    mujoco.mju_mat2Quat(model.cam_quat[number], axes.ravel())
-    model.cam_pos[number], model.cam_fovy[number] = position, fovy
+def with_camera(position, target, fovy: float = 45.0) -> CellDesign:
+    """The cell with its camera elsewhere: position and what it looks at [m], opening angle [°]."""
+    return dataclasses.replace(
+        NOMINAL,
+        camera_position=np.array(position),
+        camera_target=np.array(target),
+        camera_fovy=np.deg2rad(fovy),
+    )

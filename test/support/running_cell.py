@@ -22,11 +22,12 @@ ENDS = (-0.13, 0.13)  # y of the two goals [m]
 
 
 @contextlib.contextmanager
-def running_cell(arm_address: str = ''):
-    """A DemoCell of a graph of its own; `goals` are two pictures and where they were taken, 0.26 m
-    apart, `pid(name)` the process of a node.
+def running_cell(arm_address: str = '', **given):
+    """A DemoCell of a graph of its own, with more arguments of `plan_processes`; `goals` are two
+    pictures and where they were taken, 0.26 m apart, `pid(name)` the process of a node.
     """
-    with ProcessGroup(plan_processes(arm_address=arm_address)) as group, DemoCell(group) as cell:
+    processes = plan_processes(arm_address=arm_address, **given)
+    with ProcessGroup(processes) as group, DemoCell(group) as cell:
         cell.wait_until_ready()
         cell.pid, cell.goals = group.pid, []
         for y in ENDS:

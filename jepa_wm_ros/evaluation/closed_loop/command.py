@@ -56,11 +56,15 @@ def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
     """Run all policies on all tasks; the trials of each."""
     from tqdm import tqdm
 
+    from jepa_wm_ros.sim.design import cell_design
     from jepa_wm_ros.sim.direct import DirectCell
 
     chosen, seeds = list(policies(options)), range(options.seed, options.seed + options.episodes)
     trials: dict[str, list[Trial]] = {policy.name: [] for policy in chosen}
-    with DirectCell() as cell, tqdm(total=len(chosen) * options.episodes, unit='episode') as bar:
+    with (
+        DirectCell(design=cell_design(options.cell)) as cell,
+        tqdm(total=len(chosen) * options.episodes, unit='episode') as bar,
+    ):
         task = ReachCell(cell)
         for policy, seed in itertools.product(chosen, seeds):
             bar.set_postfix_str(policy.name)
@@ -117,6 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         '0: never (default)',
     )
     parser.add_argument('--seed', type=int, default=1000, help='seed of the first task')
+    parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
     parser.add_argument('--weights-dir', type=Path, default=None)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument(

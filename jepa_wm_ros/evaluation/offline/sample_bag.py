@@ -49,11 +49,9 @@ def wander(rng: np.random.Generator, seconds: float) -> Iterator[np.ndarray]:
 
 
 def _point(rng: np.random.Generator) -> np.ndarray:
-    from jepa_wm_ros.sim.scene import NOMINAL_EULER
-
     pose = np.zeros(7)
     pose[POSITION] = rng.uniform(LOW, HIGH)
-    pose[ROTATION] = NOMINAL_EULER + [0.0, 0.0, rng.uniform(-TURN, TURN)]
+    pose[ROTATION] = FR3.hand_down + [0.0, 0.0, rng.uniform(-TURN, TURN)]
     pose[GRIPPER] = rng.integers(2)
     return pose
 

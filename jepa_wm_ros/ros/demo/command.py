@@ -39,6 +39,7 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--model', default='jepa_wm_cell', help='model name or file')
     parser.add_argument('--planner', default='', help="cem, icem, mppi, ...; empty: the profile's")
     parser.add_argument('--profile', default='cell', help='planning profile')
+    parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
     parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
     parser.add_argument(
         '--no-baselines',
@@ -46,8 +47,8 @@ def parse(args: list[str] | None) -> argparse.Namespace:
         help='leave out the rows for random actions and no motion',
     )
     options = parser.parse_args(args)
-    if options.episodes < 1 or options.seed < 0:
-        parser.error('--episodes must be at least 1 and --seed at least 0')
+    if options.episodes < 1 or min(options.seed, options.cell) < 0:
+        parser.error('--episodes must be at least 1, --seed and --cell at least 0')
     return options
 
 
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     processes = plan_processes(
         robot='sim',
         arm_address=options.arm_address,
+        cell=str(options.cell),
         model=options.model,
         planner=options.planner,
         profile=options.profile,

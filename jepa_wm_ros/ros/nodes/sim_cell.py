@@ -25,8 +25,9 @@ from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.frames import FrameSpeaker, transform
+from jepa_wm_ros.sim.design import HEIGHT, WIDTH, CellDesign, cell_design
 from jepa_wm_ros.sim.render import CellRenderer
-from jepa_wm_ros.sim.scene import CAMERA, HEIGHT, OPTICAL_FRAME, WIDTH, camera_matrix, camera_pose
+from jepa_wm_ros.sim.scene import CAMERA, OPTICAL_FRAME
 from jepa_wm_ros.sim.server import ArmServer
 from jepa_wm_ros.sim.shared_state import Snapshot
 from jepa_wm_ros.sim.variation import cell_of_seed
@@ -53,6 +54,14 @@ class SimCell(NodeBase):
             'arm_prefix', '', 'What the names of its frames begin with, as in left_.', **fixed
         )
         self.declare(
+            'cell',
+            0,
+            'Which cell: 0 is the one that the shipped model knows, any other number one with '
+            'another camera, table, light and cube.',
+            bounds=(0, 2**31 - 1),
+            **fixed,
+        )
+        self.declare(
             'pictures',
             True,
             'Draw and publish what the camera sees; false where a real camera does.',
@@ -67,7 +76,8 @@ class SimCell(NodeBase):
         prefix = self.value('arm_prefix')
         self._base_frame = arm_named(FR3.name, prefix).base_frame
         self._optical_frame = prefix + OPTICAL_FRAME
-        self.server = ArmServer(self.value('arm_address'))
+        self._design = cell_design(self.value('cell'))
+        self.server = ArmServer(self.value('arm_address'), self.value('cell'))
         self.own(self._stop_server)
         self.server.start()
         self.worker = self.create_worker('camera')
@@ -78,14 +88,14 @@ class SimCell(NodeBase):
 
     def start(self) -> None:
         self._picture = None  # the future of the picture being drawn
-        self._info = camera_info(self.value('width'), self.value('height'))
+        self._info = camera_info(self._design, self.value('width'), self.value('height'))
         self._sent = self._late = 0
         self._last = (time.monotonic(), 0)
         self._said = {
             'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
             'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
         }
-        place = pose_message(*camera_pose())
+        place = pose_message(*self._design.camera_pose())
         FrameSpeaker(self, fixed=True).say(
             transform(self._base_frame, self._optical_frame, place, to_stamp(self.now_ns()))
         )
@@ -133,7 +143,7 @@ class SimCell(NodeBase):
     # What it serves
 
     def _on_reset_scene(self, request, response):
-        cell = cell_of_seed(request.seed)
+        cell = cell_of_seed(request.seed, self._design)
         self.server.reset_cube(cell.cube_pose)
         if self._camera is not None:
             self.worker.submit(lambda: self._camera.set_appearance(cell.appearance))
@@ -144,7 +154,8 @@ class SimCell(NodeBase):
     # What runs in the worker: an OpenGL context belongs to one thread
 
     def _open_camera(self) -> None:
-        self._camera = CellRenderer(self.value('width'), self.value('height'), self.value('camera'))
+        size = self.value('width'), self.value('height')
+        self._camera = CellRenderer(*size, self.value('camera'), self._design)
 
     def _close_camera(self) -> None:
         if self._camera is not None:
@@ -176,9 +187,9 @@ class SimCell(NodeBase):
         return Diagnostics.OK, 'running', values
 
 
-def camera_info(width: int, height: int) -> CameraInfo:
-    """CameraInfo of the cell's camera, a pinhole without distortion; the header is left empty."""
-    matrix = camera_matrix(width, height)
+def camera_info(design: CellDesign, width: int, height: int) -> CameraInfo:
+    """CameraInfo of a cell's camera, a pinhole without distortion; the header is left empty."""
+    matrix = design.camera_matrix(width, height)
     info = CameraInfo(width=width, height=height, distortion_model='plumb_bob', d=[0.0] * 5)
     info.k = matrix.ravel().tolist()
     info.r = np.eye(3).ravel().tolist()
