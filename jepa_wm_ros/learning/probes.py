@@ -23,7 +23,7 @@ class Probes:
     """
 
     hand_xyz_cm: float
-    cube_xy_cm: float
+    cube_xy_cm: float | None  # None where nobody knows where the cube was
     correlation: float
     reached_distance: float
     effective_rank: float
@@ -44,7 +44,9 @@ def probe_error_cm(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) ->
 
 
 def same_episode_pairs(recording: Recording) -> tuple[Tensor, Tensor]:
-    """All pairs of frames (n,), (n,) of one episode between which the cube stood still."""
+    """All pairs of frames (n,), (n,) of one episode between which the cube stood still; all of them
+    where nobody knows where it was.
+    """
     first, second = [], []
     for episode in recording.episode.unique():
         frames = torch.nonzero(recording.episode == episode).flatten()
@@ -52,6 +54,8 @@ def same_episode_pairs(recording: Recording) -> tuple[Tensor, Tensor]:
         first.append(frames[i])
         second.append(frames[j])
     a, b = torch.cat(first), torch.cat(second)
+    if 'cube' not in recording.extras:
+        return a, b
     cube = recording.extras['cube'][:, :3]
     still = (cube[a] - cube[b]).norm(dim=-1) < _STILL
     return a[still], b[still]
@@ -80,13 +84,20 @@ def probe(latents: Tensor, recording: Recording, val_latents: Tensor, val: Recor
     hand_cm = 100 * (val.proprio[a, :3] - val.proprio[b, :3]).norm(dim=-1)
     return Probes(
         hand_xyz_cm=probe_error_cm((z, recording.proprio[:, :3]), (z_val, val.proprio[:, :3])),
-        cube_xy_cm=probe_error_cm(
-            (z, recording.extras['cube'][:, :2]), (z_val, val.extras['cube'][:, :2])
-        ),
+        cube_xy_cm=_cube_error_cm(z, recording, z_val, val),
         correlation=float(torch.corrcoef(torch.stack([latent.sqrt(), hand_cm]))[0, 1]),
         reached_distance=reached_distance(latent, hand_cm),
         effective_rank=effective_rank(z_val),
     )
+
+
+def _cube_error_cm(
+    latents: Tensor, recording: Recording, val_latents: Tensor, val: Recording
+) -> float | None:
+    cubes = [each.extras.get('cube') for each in (recording, val)]
+    if cubes[0] is None or cubes[1] is None:
+        return None
+    return probe_error_cm((latents, cubes[0][:, :2]), (val_latents, cubes[1][:, :2]))
 
 
 def effective_rank(latents: Tensor) -> float:

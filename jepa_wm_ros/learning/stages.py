@@ -47,7 +47,8 @@ def new_model(settings: TrainSettings, recording: Recording, seed: int) -> World
     if values['img_size'] != recording.size:
         raise TrainingError(
             f'the model wants {values["img_size"]} px pictures and the recording '
-            f'has {recording.size} px: record again or change img_size'
+            f'has {recording.size} px: change img_size, or `dataset convert --size '
+            f'{values["img_size"]}`'
         )
     values |= {
         'fps': recording.fps,
@@ -58,6 +59,29 @@ def new_model(settings: TrainSettings, recording: Recording, seed: int) -> World
     model = build(ModelSpec.from_dict(values), seed=seed)
     prepare_predictor(model)
     return model
+
+
+def going_on_from(model: WorldModel, recording: Recording) -> WorldModel:
+    """A trained model made ready to learn on from another recording, with the statistics it has.
+
+    Raises TrainingError where pictures, numbers or rate are not those of the recording.
+    """
+    spec = model.spec
+    told = (recording.size, recording.proprio.shape[1], recording.actions.shape[1], recording.fps)
+    if told != (wanted := (spec.img_size, spec.proprio_dim, spec.action_dim, spec.fps)):
+        raise TrainingError(
+            f'{spec.name} takes {_shape(wanted)}, the recording has {_shape(told)}: '
+            f'`dataset convert --size {spec.img_size}` makes pictures of another size'
+        )
+    model = model.float().requires_grad_(True)
+    if spec.predictor.proprio == 'feature':
+        model.predictor.proprio_encoder.requires_grad_(False)  # see fix_proprio_encoder
+    return model
+
+
+def _shape(told: tuple) -> str:
+    size, proprio, action, fps = told
+    return f'{size} px, P = {proprio}, A = {action} at {fps:g} steps/s'
 
 
 def _as_tuples(stats: Statistics) -> dict[str, tuple[float, ...]]:

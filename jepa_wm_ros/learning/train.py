@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command `train`: a world model from recorded episodes.
 
+    train --data data/cell --out data/run                              # every tenth is held out
     train --data data/cell --val data/cell_val --out data/run --seed 1
+    train --data data/my_cell --out data/my_run --from jepa_wm_cell --name my_cell
 
 The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
 that the same command resumes from.
@@ -30,6 +32,7 @@ from jepa_wm_ros.learning.stages import (
     EncoderStage,
     PredictorStage,
     encode_frames,
+    going_on_from,
     new_model,
     prepare_predictor,
     validation,
@@ -38,6 +41,8 @@ from jepa_wm_ros.learning.windows import Recording, load_recording
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import complaints
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
+
+HELD_OUT = 10  # one episode in so many, where none are given to measure by
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -51,7 +56,20 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='model and stages: a name in config/train or a .yaml file (default %(default)s)',
     )
     parser.add_argument('--data', type=Path, required=True, help='folder of training episodes')
-    parser.add_argument('--val', type=Path, required=True, help='folder of validation episodes')
+    parser.add_argument(
+        '--val',
+        type=Path,
+        help='folder of validation episodes (default: every tenth of --data, held out)',
+    )
+    parser.add_argument(
+        '--from',
+        dest='start',
+        metavar='MODEL',
+        help='name or file of a model to go on from, with its architecture and statistics',
+    )
+    parser.add_argument(
+        '--name', help="of the model (default: the configuration's, or that of --from)"
+    )
     parser.add_argument(
         '--out',
         type=Path,
@@ -101,13 +119,13 @@ def train(options: argparse.Namespace) -> dict:
         raise TrainingError(
             '--stage predictor needs --encoder-from, the weights file of an encoder stage'
         )
-    if not options.unchecked:
-        check_episodes(options.data)
-        check_episodes(options.val)
+    for path in (options.data, options.val):
+        if path is not None and not options.unchecked:
+            check_episodes(path)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    recording, val = load_recording(options.data), load_recording(options.val)
+    recording, val = load_both(options.data, options.val)
     print(
         f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
         f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
@@ -123,7 +141,9 @@ def train(options: argparse.Namespace) -> dict:
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
     _measure(model.to(precision).float(), recording, val, metrics)
     model.familiarity = familiarity(model, recording, val)
-    model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
+    model.spec = model.spec.replace(
+        name=options.name or model.spec.name, reached_distance=metrics['probes']['reached_distance']
+    )
     save_world_model(
         model.to(precision),
         out / f'{model.spec.name}.safetensors',
@@ -132,6 +152,16 @@ def train(options: argparse.Namespace) -> dict:
     (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], out / 'losses.png')
     return metrics
+
+
+def load_both(data: Path, val: Path | None) -> tuple[Recording, Recording]:
+    """Episodes to learn from and others to measure by. Raises EpisodeError for too few."""
+    if val is not None:
+        return load_recording(data), load_recording(val)
+    return (
+        load_recording(data, lambda number: (number + 1) % HELD_OUT != 0),
+        load_recording(data, lambda number: (number + 1) % HELD_OUT == 0),
+    )
 
 
 def check_episodes(path: Path) -> None:
@@ -149,7 +179,10 @@ def _train_encoder(
     options, settings: TrainSettings, recording: Recording, val: Recording, out: Path, metrics: dict
 ) -> WorldModel:
     torch.manual_seed(options.seed)
-    model = new_model(settings, recording, options.seed)
+    if options.start:
+        model = going_on_from(load_world_model(options.start), recording)
+    else:
+        model = new_model(settings, recording, options.seed)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
     _run(
@@ -173,15 +206,18 @@ def _train_predictor(
     out: Path,
     metrics: dict,
 ) -> WorldModel:
-    """A fresh predictor on the frozen encoder of `trained`."""
-    spec = trained.spec.replace(
-        predictor=dataclasses.replace(
-            trained.spec.predictor, **settings.model['predictor'] | settings.retrained
+    """The predictor, on the frozen encoder of `trained`: a fresh one, or that of `--from`."""
+    if options.start:
+        model = going_on_from(trained, recording)
+    else:
+        spec = trained.spec.replace(
+            predictor=dataclasses.replace(
+                trained.spec.predictor, **settings.model['predictor'] | settings.retrained
+            )
         )
-    )
-    model = build(spec, seed=options.seed)
-    model.encoder.load_state_dict(trained.encoder.state_dict())
-    prepare_predictor(model)
+        model = build(spec, seed=options.seed)
+        model.encoder.load_state_dict(trained.encoder.state_dict())
+        prepare_predictor(model)
     torch.set_num_threads(options.threads or settings.predictor.threads)
     stage = PredictorStage(model, recording, settings.predictor, options.seed)
     _run(
@@ -223,6 +259,7 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
             'seed': options.seed,
             'stage': options.stage,
             'config': Path(options.config).name,
+            'from': options.start,
             'train_episodes': int(recording.episode[-1]) + 1,
             'val_episodes': int(val.episode[-1]) + 1,
             'torch': torch.__version__,
@@ -239,7 +276,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     metrics = train(options)
     for name, value in metrics['probes'].items():
-        print(f'{name:>18} {value:.4g}')
+        if value is not None:
+            print(f'{name:>18} {value:.4g}')
     print(f'wrote {options.out}')
     return 0
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,16 @@ class Windows:
     index: Tensor
 
 
-def load_recording(path: Path | str) -> Recording:
-    """Open a set of episodes in any format of recordings/formats.
+def load_recording(
+    path: Path | str, chosen: Callable[[int], bool] = lambda number: True
+) -> Recording:
+    """Open a set of episodes in any format of recordings/formats, those with a chosen number.
 
     Numbers are read, some hundred bytes per frame; pictures are when a batch wants them.
     """
     parts, shape = [], None
-    for item in open_episodes(path):
+    source = open_episodes(path)
+    for item in (source[number] for number in range(len(source)) if chosen(number)):
         told = (item.frames.shape[1:3], item.proprio.shape[1], item.actions.shape[1], item.fps)
         if told != (shape := shape or told):
             raise EpisodeError(
@@ -123,7 +126,7 @@ def load_recording(path: Path | str) -> Recording:
             )
         parts.append(item)
     if shape is None:
-        raise EpisodeError(f'{path} holds no episode: record some first')
+        raise EpisodeError(f'{path} holds too few episodes ({len(source)}): record more first')
     return Recording(
         StoredFrames([item.frames for item in parts]),
         _joined([item.proprio for item in parts]),

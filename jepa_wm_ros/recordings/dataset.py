@@ -16,6 +16,7 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     convert.add_argument('--to', choices=FORMATS, default=FORMATS[0], help='(default %(default)s)')
     convert.add_argument(
         '--episodes', default=':', metavar='FROM:TO', help='of all sources together; default: all'
+    )
+    convert.add_argument(
+        '--size', type=int, help='of the pictures [px]: their central square, resized'
     )
     convert.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
     for word in (info, check, convert):
@@ -111,6 +115,8 @@ def _convert(options: argparse.Namespace) -> int:
     wanted = _range(options.episodes, sum(map(len, sources)))
     episodes = islice((e for source in sources for e in source), wanted.start, wanted.stop)
     chosen = _shown(episodes, len(wanted))
+    if options.size is not None:
+        chosen = (_resized(episode, options.size) for episode in chosen)
     if options.to == 'hdf5':
         count = _write_hdf5(chosen, options.out)
     else:
@@ -119,6 +125,16 @@ def _convert(options: argparse.Namespace) -> int:
         count = write_lerobot(chosen, options.out, options.task)
     print(f'{options.out}: {count} episodes')
     return 0
+
+
+def _resized(episode: Episode, size: int) -> Episode:
+    """The episode with its pictures as a model of that size sees them."""
+    from jepa_wm_ros.world_model.images import kept_square
+
+    if size < 1:
+        raise EpisodeError(f'--size {size}: give pixels, at least 1')
+    pictures = np.stack([kept_square(frame, size) for frame in np.asarray(episode.frames[:])])
+    return replace(episode, frames=pictures)
 
 
 def _write_hdf5(episodes: Iterator[Episode], out: Path) -> int:

@@ -169,6 +169,44 @@ def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(fol
     assert 'hand_xyz_cm' in capsys.readouterr().out
 
 
+def test_a_model_goes_on_in_another_cell_from_where_it_was_with_the_statistics_it_has(folders):
+    run(folders, 'all')
+    shipped = folders / 'all' / 'toy.safetensors'
+    more = folders / 'elsewhere'
+    with EpisodeWriter(more, 'a') as writer:
+        for seed in range(200, 230):
+            episode = toy_episode(seed)
+            other = Episode(  # another light, and nobody says where the cube is
+                255 - episode.frames, episode.proprio, episode.actions, 4.0, seed
+            )
+            writer.write(seed, other)
+    words = ['--config', str(folders / 'toy.yaml'), '--data', str(more), '--threads', '1']
+    words += ['--from', str(shipped), '--name', 'mine', '--out', str(folders / 'mine')]
+    assert train.main([*words, '--iterations', '60']) == 0
+    before, after = load_world_model(shipped), load_world_model(folders / 'mine/mine.safetensors')
+    assert after.spec.name == 'mine' and after.spec.action_std == before.spec.action_std
+    assert after.spec.predictor == before.spec.predictor
+    kept, changed = (dict(model.named_parameters()) for model in (before, after))
+    fixed = {name for name in kept if torch.equal(kept[name], changed[name])}
+    assert fixed == {'predictor.proprio_encoder.weight', 'predictor.proprio_encoder.bias'}
+    metrics = json.loads((folders / 'mine' / 'metrics.json').read_text())
+    assert metrics['run']['train_episodes'] == 27 and metrics['run']['val_episodes'] == 3
+    first, last = metrics['history']['encoder'][0], metrics['history']['predictor'][-1]
+    assert last['val_step'] < 0.7 * last['val_copy'] and first['iteration'] == 60
+
+
+def test_a_recording_that_a_model_cannot_go_on_from_is_told(folders, tmp_path, capsys):
+    words = ['--data', str(folders / 'train'), '--out', str(tmp_path / 'out')]
+    assert train.main([*words, '--from', 'jepa_wm_cell']) == 1
+    said = capsys.readouterr().err
+    assert 'jepa_wm_cell takes 96 px' in said and 'the recording has 16 px' in said
+    assert 'dataset convert --size 96' in said
+    with EpisodeWriter(tmp_path / 'few', 'a') as writer:
+        writer.write(0, toy_episode(0))
+    assert train.main(['--data', str(tmp_path / 'few'), '--out', str(tmp_path / 'out')]) == 1
+    assert 'holds too few episodes (1)' in capsys.readouterr().err
+
+
 def test_stage_two_leaves_every_bit_of_the_encoder_as_it_was(folders, recording, tmp_path):
     settings = load_settings(folders / 'toy.yaml')
     model = new_model(settings, recording, seed=1)
