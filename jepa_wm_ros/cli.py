@@ -33,6 +33,7 @@ COMMANDS = {  # name: module with its main(), what it does
         'Jog the arm and judge what the camera shows.',
     ),
     'diagnose': ('jepa_wm_ros.ros.diagnose', 'Ask whether the model knows this cell.'),
+    'explore': ('jepa_wm_ros.ros.explore', 'Let the arm move by itself, and keep what it sees.'),
     'record': ('jepa_wm_ros.sim.record', 'Record episodes of the simulated cell.'),
     'dataset': ('jepa_wm_ros.recordings.dataset', 'Look at, check and convert episodes.'),
     'train': ('jepa_wm_ros.learning.train', 'Train a world model on recorded episodes.'),

@@ -52,11 +52,15 @@ def record_steps(options: argparse.Namespace, rate: float, horizon: int):
         return read_episodes(options.bag, topic_spec(options), rate, horizon)
     from tqdm import tqdm
 
-    from jepa_wm_ros.evaluation.fit.jogs import COUNT
+    from jepa_wm_ros.evaluation.fit.jogs import COUNT, JOG
     from jepa_wm_ros.ros.commander import JepaCommander
-    from jepa_wm_ros.ros.jog import ask_consent, jog
+    from jepa_wm_ros.ros.consent import ask_consent
+    from jepa_wm_ros.ros.jog import jog
 
-    ask_consent(options.yes)
+    ask_consent(
+        f'The hand will make {COUNT} steps of {100 * JOG:g} cm along its axes and come back.',
+        options.yes,
+    )
     with (
         JepaCommander(
             options.namespace, image=options.image or 'image', transport=options.transport

@@ -11,26 +11,12 @@ import numpy as np
 from jepa_wm_ros.actions import integrate
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.fit.bag import Recorded
-from jepa_wm_ros.evaluation.fit.jogs import COUNT, JOG, jog_actions
+from jepa_wm_ros.evaluation.fit.jogs import jog_actions
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.ros.base.convert import to_ns
 from jepa_wm_ros.ros.commander import JepaCommander
-
-
-def ask_consent(yes: bool, answer: Callable[[str], str] = input) -> None:
-    """Return when the arm may move. Raises JepaWmError where nobody says so."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise JepaWmError('this moves the arm: run it in a terminal and agree, or give --yes')
-    said = answer(
-        f'The hand will make {COUNT} steps of {100 * JOG:g} cm along its axes and come back. Is '
-        'the cell clear, and the stop at hand? [y/N] '
-    )
-    if said.strip().lower() not in ('y', 'yes'):
-        raise JepaWmError('not moved: nobody agreed')
 
 
 def jog(commander: JepaCommander, rate: float, on_step: Callable[[], None]) -> Recorded:

@@ -13,7 +13,8 @@ from jepa_wm_ros.evaluation.fit.jogs import COUNT, JOG  # noqa: E402
 from jepa_wm_ros.evaluation.offline.sample_bag import record_sample  # noqa: E402
 from jepa_wm_ros.ros import check_camera, diagnose  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
-from jepa_wm_ros.ros.jog import ask_consent, jog  # noqa: E402
+from jepa_wm_ros.ros.consent import ask_consent  # noqa: E402
+from jepa_wm_ros.ros.jog import jog  # noqa: E402
 from support.running_cell import running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -79,9 +80,9 @@ def test_nothing_moves_unless_somebody_agrees(monkeypatch, capsys):
     monkeypatch.setattr('sys.stdin', SimpleNamespace(isatty=lambda: True))
     for said in ('', 'n', 'maybe'):
         with pytest.raises(JepaWmError, match='nobody agreed'):
-            ask_consent(False, lambda question, said=said: said)
-    ask_consent(False, lambda question: 'y')
-    ask_consent(True)
+            ask_consent('It moves.', False, lambda question, said=said: said)
+    ask_consent('It moves.', False, lambda question: 'y')
+    ask_consent('It moves.', True)
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ from jepa_wm_msgs.action import ReachGoal  # noqa: E402
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
 
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
+from jepa_wm_ros.ros.arm_alone import SETTINGS  # noqa: E402
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import StepWatch  # noqa: E402
-from jepa_wm_ros.ros.demo.random_walk import SETTINGS, RandomWalk  # noqa: E402
+from jepa_wm_ros.ros.demo.random_walk import RandomWalk  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -8,16 +8,17 @@ import pytest
 pytest.importorskip('jepa_wm_msgs', reason='needs the ROS interfaces (make setup)')
 
 from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
+from jepa_wm_ros.ros.exploring import SeeingPorts  # noqa: E402
 from support import policy  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
 
-def test_only_the_planner_commands_the_arm():
+def test_only_the_planner_and_who_explores_command_the_arm():
     who = {
         path.name for path, allowed in policy.enclaves().items() if '/command' in allowed.publish
     }
-    assert who == {'planner'}
+    assert who == {'planner', 'explorer'}
 
 
 def test_whoever_hears_or_asks_is_told_or_answered_by_another():
@@ -28,9 +29,15 @@ def test_whoever_hears_or_asks_is_told_or_answered_by_another():
         assert allowed.subscribe <= said and allowed.request <= served
 
 
-def test_the_commander_may_do_what_it_does(ros_domain):
-    may = policy.enclaves()[policy.OPERATOR]
+def explores(commander: JepaCommander) -> SeeingPorts:
+    return SeeingPorts(commander, 'fr3_link0', 32)
+
+
+@pytest.mark.parametrize(('enclave', 'beside'), [('operator', id), ('explorer', explores)])
+def test_the_commander_may_do_what_it_does(ros_domain, enclave, beside):
+    may = policy.enclaves()[policy.OPERATOR.with_name(enclave)]
     with JepaCommander() as commander:
+        beside(commander)
         name, node = commander.node.get_name(), commander.node
         for seen, allowed in (
             (node.get_publisher_names_and_types_by_node, may.publish),

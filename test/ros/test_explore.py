@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm that explores by itself: what it keeps, what stops it, and that it goes on."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
+
+from jepa_wm_ros.control.ports import Motion, MotionOutcome  # noqa: E402
+from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.fr3 import FR3  # noqa: E402
+from jepa_wm_ros.recordings.exploration import CELL  # noqa: E402
+from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
+from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
+from jepa_wm_ros.ros import explore  # noqa: E402
+from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
+from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode  # noqa: E402
+from support.running_cell import running_cell  # noqa: E402
+
+pytestmark = pytest.mark.ros
+START = np.array([0.5, 0.0, 0.25, *FR3.hand_down, 0.0])
+
+
+class StubArm:
+    """An arm that makes every step but those for which `ends` holds something else."""
+
+    def __init__(self, ends=()):
+        self.at, self.ends, self.closures, self.stood = START.copy(), list(ends), [], 0
+
+    def begin(self):
+        pass
+
+    def measured(self):
+        return self.at.copy()
+
+    commanded = measured
+
+    def move(self, target, planned_from, gripper):
+        outcome = self.ends.pop(0) if self.ends else MotionOutcome.DONE
+        if outcome is MotionOutcome.DONE:
+            self.at[:6] = target[:6]
+            self.closures.append(gripper)
+        return Motion(outcome, message='as the test wants it')
+
+    def stand(self):
+        self.stood += 1
+        return True
+
+
+class StubCommander:
+    """A camera whose pictures count, and a hand that turns as it is told."""
+
+    def __init__(self, arm):
+        self.arm, self.taken = arm, 0
+        self.node = SimpleNamespace(
+            get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.taken))
+        )
+
+    def picture(self):
+        self.taken += 1
+        return np.full((48, 64, 3), self.taken, np.uint8)
+
+    def pose(self):
+        return self.arm.measured()
+
+    def move_to(self, target):
+        self.arm.at[:6] = target[:6]
+
+    def set_gripper(self, closure):
+        pass
+
+
+def explored(monkeypatch, ends=(), seed=3, steps=12):
+    arm = StubArm(ends)
+    commander = StubCommander(arm)
+    monkeypatch.setattr('jepa_wm_ros.ros.arm_alone.ArmPort', lambda node, value: arm)
+    ports = SeeingPorts(commander, 'fr3_link0', 32)
+    return arm, lambda: explore_episode(commander, ports, CELL, seed, steps, None)
+
+
+def test_an_episode_holds_each_step_between_the_pictures_before_and_after_it(monkeypatch):
+    arm, explore_it = explored(monkeypatch)
+    episode = explore_it()
+    assert episode.frames.shape == (13, 32, 32, 3) and episode.actions.shape == (12, 7)
+    assert episode.frames[:, 0, 0, 0].tolist() == list(range(1, 14))
+    moved = np.diff(episode.proprio[:, :3], axis=0)
+    np.testing.assert_allclose(moved, episode.actions[:, :3], atol=1e-6)
+    asked = [not math.isnan(closure) for closure in arm.closures]
+    assert asked == (episode.actions[:, 6] != 0).tolist()  # the hand hears only what is new
+
+
+@pytest.mark.parametrize('outcome', [MotionOutcome.WORKSPACE, MotionOutcome.REFUSED])
+def test_a_step_that_cannot_be_made_is_no_part_of_the_episode(monkeypatch, outcome):
+    done = MotionOutcome.DONE
+    arm, explore_it = explored(monkeypatch, [done, outcome, outcome, done, outcome])
+    episode = explore_it()
+    assert episode.steps == 12 and len(np.unique(episode.frames[:, 0, 0, 0])) == 13
+    np.testing.assert_allclose(
+        np.diff(episode.proprio[:, :3], axis=0), episode.actions[:, :3], atol=1e-6
+    )
+    assert arm.stood == 3
+
+
+def test_a_plan_for_an_arm_that_somebody_moved_is_made_again_from_where_it_is(monkeypatch):
+    _, explore_it = explored(monkeypatch, [MotionOutcome.DONE, MotionOutcome.MOVED])
+    seen = explore_it().frames[:, 0, 0, 0].tolist()
+    assert seen == [1, *range(3, 15)]  # the second picture was of a step that was not made
+
+
+@pytest.mark.parametrize(
+    ('outcome', 'code'),
+    [(MotionOutcome.FAILED, FaultCode.ROBOT_REFLEX), (MotionOutcome.STOPPED, FaultCode.STOPPED)],
+)
+def test_anything_odd_ends_it_and_the_arm_stands(monkeypatch, outcome, code):
+    arm, explore_it = explored(monkeypatch, [MotionOutcome.DONE, outcome])
+    with pytest.raises(CommanderError, match='as the test wants it') as caught:
+        explore_it()
+    assert caught.value.code is code and arm.stood == 1
+
+
+def test_an_arm_that_can_make_no_step_at_all_is_given_up(monkeypatch):
+    _, explore_it = explored(monkeypatch, [MotionOutcome.WORKSPACE] * 100)
+    with pytest.raises(CommanderError):
+        explore_it()
+
+
+def test_nobody_is_asked_where_nothing_is_left_and_nothing_moves_unasked(tmp_path, capsys):
+    assert explore.main(['--out', str(tmp_path / 'new')]) == 1
+    assert 'give --yes' in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
+
+
+def test_it_explores_another_cell_goes_on_and_stands_after_an_interrupt(
+    ros_domain, new_arm_address, tmp_path
+):
+    out = tmp_path / 'mine'
+    words = ['--out', str(out), '--yes', '--size', '64', '--minutes']
+    with running_cell(new_arm_address(), cell='5') as cell:
+        assert explore.main([*words, '0.1']) == 0
+        first = list(open_episodes(out))
+        assert first and all(complaints(episode) == [] for episode in first)
+        for episode in first:
+            low, high = FR3.workspace_low - 0.02, FR3.workspace_high + 0.02
+            assert (episode.proprio[:, :3] > low).all() and (episode.proprio[:, :3] < high).all()
+            pictures = np.asarray(episode.frames[:]).reshape(21, -1)
+            assert len(np.unique(pictures[:, ::7], axis=0)) > 15
+            target = episode.proprio[:-1, :3] + episode.actions[:, :3]
+            inside = ((target > FR3.workspace_low) & (target < FR3.workspace_high)).all(axis=1)
+            error = episode.extras['achieved'][inside, :3] - episode.actions[inside, :3]
+            assert np.abs(error).max() < 0.01
+        command = [sys.executable, '-m', 'jepa_wm_ros', 'explore', *words, '5']
+        with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ) as process:
+            for line in process.stderr:
+                if b'min' in line:  # the bar: it has begun
+                    break
+            here = cell.hand_position()
+            while np.linalg.norm(cell.hand_position() - here) < 0.01:
+                pass
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+        assert process.returncode == 130 and b'the same command goes on' in said
+        stood = cell.hand_position()
+        assert np.linalg.norm(cell.hand_position() - stood) < 2e-3
+    after = list(open_episodes(out))
+    assert len(after) >= len(first)
+    np.testing.assert_array_equal(after[0].proprio, first[0].proprio)
