@@ -34,6 +34,7 @@ COMMANDS = {  # name: module with its main(), what it does
     ),
     'diagnose': ('jepa_wm_ros.ros.diagnose', 'Ask whether the model knows this cell.'),
     'explore': ('jepa_wm_ros.ros.explore', 'Let the arm move by itself, and keep what it sees.'),
+    'takes': ('jepa_wm_ros.ros.takes', 'Keys for the recorder: start, keep, redo, discard.'),
     'record': ('jepa_wm_ros.sim.record', 'Record episodes of the simulated cell.'),
     'dataset': ('jepa_wm_ros.recordings.dataset', 'Look at, check and convert episodes.'),
     'train': ('jepa_wm_ros.learning.train', 'Train a world model on recorded episodes.'),
@@ -43,6 +44,7 @@ NODES = {
     'planner': ('jepa_wm_ros.ros.nodes.planner', 'Serves the action reach_goal.'),
     'franka_controller': ('jepa_wm_ros.ros.nodes.franka_controller', 'Drives the arm.'),
     'goal_gallery': ('jepa_wm_ros.ros.nodes.goal_gallery', 'Goals to click in RViz.'),
+    'recorder': ('jepa_wm_ros.ros.nodes.recorder', 'Keeps takes of camera and arm as bags.'),
     'sim_cell': ('jepa_wm_ros.ros.nodes.sim_cell', 'Simulates an arm and its camera.'),
 }
 CALLED = COMMANDS | NODES

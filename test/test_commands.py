@@ -33,6 +33,7 @@ RUN = {
     rf'{OURS} (check_camera|diagnose)': 'ros/test_check_camera.py',
     rf'{OURS} model': 'world_model/test_model_command.py',
     rf'{OURS} explore': 'ros/test_explore.py',
+    rf'{OURS} (recorder|takes)': 'ros/test_recorder.py',
     rf'{OURS} goals': 'ros/test_goals_command.py',
     rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'

@@ -62,6 +62,10 @@ SPOKEN = {  # topics and services of each active node
             for name in ('recover', 'stop', 'hold', 'home', 'move_to', 'set_gripper')
         },
     ),
+    'recorder': (
+        {'/recorder/status'},
+        {f'/recorder/{name}' for name in ('start', 'stop', 'keep', 'redo', 'discard')},
+    ),
     'sim_cell': (
         {'/image', '/camera_info', '/sim_cell/hand_pose', '/sim_cell/cube_pose'},
         {'/sim_cell/reset_scene'},
@@ -106,6 +110,10 @@ def make_node(name: str, tmp_path, address: str):
         from jepa_wm_ros.ros.nodes.goal_gallery import GoalGallery
 
         return {'library': tmp_path / 'goals'}, GoalGallery
+    if name == 'recorder':
+        from jepa_wm_ros.ros.nodes.recorder import Recorder
+
+        return {'out': tmp_path / 'takes'}, Recorder
     from jepa_wm_ros.ros.nodes.sim_cell import SimCell
 
     return {'arm_address': address, 'width': 64, 'height': 48}, SimCell

@@ -30,7 +30,8 @@ _COMPRESSION = {
 
 
 @cache
-def _types():
+def known_types():
+    """The message types that bags are written in."""
     return get_typestore(Stores.ROS2_JAZZY)
 
 
@@ -55,7 +56,7 @@ class CellBagWriter:
         if self.path.exists():
             raise BagError(f'{self.path}: exists already; remove it or choose another name')
         self._images = images
-        self._types = _types()
+        self._types = known_types()
         self._writer = Writer(self.path, version=BAG_VERSION, storage_plugin=_STORAGE[storage])
         if compression:
             self._writer.set_compression(_COMPRESSION[compression], CompressionFormat.ZSTD)
