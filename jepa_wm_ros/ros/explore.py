@@ -91,6 +91,8 @@ def explore(options: argparse.Namespace) -> int:
             done, minutes = done + 1, minutes + length
             bar.update(length)
             bar.set_postfix_str(f'{done} episodes, {STEPS / 60 / length:.1f} steps/s')
+            if bar.disable:  # no terminal
+                print(f'{minutes:.1f} of {options.minutes:g} minutes, {done} episodes', flush=True)
     print(f'{options.out}: {done} episodes of {STEPS} steps, {minutes:.1f} minutes')
     return 0
 
