@@ -38,7 +38,7 @@ RUN = {
     rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),
-    rf'{OURS} dataset': 'recordings/test_dataset.py',
+    rf'{OURS} dataset': 'learning/test_dataset.py',
     rf'{OURS} record': 'sim/test_direct.py',
     rf'{OURS} train': 'learning/test_training.py',
     r'python -m jepa_wm_ros.evaluation.offline.sample_bag': 'evaluation/test_sample_bag.py',

@@ -33,10 +33,9 @@ ROOMS = {
     ),
     'planning': (ARITHMETIC | FILES | {'torch', 'nevergrad'}, set()),
     'robot': (ARITHMETIC | {'franky'}, {'actions'}),
-    # `dataset convert --size` makes pictures through the one image pipeline of world_model
     'recordings': (
         ARITHMETIC | PICTURES | FILES | BAGS | DATA_SETS,
-        {'actions', 'bounded_file', 'ros_image', 'world_model'},
+        {'actions', 'bounded_file', 'ros_image'},
     ),
     'goals': (ARITHMETIC | PICTURES, {'bounded_file', 'recordings', 'ros_image'}),
     'control': (ARITHMETIC | {'torch'}, {'actions', 'world_model', 'planning', 'goals'}),

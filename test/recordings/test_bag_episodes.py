@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from jepa_wm_ros.recordings import dataset
+from jepa_wm_ros.learning import dataset
 from jepa_wm_ros.recordings.episode import EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.bag import LONGEST, RATE

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jepa_wm_ros.actions import actions_between
-from jepa_wm_ros.recordings import dataset
+from jepa_wm_ros.learning import dataset
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
@@ -129,6 +129,17 @@ def test_episodes_that_are_not_alike_are_told_apart(recorded, capsys):
     assert dataset.main(['info', str(recorded)]) == 0
     said = capsys.readouterr().out
     assert '4 with 48 steps' in said and '1 with 12 steps' in said
+
+
+def test_view_draws_the_set_and_says_where_it_cannot(recorded, tmp_path, capsys):
+    from PIL import Image
+
+    assert dataset.main(['view', str(recorded), str(tmp_path / 'view.png')]) == 0
+    drawn = np.asarray(Image.open(tmp_path / 'view.png').convert('RGB'))
+    assert drawn.std() > 10 and drawn.shape[0] > 1000
+    for wrong in (tmp_path / 'no' / 'view.png', tmp_path / 'view.txt.zip'):
+        assert dataset.main(['view', str(recorded), str(wrong)]) == 1
+        assert f'cannot write {wrong}' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('to', dataset.FORMATS)

@@ -3,6 +3,7 @@
 
     dataset info data/cell                        # what is in it
     dataset check data/cell                       # what is wrong with it: units, axes, cameras
+    dataset view data/cell view.png               # filmstrips, where the hand was, its actions
     dataset convert data/cell out                 # to LeRobot v3, or --to hdf5
     dataset convert a b out --episodes 0:80       # several together, or a part of them
 
@@ -35,7 +36,7 @@ FORMATS = ('lerobot', 'hdf5')  # that are written
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = _parse(arguments)
-    run = {'info': _info, 'check': _check, 'convert': _convert}[options.what]
+    run = {'info': _info, 'check': _check, 'view': _view, 'convert': _convert}[options.what]
     return run(options)
 
 
@@ -44,9 +45,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     words = parser.add_subparsers(dest='what', required=True)
     info = words.add_parser('info', help='how many episodes, of what, how the arm moved')
     check = words.add_parser('check', help='name what is wrong, with episode and time')
+    view = words.add_parser('view', help='draw what was seen, where the hand was, its actions')
     convert = words.add_parser('convert', help='write to another format, merge, split')
-    for word in (info, check):
+    for word in (info, check, view):
         word.add_argument('path', type=Path, help='episodes')
+    view.add_argument('picture', type=Path, help='file that is written, such as view.png')
     convert.add_argument('sources', type=Path, nargs='+', help='episodes, of one size and rate')
     convert.add_argument('out', type=Path, help='folder that is made')
     convert.add_argument('--to', choices=FORMATS, default=FORMATS[0], help='(default %(default)s)')
@@ -57,7 +60,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         '--size', type=int, help='of the pictures [px]: their central square, resized'
     )
     convert.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
-    for word in (info, check, convert):
+    for word in (info, check, view, convert):
         word.add_argument('--camera', default='', help='of a LeRobot data set with several')
     return parser.parse_args(arguments)
 
@@ -108,6 +111,17 @@ def _check(options: argparse.Namespace) -> int:
             print(f'episode {number}: {line}')
     print(f'{len(source)} episodes, {found} with something wrong')
     return WRONG if found else 0
+
+
+def _view(options: argparse.Namespace) -> int:
+    from jepa_wm_ros.learning.view import draw
+
+    try:
+        draw(_open(options.path, options.camera), options.picture)
+    except (OSError, ValueError) as error:  # a folder that is not there, a kind of file unknown
+        raise EpisodeError(f'cannot write {options.picture}: {error}') from error
+    print(f'wrote {options.picture}')
+    return 0
 
 
 def _convert(options: argparse.Namespace) -> int:
