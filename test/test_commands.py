@@ -35,6 +35,7 @@ RUN = {
     rf'{OURS} explore': 'ros/test_explore.py',
     rf'{OURS} (recorder|takes)': 'ros/test_recorder.py',
     rf'{OURS} goals': 'ros/test_goals_command.py',
+    r'torchrun .* train': 'learning/test_training.py',
     rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError
+from jepa_wm_ros.learning.world import World
 
 LossTerms = dict[str, tuple[float, Tensor]]
 _SMOOTHING = 0.98
@@ -63,21 +64,25 @@ def optimise(
     validate: Callable[[], dict[str, float]] | None = None,
     every: int = 500,
     quiet: bool = False,
+    world: World | None = None,
 ) -> Progress:
     """Train the trainable parameters of `module` for the iterations of `settings`.
 
     `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
     and at the end, `validate` is called, the history grows and `checkpoint` is written; a
-    checkpoint found at the start is continued.
+    checkpoint found at the start is continued. In a `world` of several processes `losses` gives
+    those of a share.
     """
+    world = world or World()
     optimizer = make_optimizer(module, settings)
     progress = _resume(module, optimizer, settings, checkpoint, seed)
+    world.wait()  # all have read it before the first one writes another
     smooth: dict[str, float] = {}
     bar = tqdm(
         total=settings.iterations,
         initial=progress.iteration,
         desc=title,
-        disable=quiet,
+        disable=quiet or not world.first,
         mininterval=2.0,
         dynamic_ncols=True,
     )
@@ -88,15 +93,15 @@ def optimise(
         torch.manual_seed(_mix(seed, iteration))
         module.train()
         terms = losses(torch.Generator().manual_seed(_mix(seed, iteration)))
-        _step(module, optimizer, terms, settings, iteration)
+        _step(module, optimizer, terms, settings, iteration, world)
         for name, (_, value) in terms.items():
             keep = _SMOOTHING if name in smooth else 0.0
-            smooth[name] = keep * smooth.get(name, 0.0) + (1 - keep) * value.item()
+            smooth[name] = keep * smooth.get(name, 0.0) + (1 - keep) * world.mean(value).item()
         bar.update()
         bar.set_postfix({name: f'{value:.4f}' for name, value in smooth.items()}, refresh=False)
         if (iteration + 1) % every == 0 or iteration + 1 == settings.iterations:
             measured = {}
-            if validate is not None:
+            if validate is not None and world.first:
                 module.eval()
                 measured = validate()
                 tqdm.write(
@@ -107,7 +112,8 @@ def optimise(
                 )
             progress.history.append({'iteration': iteration + 1, **smooth, **measured})
             progress.iteration = iteration + 1
-            _save(module, optimizer, settings, progress, checkpoint, seed)
+            if world.first:
+                _save(module, optimizer, settings, progress, checkpoint, seed)
     bar.close()
     module.eval()
     return progress
@@ -119,6 +125,7 @@ def _step(
     terms: LossTerms,
     settings: StageSettings,
     iteration: int,
+    world: World,
 ) -> None:
     total = sum((weight * value for weight, value in terms.values()), torch.zeros(()))
     if not torch.isfinite(total):
@@ -129,6 +136,7 @@ def _step(
         )
     optimizer.zero_grad(set_to_none=True)
     total.backward()
+    world.average(module)
     nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
     optimizer.step()
 
@@ -149,19 +157,26 @@ def _save(
     path: Path,
     seed: int,
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
-    torch.save(
-        {
-            'fingerprint': _fingerprint(settings, seed),
-            'iteration': progress.iteration,
-            'history': progress.history,
-            'module': module.state_dict(),
-            'optimizer': optimizer.state_dict(),
-        },
-        part,
-    )
-    part.replace(path)
+    state = {
+        'fingerprint': _fingerprint(settings, seed),
+        'iteration': progress.iteration,
+        'history': progress.history,
+        'module': module.state_dict(),
+        'optimizer': optimizer.state_dict(),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, part)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the second
+        part.unlink(missing_ok=True)
+        before = 'the one before it is whole' if path.exists() else 'there is none before it'
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f'checkpoint {path} cannot be written ({reason}); {before}, and the same command '
+            'resumes from it'
+        ) from error
 
 
 def _resume(
@@ -174,7 +189,7 @@ def _resume(
     if not path.exists():
         return Progress()
     try:
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, weights_only=True, map_location='cpu')
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise TrainingError(
             f'{path} is not a usable checkpoint: delete it to start afresh'

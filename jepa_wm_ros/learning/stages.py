@@ -33,6 +33,7 @@ from jepa_wm_ros.learning.windows import (
     statistics,
     vary_light,
 )
+from jepa_wm_ros.learning.world import World
 from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
 
@@ -164,9 +165,15 @@ class PredictorStage(nn.Module):
     """The predictor on latents of a frozen encoder, computed once per view of every frame."""
 
     def __init__(
-        self, model: WorldModel, recording: Recording, settings: StageSettings, seed: int
+        self,
+        model: WorldModel,
+        recording: Recording,
+        settings: StageSettings,
+        seed: int,
+        world: World | None = None,
     ) -> None:
         super().__init__()
+        self._world = world or World()
         model.encoder.requires_grad_(False)
         self.model = model
         self._recording, self._settings = recording, settings
@@ -182,11 +189,12 @@ class PredictorStage(nn.Module):
         )
 
     def losses(self, generator: torch.Generator) -> LossTerms:
-        """The paper's loss on a batch of windows drawn by `generator`."""
+        """The paper's loss on a batch of windows drawn by `generator`, on this process's share."""
         s = self._settings
         picked = self._starts[torch.randint(len(self._starts), (s.batch,), generator=generator)]
-        index = picked[:, None] + torch.arange(s.window)
         view = torch.randint(s.views, (s.batch, 1), generator=generator)
+        picked, view = self._world.share(picked), self._world.share(view)
+        index = picked[:, None] + torch.arange(s.window)
         model = self.model
         actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)

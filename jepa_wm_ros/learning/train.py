@@ -4,6 +4,7 @@
     train --data data/cell --out data/run                              # every tenth is held out
     train --data data/cell --val data/cell_val --out data/run --seed 1
     train --data data/my_cell --out data/my_run --from jepa_wm_cell --name my_cell
+    torchrun --nproc-per-node 8 -m jepa_wm_ros train --stage predictor --device cuda …
 
 The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
 that the same command resumes from.
@@ -27,7 +28,13 @@ from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
-from jepa_wm_ros.learning.settings import STAGES, TrainingError, TrainSettings, load_settings
+from jepa_wm_ros.learning.settings import (
+    STAGES,
+    StageSettings,
+    TrainingError,
+    TrainSettings,
+    load_settings,
+)
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
     PredictorStage,
@@ -38,6 +45,7 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import complaints
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
@@ -103,6 +111,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="processor threads, in place of the configuration's",
     )
     parser.add_argument(
+        '--device',
+        default='cpu',
+        help='torch device (default cpu); with torchrun, cuda means the local GPU of each process',
+    )
+    parser.add_argument(
         '--unchecked',
         action='store_true',
         help='train on episodes in which `dataset check` finds something wrong',
@@ -111,7 +124,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def train(options: argparse.Namespace) -> dict:
-    """Run the stages asked for, write weights, loss plot and metrics; returns the metrics."""
+    """Run the stages asked for, write weights, loss plot and metrics; returns the metrics, none
+    where another process of torchrun has them.
+    """
+    device = own_device(options.device)
+    with joined(device) as world:
+        return _train(options, device, world)
+
+
+def _train(options: argparse.Namespace, device: torch.device, world: World) -> dict:
     settings = load_settings(options.config)
     if options.iterations:
         settings = settings.with_iterations(options.iterations)
@@ -119,24 +140,33 @@ def train(options: argparse.Namespace) -> dict:
         raise TrainingError(
             '--stage predictor needs --encoder-from, the weights file of an encoder stage'
         )
+    if options.stage != 'predictor' and world.size > 1:
+        raise TrainingError(
+            'an encoder is trained by one process: its batch norm and SIGReg look at the whole '
+            'batch; give --stage predictor and --encoder-from to several'
+        )
     for path in (options.data, options.val):
-        if path is not None and not options.unchecked:
+        if path is not None and not options.unchecked and world.first:
             check_episodes(path)
+    world.wait()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     recording, val = load_both(options.data, options.val)
-    print(
-        f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
-        f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
-    )
+    if world.first:
+        print(
+            f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
+            f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
+        )
     metrics = _describe(options, settings, recording, val)
     if options.stage == 'predictor':
-        model = load_world_model(str(options.encoder_from))
+        model = load_world_model(str(options.encoder_from), device=str(device))
     else:
-        model = _train_encoder(options, settings, recording, val, out, metrics)
+        model = _train_encoder(options, settings, recording, val, device, metrics)
     if options.stage != 'encoder':
-        model = _train_predictor(model, options, settings, recording, val, out, metrics)
+        model = _train_predictor(model, options, settings, recording, val, metrics, world)
+    if not world.first:
+        return {}
     # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
     _measure(model.to(precision).float(), recording, val, metrics)
@@ -176,24 +206,22 @@ def check_episodes(path: Path) -> None:
 
 
 def _train_encoder(
-    options, settings: TrainSettings, recording: Recording, val: Recording, out: Path, metrics: dict
+    options,
+    settings: TrainSettings,
+    recording: Recording,
+    val: Recording,
+    device: torch.device,
+    metrics: dict,
 ) -> WorldModel:
     torch.manual_seed(options.seed)
     if options.start:
         model = going_on_from(load_world_model(options.start), recording)
     else:
         model = new_model(settings, recording, options.seed)
+    model = model.to(device)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
-    _run(
-        'encoder',
-        stage,
-        settings.encoder,
-        validation(model, val, settings.encoder),
-        options,
-        out,
-        metrics,
-    )
+    _run('encoder', stage, settings.encoder, val, options, metrics, World())
     return model.freeze()
 
 
@@ -203,8 +231,8 @@ def _train_predictor(
     settings: TrainSettings,
     recording: Recording,
     val: Recording,
-    out: Path,
     metrics: dict,
+    world: World,
 ) -> WorldModel:
     """The predictor, on the frozen encoder of `trained`: a fresh one, or that of `--from`."""
     if options.start:
@@ -215,24 +243,18 @@ def _train_predictor(
                 trained.spec.predictor, **settings.model['predictor'] | settings.retrained
             )
         )
-        model = build(spec, seed=options.seed)
+        model = build(spec, seed=options.seed).to(trained.device)
         model.encoder.load_state_dict(trained.encoder.state_dict())
         prepare_predictor(model)
     torch.set_num_threads(options.threads or settings.predictor.threads)
-    stage = PredictorStage(model, recording, settings.predictor, options.seed)
-    _run(
-        'predictor',
-        stage,
-        settings.predictor,
-        validation(model, val, settings.predictor),
-        options,
-        out,
-        metrics,
-    )
+    stage = PredictorStage(model, recording, settings.predictor, options.seed, world)
+    _run('predictor', stage, settings.predictor, val, options, metrics, world)
     return model.freeze()
 
 
-def _run(name: str, stage, settings, validate, options, out: Path, metrics: dict) -> None:
+def _run(
+    name: str, stage, settings: StageSettings, val: Recording, options, metrics: dict, world: World
+) -> None:
     """Optimise one stage, from its checkpoint where there is one, and note how it went."""
     began = time.monotonic()
     progress: Progress = optimise(
@@ -240,9 +262,10 @@ def _run(name: str, stage, settings, validate, options, out: Path, metrics: dict
         stage.losses,
         settings,
         seed=options.seed,
-        checkpoint=out / f'{name}.pt',
+        checkpoint=options.out / f'{name}.pt',
         title=name,
-        validate=validate,
+        validate=validation(stage.model, val, settings),
+        world=world,
     )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)
@@ -275,6 +298,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     options = parse(arguments)
     metrics = train(options)
+    if not metrics:
+        return 0
     for name, value in metrics['probes'].items():
         if value is not None:
             print(f'{name:>18} {value:.4g}')

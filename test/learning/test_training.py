@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on a toy, a spot that actions move: losses fall, frozen is frozen, runs resume."""
 
+import contextlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.learning.world import World, own_device
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 from jepa_wm_ros.world_model import load_world_model
@@ -262,6 +266,72 @@ def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_pat
     go(resumed, resumed.losses, 'cut.pt')
     end = resumed.state_dict()
     assert all(torch.equal(value, end[name]) for name, value in whole.state_dict().items())
+
+
+def test_two_processes_of_torchrun_learn_what_one_learns(folders, capfd):
+    run(folders, 'all')
+    words = ['--stage', 'predictor', '--encoder-from', str(folders / 'all' / 'toy.safetensors')]
+    words += ['--iterations', '40', '--config', str(folders / 'toy.yaml'), '--threads', '1']
+    words += ['--data', str(folders / 'train'), '--val', str(folders / 'val'), '--out']
+    assert train.main([*words, str(folders / 'one')]) == 0
+    two = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    two += ['-m', 'jepa_wm_ros', 'train', *words, str(folders / 'two')]
+    subprocess.run(two, check=True, timeout=300)
+    ends = [torch.load(folders / name / 'predictor.pt')['module'] for name in ('one', 'two')]
+    assert ends[0].keys() == ends[1].keys()
+    for name, value in ends[0].items():
+        pair = [ends[1][name], value]
+        if name.endswith('qkv.bias'):  # no key's bias changes a softmax: AdamW follows its rounding
+            pair = [torch.cat([each.chunk(3)[0], each.chunk(3)[2]]) for each in pair]
+        torch.testing.assert_close(*pair, rtol=1e-3, atol=1e-4, msg=name)
+    one, both = (
+        json.loads((folders / name / 'metrics.json').read_text())['history']['predictor'][-1]
+        for name in ('one', 'two')
+    )
+    assert both == pytest.approx(one, rel=1e-3)
+    assert capfd.readouterr().out.count(f'wrote {folders / "two"}') == 1
+
+
+def test_what_several_processes_cannot_do_is_told(folders, monkeypatch):
+    with pytest.raises(TrainingError, match='batch of 7 windows is not shared evenly by 2'):
+        World(0, 2).share(torch.zeros(7))
+    assert World(1, 2).share(torch.arange(4)).tolist() == [1, 3]
+    monkeypatch.setattr(train, 'joined', lambda device: contextlib.nullcontext(World(0, 2)))
+    options = train.parse(['--data', str(folders / 'train'), '--out', str(folders / 'no')])
+    with pytest.raises(TrainingError, match='an encoder is trained by one process'):
+        train.train(options)
+    with pytest.raises(TrainingError, match='device nowhere cannot be used'):
+        own_device('nowhere')
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint_whole(
+    folders, recording, tmp_path, monkeypatch
+):
+    settings = load_settings(folders / 'toy.yaml').with_iterations(6)
+    stage = EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
+    whole = []
+
+    def full(state, path):
+        if whole:
+            path.write_bytes(b'half')
+            raise OSError(28, 'No space left on device')
+        whole.append(save(state, path))
+
+    save = torch.save
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(TrainingError, match='No space left.*the one before it is whole'):
+        optimise(
+            stage,
+            stage.losses,
+            settings.encoder,
+            seed=1,
+            checkpoint=tmp_path / 'c.pt',
+            title='',
+            every=2,
+            quiet=True,
+        )
+    assert torch.load(tmp_path / 'c.pt')['iteration'] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ['c.pt']
 
 
 def test_a_checkpoint_of_another_run_is_refused_by_name(folders, recording, tmp_path):
