@@ -9,17 +9,15 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from rcl_interfaces.srv import GetParameters
 
 from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, actions_between
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.loop import Reach
+from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
 from jepa_wm_ros.control.progress import Limits
 from jepa_wm_ros.errors import FaultCode
-from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion
-from jepa_wm_ros.planning import Budget, Plan
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.exploration import Explorer, Room
 from jepa_wm_ros.recordings.streams import NS
@@ -96,16 +94,15 @@ class SeeingPorts(BlindPorts):
         )
 
 
-class Exploration(NoMotion):
-    """A `control.ports.Decider` that explores, round a thing where there is one."""
+class Exploration(OneStep):
+    """Explores, round a thing where there is one."""
 
     def __init__(self, explorer: Explorer, thing: np.ndarray | None) -> None:
         self._explorer, self._thing = explorer, thing
 
-    def plan(self, cost: Any, *, budget: Budget) -> Plan:
-        """One action, from the poses that `SeeingPorts.score` tells."""
-        action = self._explorer.action(*cost, self._thing)
-        return Plan(torch.from_numpy(action[None]), math.nan, 0, 0, math.nan)
+    def action(self, cost: Any) -> np.ndarray:
+        """The next one, from the poses that `SeeingPorts.score` tells."""
+        return self._explorer.action(*cost, self._thing)
 
 
 def room_of(commander: JepaCommander) -> Room:

@@ -132,6 +132,12 @@ def test_an_arm_that_can_make_no_step_at_all_is_given_up(monkeypatch):
         explore_it()
 
 
+def test_on_a_real_arm_nothing_of_the_simulator_is_needed():
+    asked = 'import sys, jepa_wm_ros.ros.exploring; print(*sys.modules)'
+    told = subprocess.run([sys.executable, '-c', asked], capture_output=True, text=True, check=True)
+    assert not {'jepa_wm_ros.sim', 'mujoco', 'franky_sim'} & set(told.stdout.split())
+
+
 def test_nobody_is_asked_where_nothing_is_left_and_nothing_moves_unasked(tmp_path, capsys):
     assert explore.main(['--out', str(tmp_path / 'new')]) == 1
     assert 'give --yes' in capsys.readouterr().err

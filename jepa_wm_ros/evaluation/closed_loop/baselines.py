@@ -3,34 +3,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from jepa_wm_ros.actions import DIM, POSITION
+from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.planning import Budget, Plan
 from jepa_wm_ros.tasks.cell import ReachCell
 
 
-class NoMotion:
+class NoMotion(OneStep):
     """Stands still: the floor."""
 
-    steps_executed = 1
-
-    def plan(self, cost: Any, *, budget: Budget) -> Plan:
-        """One action, with a cost and a planning time that nobody knows."""
+    def action(self, cost: Any) -> np.ndarray:
+        """A translation and nothing else."""
         action = np.zeros(DIM)
         action[POSITION] = self.translation()
-        return Plan(torch.from_numpy(action[None]), math.nan, 0, 0, math.nan)
-
-    def executed(self, steps: int) -> None:
-        """Nothing is left of a plan of one step."""
-
-    def reset(self) -> None:
-        """Nothing is remembered."""
+        return action
 
     def translation(self) -> np.ndarray:
         """What to move by (3,) [m]."""

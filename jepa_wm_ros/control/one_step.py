@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deciding without a search: one action at a time, with a cost that nobody knows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from jepa_wm_ros.planning import Budget, Plan
+
+
+class OneStep:
+    """A `control.ports.Decider`; subclasses say which action."""
+
+    steps_executed = 1
+
+    def action(self, cost: Any) -> np.ndarray:
+        """The next action (A,), from whatever the ports' `score` gives."""
+        raise NotImplementedError
+
+    def plan(self, cost: Any, *, budget: Budget) -> Plan:
+        """A plan of one step."""
+        action = torch.from_numpy(self.action(cost)[None])
+        return Plan(action, math.nan, 0, 0, math.nan)
+
+    def executed(self, steps: int) -> None:
+        """Nothing is left of a plan of one step."""
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
