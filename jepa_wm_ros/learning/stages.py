@@ -12,10 +12,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from jepa_wm_ros.learning.latents import encoded_views
 from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
@@ -37,7 +39,6 @@ from jepa_wm_ros.learning.world import World
 from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
 
-_ENCODE_BATCH = 256
 _VALIDATION_WINDOWS = 1024
 
 
@@ -171,22 +172,16 @@ class PredictorStage(nn.Module):
         settings: StageSettings,
         seed: int,
         world: World | None = None,
+        cache: Path | None = None,
     ) -> None:
+        """cache: folder for the latents; without one they are in memory."""
         super().__init__()
         self._world = world or World()
         model.encoder.requires_grad_(False)
         self.model = model
         self._recording, self._settings = recording, settings
         self._starts = recording.windows(settings.window)
-        generator = torch.Generator().manual_seed(seed)
-        self._views = torch.stack(
-            [
-                encode_frames(
-                    model, recording, light=settings.light if view else 0.0, generator=generator
-                )
-                for view in range(settings.views)
-            ]
-        )
+        self._views = encoded_views(model, recording, settings, seed, cache)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """The paper's loss on a batch of windows drawn by `generator`, on this process's share."""
@@ -198,7 +193,8 @@ class PredictorStage(nn.Module):
         model = self.model
         actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)
-        latents = Latents(self._views[view, index].to(model.device), proprio)
+        views = torch.from_numpy(self._views[view.numpy(), index.numpy()])
+        latents = Latents(views.to(model.device), proprio)
         with narrow_numbers(model, s):
             loss = prediction_loss(model, latents, actions, s, generator)
         return {'prediction': (1.0, loss)}
@@ -234,37 +230,6 @@ def narrow_numbers(
 def prepare(model: WorldModel, frames: Tensor) -> Tensor:
     """Pixels (B, T, 3, S, S) of frames (B, T, S, S, 3), through the one image pipeline."""
     return model.prepare_images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-
-
-@torch.no_grad()
-def encode_frames(
-    model: WorldModel,
-    recording: Recording,
-    light: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Visual latents (F, 1, g, g, D) of all frames, in main memory; with `light`, each episode in
-    a light of its own.
-    """
-    model.encoder.eval()
-    episodes = int(recording.episode[-1]) + 1
-    gain = torch.ones(episodes, 1, 1, 1)
-    offset = torch.zeros(episodes, 3, 1, 1)
-    if light:
-        lit = vary_light(
-            torch.stack([torch.zeros(episodes, 3, 1, 1), torch.ones(episodes, 3, 1, 1)], dim=1),
-            light,
-            generator,
-        )
-        offset, gain = lit[:, 0], lit[:, 1] - lit[:, 0]
-    parts = []
-    for frames, episode in zip(
-        recording.frames.split(_ENCODE_BATCH), recording.episode.split(_ENCODE_BATCH), strict=True
-    ):
-        pixels = model.prepare_images(frames)
-        lit = pixels * gain[episode] + offset[episode]
-        parts.append(model.encode_visual(lit).visual[:, 0].cpu())
-    return torch.cat(parts)
 
 
 def validation(

@@ -25,6 +25,7 @@ from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning.familiarity import familiarity
+from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
@@ -38,7 +39,6 @@ from jepa_wm_ros.learning.settings import (
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
     PredictorStage,
-    encode_frames,
     going_on_from,
     new_model,
     prepare_predictor,
@@ -109,6 +109,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=None,
         help="processor threads, in place of the configuration's",
+    )
+    parser.add_argument(
+        '--cache',
+        type=Path,
+        help='folder for the latents of a frozen encoder, which several runs may share (default: '
+        '--out)',
     )
     parser.add_argument(
         '--device',
@@ -247,7 +253,9 @@ def _train_predictor(
         model.encoder.load_state_dict(trained.encoder.state_dict())
         prepare_predictor(model)
     torch.set_num_threads(options.threads or settings.predictor.threads)
-    stage = PredictorStage(model, recording, settings.predictor, options.seed, world)
+    cache = options.cache or options.out
+    with world.first_before_others():  # it writes the latents that the others read
+        stage = PredictorStage(model, recording, settings.predictor, options.seed, world, cache)
     _run('predictor', stage, settings.predictor, val, options, metrics, world)
     return model.freeze()
 

@@ -56,6 +56,15 @@ class World:
             value /= self.size
         return value
 
+    @contextlib.contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """What the first process does here it has done when the others begin."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
     def wait(self) -> None:
         """Return when every process is here."""
         if self.size > 1:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.settings import StageSettings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
     PredictorStage,
-    encode_frames,
     position_entries,
     prepare_predictor,
     validation,

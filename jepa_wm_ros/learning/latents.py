@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latents of a frozen encoder: every picture is encoded once, and kept on disk for the next run.
+
+A file is called by what made its numbers (encoder, image pipeline, pictures, light, seed): what was
+made of anything else is never read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from jepa_wm_ros.learning.settings import StageSettings, TrainingError
+from jepa_wm_ros.learning.windows import Recording, vary_light
+from jepa_wm_ros.world_model import WorldModel
+
+_BATCH = 256  # pictures
+_DESCRIBED = (  # what of a spec changes the visual latents
+    'encoder',
+    'img_size',
+    'antialias',
+    'image_mean',
+    'image_std',
+    'normalize_latents',
+)
+
+
+def encode_frames(
+    model: WorldModel,
+    recording: Recording,
+    light: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Visual latents (F, 1, g, g, D) of all frames, in main memory; with `light`, each episode in
+    a light of its own.
+    """
+    return torch.cat(list(_encoded(model, recording, light, generator)))
+
+
+def encoded_views(
+    model: WorldModel,
+    recording: Recording,
+    settings: StageSettings,
+    seed: int,
+    folder: Path | None = None,
+) -> np.ndarray:
+    """Visual latents (V, F, 1, g, g, D) float32 of all frames, the first view as they are, the
+    others each in a light of its own: in memory, or in a file of `folder`, read when indexed.
+
+    Raises TrainingError where the file cannot be written.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if folder is None:
+        views = [
+            encode_frames(model, recording, settings.light if view else 0.0, generator)
+            for view in range(settings.views)
+        ]
+        return torch.stack(views).float().numpy()
+    path = folder / f'latents-{_key(model, recording, settings, seed)}.npy'
+    if not path.exists():
+        try:
+            _write(path, model, recording, settings, generator)
+        except OSError as error:
+            raise TrainingError(
+                f'latents cannot be kept in {folder} ({error}): make room, or give another --cache'
+            ) from error
+    return np.load(path, mmap_mode='r')
+
+
+def _write(
+    path: Path,
+    model: WorldModel,
+    recording: Recording,
+    settings: StageSettings,
+    generator: torch.Generator,
+) -> None:
+    """Encode part by part; the file has its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f'.{os.getpid()}.part')
+    frames, grid = len(recording.episode), model.spec.grid
+    shape = (settings.views, frames, 1, grid, grid, model.spec.encoder.width)
+    try:
+        with (
+            part.open('wb') as file,
+            tqdm(
+                total=settings.views * frames,
+                desc='encode',
+                unit='picture',
+                disable=None,
+                leave=False,
+            ) as bar,
+        ):
+            header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
+            np.lib.format.write_array_header_2_0(file, header)
+            for view in range(settings.views):
+                light = settings.light if view else 0.0
+                for latents in _encoded(model, recording, light, generator):
+                    file.write(latents.float().numpy().tobytes())
+                    bar.update(len(latents))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@torch.no_grad()
+def _encoded(
+    model: WorldModel, recording: Recording, light: float, generator: torch.Generator | None
+) -> Iterator[Tensor]:
+    """Visual latents (n, 1, g, g, D) of all frames in order, in main memory."""
+    model.encoder.eval()
+    episodes = int(recording.episode[-1]) + 1
+    gain = torch.ones(episodes, 1, 1, 1)
+    offset = torch.zeros(episodes, 3, 1, 1)
+    if light:
+        lit = vary_light(
+            torch.stack([torch.zeros(episodes, 3, 1, 1), torch.ones(episodes, 3, 1, 1)], dim=1),
+            light,
+            generator,
+        )
+        offset, gain = lit[:, 0], lit[:, 1] - lit[:, 0]
+    for frames, episode in zip(
+        recording.frames.split(_BATCH), recording.episode.split(_BATCH), strict=True
+    ):
+        pixels = model.prepare_images(frames)
+        lit = pixels * gain[episode] + offset[episode]
+        yield model.encode_visual(lit).visual[:, 0].cpu()
+
+
+def _key(model: WorldModel, recording: Recording, settings: StageSettings, seed: int) -> str:
+    """What the numbers of a file depend on."""
+    told = {name: getattr(model.spec, name) for name in _DESCRIBED}
+    told |= {'light': settings.light, 'views': settings.views, 'seed': seed}
+    digest = hashlib.sha256(repr(sorted(told.items())).encode())
+    for name, value in sorted(model.encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().numpy().tobytes())
+    digest.update(recording.episode.numpy().tobytes())
+    for frames in recording.frames.split(_BATCH):
+        digest.update(frames.numpy().tobytes())
+    return digest.hexdigest()[:20]
