@@ -79,6 +79,7 @@ class Soak:
     goals: collections.Counter = field(default_factory=collections.Counter)
     ends: collections.Counter = field(default_factory=collections.Counter)
     without_result: int = 0
+    mended_again: int = 0  # times that a stop and a recovery did not make the arm ready
     planning: list[tuple[float, float]] = field(default_factory=list)  # (time, seconds)
     latency: list[float] = field(default_factory=list)
     memory: dict[str, list[tuple[float, float]]] = field(
@@ -111,7 +112,9 @@ class Soak:
                 self.planning.append((self.now, said.planning_seconds))
                 self.latency.append(said.latency_seconds)
         if fault in FREEZES:
-            mend(cell)
+            for told in mend(cell):
+                self.mended_again += 1
+                print(f'not ready after stop and recover: {fault}: {told}', flush=True)
 
     @staticmethod
     def _disturb(cell, goal: Goal, fault: str) -> None:
@@ -150,6 +153,7 @@ class Soak:
             'unexpected_motions': len(monitor.unexpected),
             'goals_without_result': self.without_result,
             'leaked_processes': leaked,
+            'recovered_again': self.mended_again,
             'image_to_command_ms': {'p50': round(p50 * 1e3), 'p95': round(p95 * 1e3)},
             'memory_growth_percent_per_10_min': {n: round(self.growth(n), 2) for n in NODES},
         }

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 from jepa_wm_msgs.msg import ArmStatus
@@ -91,10 +92,22 @@ def frozen(pid: int):
         os.kill(pid, signal.SIGCONT)
 
 
-def mend(cell) -> None:
-    """What a person does after a fault: stop, recover, see that the arm is idle."""
-    for service in ('stop', 'recover'):  # a stop that was asked for meanwhile is done by then
-        with contextlib.suppress(CommanderError):
-            cell.call(Trigger, f'franka_controller/{service}', Trigger.Request())
-    with cell._news:
-        assert cell._news.wait_for(lambda: cell._status.mode == ArmStatus.MODE_READY, 30.0)
+def mend(cell) -> list[str]:
+    """What a person does after a fault: stop, recover, see that the arm is ready, again until it
+    is. Returns what was told each time that it was not.
+    """
+    deadline, told = time.monotonic() + 30.0, []
+    while True:
+        said = [_asked(cell, service) for service in ('stop', 'recover')]
+        with cell._news:
+            if cell._news.wait_for(lambda: cell._status.mode == ArmStatus.MODE_READY, 3.0):
+                return told
+        told.append(f'mode {cell._status.mode}: {"; ".join(said)}')
+        assert time.monotonic() < deadline, told
+
+
+def _asked(cell, service: str) -> str:
+    try:
+        return cell.call(Trigger, f'franka_controller/{service}', Trigger.Request()).message
+    except CommanderError as error:
+        return str(error)
