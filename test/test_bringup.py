@@ -335,7 +335,8 @@ def test_under_sros_2_each_process_has_the_keys_of_its_own_part_of_the_policy(mo
     enclaves = {p.name: p.environment[variable] for p in plan_processes(rviz=True)}
     assert enclaves.pop('rviz2') == '/jepa_wm_ros/operator'
     assert enclaves == {name: f'/jepa_wm_ros/{name}' for name in enclaves} and len(enclaves) == 5
-    assert {*enclaves, 'operator'} == {path.name for path in policy.enclaves()}
+    others = {'operator', 'explorer', 'recorder'}  # which people start
+    assert {*enclaves, *others} == {path.name for path in policy.enclaves()}
     monkeypatch.setenv(variable, '/mine')
     assert not any(variable in p.environment for p in plan_processes())
     monkeypatch.delenv(variable)

@@ -215,11 +215,10 @@ def test_a_partial_bag_is_evaluated_but_fails_unless_allowed(tmp_path, place, ca
 
 
 def test_clips_with_unreadable_pictures_are_named_and_counted(tmp_path, place, capsys):
-    from jepa_wm_ros.recordings.bags.writer import CellBagWriter
-    from jepa_wm_ros.recordings.bags.writer import _types as types
+    from jepa_wm_ros.recordings.bags.writer import CellBagWriter, known_types
     from support.bags import START, pose_at
 
-    kinds = types().types
+    kinds = known_types().types
     with CellBagWriter(tmp_path / 'bag', images='jpeg') as writer:
         for i in range(60):
             stamp = START + i * 100_000_000

@@ -86,7 +86,7 @@ def test_the_commander_takes_its_picture_from_there_as_well(ros_domain):
     scene = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     scene = scene.repeat(16, axis=0).repeat(16, axis=1)
     with JepaCommander(image=CAMERA, transport='compressed') as arm:
-        driver = rclpy.create_node('driver')
+        driver = rclpy.create_node('driver', context=arm.node.context)
         camera = driver.create_publisher(CompressedImage, f'{CAMERA}/compressed', 5)
 
         def shoot():

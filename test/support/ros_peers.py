@@ -23,7 +23,7 @@ def spinning(*nodes):
     """Spin each node in a thread of its own, as separate processes would."""
     executors, threads, ended = [], [], threading.Event()
     for node in nodes:
-        executor = SingleThreadedExecutor()
+        executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
         thread = threading.Thread(target=_spin, args=(executor, ended), daemon=True)
         thread.start()
