@@ -38,6 +38,7 @@ from jepa_wm_ros.recordings.topics import TopicSpec, live_topics
 from jepa_wm_ros.ros import camera_topic
 from jepa_wm_ros.ros.base.convert import message_class, pose_message, to_ns, to_objective, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
+from jepa_wm_ros.ros.base.memory import give_back
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.qos import quality_of
 from jepa_wm_ros.ros.base.run import leave, run
@@ -174,6 +175,7 @@ class WorldModelNode(NodeBase):
         live = self._live()
         self.camera.admit(live)
         pictures = self._goal_pictures(request)
+        self.worker.submit(give_back)  # of the goal before: memory stays level over many
         ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         response.goal_ids, response.distances = ids, distances
         return response
