@@ -9,6 +9,7 @@ takes the permit that was given when it was accepted: a stop makes it void.
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import time
 from collections.abc import Sequence
 
@@ -134,11 +135,13 @@ class ArmDriver:
     # Moving
 
     def execute(
-        self, target: Pose, closure: float | None, permit: int
+        self, target: Pose, closure: float | None, permit: int, begin_by: float = math.inf
     ) -> tuple[Outcome, str, FaultCode]:
-        """One limited step, then the gripper (None leaves it); how it ended, and why."""
+        """One limited step, not begun after `begin_by` (time.monotonic()), then the gripper (None
+        leaves it); how it ended, and why.
+        """
         try:
-            if not self.arm.move_to(target, permit):
+            if not self.arm.move_to(target, permit, begin_by):
                 return Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED
             if closure is not None and self.gripper is not None:
                 self._close_to(self.gripper, closure, permit)

@@ -8,6 +8,7 @@ Lengths in metres, angles in radians, poses of the hand TCP in the arm's base fr
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 
@@ -164,11 +165,12 @@ class FrankaArm:
         """Permission to move, taken when a command is accepted; every stop makes it void."""
         return self._ledger.permit()
 
-    def move_to(self, target: Pose, permit: int | None = None) -> bool:
+    def move_to(self, target: Pose, permit: int | None = None, begin_by: float = math.inf) -> bool:
         """Move in a straight line and wait until the arm rests; False when it was stopped.
 
-        With a void `permit` nothing begins; without one it is taken now. `target` must have been
-        through `safety.limit`: the simulated arm checks nothing. Slower near singularities and
+        With a void `permit` nothing begins; without one it is taken now. Nor does anything begin
+        after `begin_by` (time.monotonic()). `target` must have been through `safety.limit`: the
+        simulated arm checks nothing. Slower near singularities and
         joint limits, and refused with WorkspaceError at them. Raises ArmError when the arm is
         busy, in a fault, or fails.
         """
@@ -183,6 +185,7 @@ class FrankaArm:
             self.dynamics_factor * self._proximity(mover.link, target),
             permit,
             target,
+            begin_by,
         )
 
     def home(self, q: Sequence[float], permit: int | None = None) -> bool:

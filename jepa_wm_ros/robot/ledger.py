@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,14 +132,16 @@ class Ledger:
             self.moving = self.running = False
             self._news.notify_all()
 
-    def begin(self, permit: int, target: Pose | None) -> bool:
+    def begin(self, permit: int, target: Pose | None, begin_by: float = math.inf) -> bool:
         """Whether franky may be given a motion to `target` now; raises the fault if there is one.
 
-        From here on a motion counts as running.
+        `begin_by` (time.monotonic()) is when it has become too old: a process that was frozen after
+        it had judged a command must not begin it when it wakes. From here on a motion counts as
+        running.
         """
         with self._news:
             self.check()
-            if permit != self._stops:
+            if permit != self._stops or time.monotonic() > begin_by:
                 return False
             self.running = True
             self.commanded = target or self.commanded

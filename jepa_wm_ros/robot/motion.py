@@ -13,6 +13,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import enum
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,7 @@ class Mover:
         factor: float,
         permit: int,
         target: Pose | None = None,
+        begin_by: float = math.inf,
     ) -> bool:
         """Run `make_motion(dynamics factor)` until the arm rests; False when it was stopped.
 
@@ -86,7 +88,7 @@ class Mover:
         one. Raises ArmError.
         """
         with self._sole_motion():
-            ending = self._attempts(make_motion, make_stop, factor, permit, target)
+            ending = self._attempts(make_motion, make_stop, factor, permit, target, begin_by)
             if ending is Ending.NOT_BEGUN:
                 return False
             state = self._settle()
@@ -108,13 +110,13 @@ class Mover:
         finally:
             self._ledger.release()
 
-    def _attempts(self, make_motion, make_stop, factor, permit, target) -> Ending:
+    def _attempts(self, make_motion, make_stop, factor, permit, target, begin_by) -> Ending:
         """Ruckig now and then finds no trajectory from the exact state it is asked in
         (ErrorSynchronizationCalculation); nothing has moved then, and a slightly slower one from
         the next state is found."""
         for attempt in range(1, PLAN_ATTEMPTS + 1):
             try:
-                if not self._start(make_motion(factor), permit, target):
+                if not self._start(make_motion(factor), permit, target, begin_by):
                     return Ending.NOT_BEGUN
                 return self._follow(make_stop, permit)
             except ArmError as error:
@@ -124,9 +126,9 @@ class Mover:
             self._ledger.newer()
         raise AssertionError('unreachable')
 
-    def _start(self, motion, permit: int, target: Pose | None) -> bool:
+    def _start(self, motion, permit: int, target: Pose | None, begin_by: float) -> bool:
         with self._starting:
-            if not self._ledger.begin(permit, target):
+            if not self._ledger.begin(permit, target, begin_by):
                 return False
             self._guarded(self.link.start, motion)
             return True

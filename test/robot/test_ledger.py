@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may move: permits, the latched stop, the fault, and what a recovery takes away."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,14 @@ def test_a_stop_makes_earlier_permits_void_and_a_latched_one_all(ledger):
     ledger.revoke(latch=True)
     with pytest.raises(ArmError, match='told to stop'):
         ledger.claim()
+
+
+@pytest.mark.fault(6)
+def test_what_was_judged_before_a_freeze_is_not_begun_after_it(ledger):
+    permit = ledger.permit()
+    assert not ledger.begin(permit, None, time.monotonic() - 1e-3)
+    assert not ledger.running
+    assert ledger.begin(permit, None, time.monotonic() + 60.0) and ledger.running
 
 
 def test_the_first_reason_stays_but_a_lost_connection_is_told(ledger):

@@ -103,6 +103,8 @@ class FrankaController(NodeBase):
 
     def _on_command(self, command: ArmCommand) -> None:
         record = Record(command.session, command.sequence)
+        # Whoever is frozen between here and the motion does not begin it when he wakes.
+        begin_by = time.monotonic() + self.value('max_command_age')
         try:
             heard = self._read(command)
             step = self.driver.judge(heard, self._limits(), busy=not self._idle.is_set())
@@ -115,7 +117,8 @@ class FrankaController(NodeBase):
         self._last = self._running = replace(
             record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason
         )
-        self._launch(self._execute, self._running, step.target, heard.closure, self.driver.permit())
+        permit = self.driver.permit()
+        self._launch(self._execute, self._running, step.target, heard.closure, permit, begin_by)
 
     def _read(self, command: ArmCommand) -> Command:
         return Command(
@@ -166,14 +169,16 @@ class FrankaController(NodeBase):
             self._idle.set()
             self._publish()  # at once: the next command may wait for nothing but this
 
-    def _execute(self, record: Record, target: Pose, closure: float | None, permit: int) -> None:
+    def _execute(
+        self, record: Record, target: Pose, closure: float | None, permit: int, begin_by: float
+    ) -> None:
         outcome, message, code = (
             Outcome.FAILED,
             'unexpected error: see the log of franka_controller',
             FaultCode.INTERNAL,
         )
         try:
-            outcome, message, code = self.driver.execute(target, closure, permit)
+            outcome, message, code = self.driver.execute(target, closure, permit, begin_by)
         except Exception as error:  # a bug: the sender must still hear that its command failed
             self.errors.tell(error, 'command')
         self._counts['failed'] += outcome is Outcome.FAILED
