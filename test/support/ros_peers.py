@@ -137,3 +137,19 @@ def tiny_model(folder: Path, **changes) -> Path:
     path = folder / f'{values["name"]}.safetensors'
     save_world_model(build(ModelSpec.from_dict(values), seed=0).eval(), path)
     return path
+
+
+def until(condition, seconds: float = 40.0):
+    """Wait until the graph, which nobody announces, is as it should be."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not condition() and time.monotonic() < deadline:
+        pause.wait(0.02)
+    return condition()
+
+
+def belongings(node) -> dict[str, int]:
+    """How much of everything the node has now."""
+    kinds = ('publishers', 'subscriptions', 'services', 'clients', 'timers', 'waitables')
+    return {kind: len(list(getattr(node, kind))) for kind in kinds} | {
+        'threads': threading.active_count()
+    }
