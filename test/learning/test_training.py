@@ -1,135 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training on a toy, a spot that actions move: losses fall, frozen is frozen, runs resume."""
+"""Training on a toy, a spot that actions move: losses fall, frozen is frozen."""
 
-import contextlib
-import dataclasses
 import json
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 import torch
 import yaml
 
 from jepa_wm_ros.learning import familiarity, train
-from jepa_wm_ros.learning import latents as latents_room
-from jepa_wm_ros.learning.latents import encode_frames, encoded_views
-from jepa_wm_ros.learning.optimise import cosine, optimise
+from jepa_wm_ros.learning.optimise import cosine
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, load_settings
-from jepa_wm_ros.learning.stages import EncoderStage, PredictorStage, new_model, validation
-from jepa_wm_ros.learning.windows import Recording, load_recording
-from jepa_wm_ros.learning.world import World, own_device
+from jepa_wm_ros.learning.stages import PredictorStage, new_model, validation
+from jepa_wm_ros.learning.windows import load_recording
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 from jepa_wm_ros.world_model import load_world_model
-
-SIZE = 16
-TOY = {
-    'model': {
-        'name': 'toy',
-        'family': 'adaln',
-        'img_size': SIZE,
-        'image_mean': [0.5] * 3,
-        'image_std': [0.5] * 3,
-        'proprio_position': [0, 1],
-        'proprio_wraps': [3],
-        'encoder': {
-            'kind': 'conv',
-            'width': 8,
-            'patch_size': 4,
-            'channels': [8],
-            'strides': [1],
-            'hidden': 32,
-            'norm': 'batch',
-        },
-        'predictor': {
-            'width': 28,
-            'depth': 1,
-            'heads': 2,
-            'proprio': 'feature',
-            'proprio_features': 4,
-            'predict_change': True,
-        },
-    },
-    'encoder': {
-        'iterations': 120,
-        'batch': 16,
-        'warmup': 10,
-        'learning_rate': 3e-3,
-        'sigreg': 0.02,
-        'inverse_dynamics': 0.3,
-        'proprio': 1.0,
-        'stop_gradient': False,
-    },
-    'retrained': {'width': 20},
-    'predictor': {
-        'iterations': 240,
-        'batch': 16,
-        'warmup': 10,
-        'learning_rate': 1e-2,
-        'rollout_steps': 3,
-        'views': 2,
-    },
-}
-
-
-def toy_episode(seed: int, steps: int = 8) -> Episode:
-    rng = np.random.default_rng(seed)
-    actions = np.zeros((steps, 7), np.float32)
-    actions[:, :2] = rng.uniform(-0.2, 0.2, (steps, 2))
-    poses = np.zeros((steps + 1, 7), np.float32)
-    poses[0, :2] = rng.uniform(0.3, 0.7, 2)
-    for t in range(steps):
-        poses[t + 1, :2] = np.clip(poses[t, :2] + actions[t, :2], 0.1, 0.9)
-    row, column = np.mgrid[0:SIZE, 0:SIZE] / SIZE
-    shade = [np.exp(-60 * ((row - x) ** 2 + (column - y) ** 2)) for x, y in poses[:, :2]]
-    frames = (255 * np.stack(shade)[..., None]).astype(np.uint8).repeat(3, axis=-1)
-    return Episode(
-        frames, poses, actions, 4.0, seed, {'cube': np.zeros((steps + 1, 7), np.float32)}
-    )
-
-
-@pytest.fixture(scope='module')
-def folders(tmp_path_factory):
-    base = tmp_path_factory.mktemp('toy')
-    for name, seeds in (('train', range(40)), ('val', range(100, 110))):
-        with EpisodeWriter(base / name, 'a') as writer:
-            for seed in seeds:
-                writer.write(seed, toy_episode(seed))
-    (base / 'toy.yaml').write_text(yaml.safe_dump(TOY))
-    return base
-
-
-@pytest.fixture(scope='module')
-def recording(folders) -> Recording:
-    return load_recording(folders / 'train')
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def run(folders, name: str, *more: str) -> int:
-    return train.main(
-        [
-            '--config',
-            str(folders / 'toy.yaml'),
-            '--data',
-            str(folders / 'train'),
-            '--val',
-            str(folders / 'val'),
-            '--out',
-            str(folders / name),
-            '--threads',
-            '1',
-            *more,
-        ]
-    )
+from support.toy_training import SIZE, TOY, optimised, run, toy_episode
 
 
 def test_nothing_is_learnt_from_episodes_that_are_wrong_unless_somebody_wants_it(
@@ -214,144 +100,11 @@ def test_stage_two_leaves_every_bit_of_the_encoder_as_it_was(folders, recording,
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
     fixed = model.predictor.proprio_encoder.weight.clone()
     stage = PredictorStage(model, recording, settings.predictor, seed=1)
-    optimise(
-        stage,
-        stage.losses,
-        settings.predictor,
-        seed=1,
-        checkpoint=tmp_path / 'c.pt',
-        title='',
-        every=30,
-        validate=validation(model, recording, settings.predictor),
-        quiet=True,
-    )
+    seen = validation(model, recording, settings.predictor)
+    optimised(stage, settings.predictor, tmp_path / 'c.pt', every=30, validate=seen)
     after = model.encoder.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert torch.equal(model.predictor.proprio_encoder.weight, fixed)
-
-
-def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_path):
-    settings = load_settings(folders / 'toy.yaml').with_iterations(12)
-
-    def stage():
-        return EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
-
-    def go(module, losses, name):
-        optimise(
-            module,
-            losses,
-            settings.encoder,
-            seed=1,
-            checkpoint=tmp_path / name,
-            title='',
-            every=5,
-            quiet=True,
-        )
-
-    whole, broken, resumed = stage(), stage(), stage()
-    go(whole, whole.losses, 'whole.pt')
-    calls = []
-
-    def power_cut(generator):
-        calls.append(1)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return broken.losses(generator)
-
-    with pytest.raises(KeyboardInterrupt):
-        go(broken, power_cut, 'cut.pt')
-    go(resumed, resumed.losses, 'cut.pt')
-    end = resumed.state_dict()
-    assert all(torch.equal(value, end[name]) for name, value in whole.state_dict().items())
-
-
-def test_two_processes_of_torchrun_learn_what_one_learns(folders, capfd):
-    run(folders, 'all')
-    words = ['--stage', 'predictor', '--encoder-from', str(folders / 'all' / 'toy.safetensors')]
-    words += ['--iterations', '40', '--config', str(folders / 'toy.yaml'), '--threads', '1']
-    words += ['--data', str(folders / 'train'), '--val', str(folders / 'val'), '--out']
-    assert train.main([*words, str(folders / 'one')]) == 0
-    two = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
-    two += ['-m', 'jepa_wm_ros', 'train', *words, str(folders / 'two')]
-    subprocess.run(two, check=True, timeout=300)
-    ends = [torch.load(folders / name / 'predictor.pt')['module'] for name in ('one', 'two')]
-    assert ends[0].keys() == ends[1].keys()
-    for name, value in ends[0].items():
-        pair = [ends[1][name], value]
-        if name.endswith('qkv.bias'):  # no key's bias changes a softmax: AdamW follows its rounding
-            pair = [torch.cat([each.chunk(3)[0], each.chunk(3)[2]]) for each in pair]
-        torch.testing.assert_close(*pair, rtol=1e-3, atol=1e-4, msg=name)
-    one, both = (
-        json.loads((folders / name / 'metrics.json').read_text())['history']['predictor'][-1]
-        for name in ('one', 'two')
-    )
-    assert both == pytest.approx(one, rel=1e-3)
-    assert capfd.readouterr().out.count(f'wrote {folders / "two"}') == 1
-
-
-def test_what_several_processes_cannot_do_is_told(folders, monkeypatch):
-    with pytest.raises(TrainingError, match='batch of 7 windows is not shared evenly by 2'):
-        World(0, 2).share(torch.zeros(7))
-    assert World(1, 2).share(torch.arange(4)).tolist() == [1, 3]
-    monkeypatch.setattr(train, 'joined', lambda device: contextlib.nullcontext(World(0, 2)))
-    options = train.parse(['--data', str(folders / 'train'), '--out', str(folders / 'no')])
-    with pytest.raises(TrainingError, match='an encoder is trained by one process'):
-        train.train(options)
-    with pytest.raises(TrainingError, match='device nowhere cannot be used'):
-        own_device('nowhere')
-
-
-def test_a_full_disk_leaves_the_last_good_checkpoint_whole(
-    folders, recording, tmp_path, monkeypatch
-):
-    settings = load_settings(folders / 'toy.yaml').with_iterations(6)
-    stage = EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
-    whole = []
-
-    def full(state, path):
-        if whole:
-            path.write_bytes(b'half')
-            raise OSError(28, 'No space left on device')
-        whole.append(save(state, path))
-
-    save = torch.save
-    monkeypatch.setattr(torch, 'save', full)
-    with pytest.raises(TrainingError, match='No space left.*the one before it is whole'):
-        optimise(
-            stage,
-            stage.losses,
-            settings.encoder,
-            seed=1,
-            checkpoint=tmp_path / 'c.pt',
-            title='',
-            every=2,
-            quiet=True,
-        )
-    assert torch.load(tmp_path / 'c.pt')['iteration'] == 2
-    assert [path.name for path in tmp_path.iterdir()] == ['c.pt']
-
-
-def test_a_checkpoint_of_another_run_is_refused_by_name(folders, recording, tmp_path):
-    settings = load_settings(folders / 'toy.yaml').with_iterations(2)
-    stage = EncoderStage(new_model(settings, recording, seed=1), recording, settings.encoder)
-    for seed, expected in ((1, None), (2, 'another seed')):
-
-        def go(seed=seed):
-            optimise(
-                stage,
-                stage.losses,
-                settings.encoder,
-                seed=seed,
-                title='',
-                quiet=True,
-                checkpoint=tmp_path / 'c.pt',
-            )
-
-        if expected is None:
-            go()
-        else:
-            with pytest.raises(TrainingError, match=expected):
-                go()
 
 
 def test_the_proprio_map_keeps_lengths_and_never_sees_the_jumping_roll(folders, recording):
@@ -365,62 +118,6 @@ def test_a_fresh_model_that_predicts_changes_starts_from_no_change(folders, reco
     model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
     measured = validation(model, recording, StageSettings(iterations=1))()
     assert measured['val_step'] == pytest.approx(measured['val_copy'])
-
-
-def test_encodings_with_light_differ_by_episode_and_without_it_are_those_of_the_model(
-    folders, recording
-):
-    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
-    plain = encode_frames(model, recording)
-    direct = model.encoder(model.prepare_images(recording.frames[:9]))
-    assert torch.allclose(plain[:9].flatten(1), direct.flatten(1), atol=1e-5)
-    lit = encode_frames(model, recording, 0.1, torch.Generator().manual_seed(0))
-    assert (lit - plain).abs().mean() > 1e-3
-
-
-def test_latents_on_disk_are_those_in_memory_and_are_made_once(
-    folders, recording, tmp_path, monkeypatch
-):
-    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
-    settings = StageSettings(iterations=1, views=2)
-    here = encoded_views(model, recording, settings, 5)
-    there = encoded_views(model, recording, settings, 5, tmp_path)
-    assert isinstance(there, np.memmap) and np.array_equal(here, there)
-    stages = [
-        PredictorStage(model, recording, settings, 5, None, place) for place in (None, tmp_path)
-    ]
-    for stage in stages:
-        stage.eval()
-    losses = [stage.losses(torch.Generator().manual_seed(1))['prediction'][1] for stage in stages]
-    assert losses[0].item() == losses[1].item()
-    (file,) = tmp_path.iterdir()
-    with monkeypatch.context() as patched:
-        patched.setattr(latents_room, '_encoded', None)  # nothing is encoded again
-        encoded_views(model, recording, settings, 5, tmp_path)
-    others = [
-        (model, recording, settings, 6),
-        (model, recording, StageSettings(iterations=1, views=2, light=0.2), 5),
-        (model, dataclasses.replace(recording, frames=255 - recording.frames[:]), settings, 5),
-    ]
-    for other in others:
-        encoded_views(*other, tmp_path)
-    with torch.no_grad():
-        next(model.encoder.parameters()).mul_(1.5)
-    encoded_views(model, recording, settings, 5, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 5 and file.exists()
-
-
-def test_latents_that_cannot_be_kept_are_told_and_leave_nothing(
-    folders, recording, tmp_path, monkeypatch
-):
-    def full(*_):
-        raise OSError(28, 'No space left on device')
-
-    model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
-    monkeypatch.setattr(latents_room, '_encoded', full)
-    with pytest.raises(TrainingError, match='No space left.*give another --cache'):
-        encoded_views(model, recording, StageSettings(iterations=1), 5, tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():

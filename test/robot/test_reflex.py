@@ -101,7 +101,7 @@ def test_a_controller_that_falls_silent_is_stopped_and_does_not_go_on(new_arm_ad
         os.kill(child.pid, signal.SIGSTOP)
         frozen = server.snapshot().steps
         while server.snapshot().steps < frozen + 1000:  # a second of the arm's own time
-            time.sleep(0.002)
+            time.sleep(0.002)  # as above
         stopped = server.snapshot().hand_pose[:3]
         os.kill(child.pid, signal.SIGCONT)
         kind, text, mode = said.recv()
