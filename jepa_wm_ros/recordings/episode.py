@@ -11,6 +11,8 @@ import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
 
+STEP_RATE = 4.0  # model steps per second, of every recording that does not say its own
+
 
 class EpisodeError(JepaWmError):
     """An episode or a set of episodes that cannot be used."""

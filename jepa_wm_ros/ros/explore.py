@@ -52,12 +52,13 @@ def explore(options: argparse.Namespace) -> int:
     """Explore until so many minutes of motion are kept; returns the exit status."""
     from tqdm import tqdm
 
+    from jepa_wm_ros.recordings.episode import STEP_RATE
     from jepa_wm_ros.recordings.folder import claim
     from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
     from jepa_wm_ros.recordings.sanity import complaints
     from jepa_wm_ros.ros.commander import JepaCommander
     from jepa_wm_ros.ros.consent import ask_consent
-    from jepa_wm_ros.ros.exploring import FPS, SeeingPorts, explore_episode, room_of
+    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, room_of
 
     done, minutes = _kept(options.out)
     if minutes >= options.minutes:
@@ -68,7 +69,7 @@ def explore(options: argparse.Namespace) -> int:
         'workspace.',
         options.yes,
     )
-    common = {'steps': STEPS, 'size': options.size, 'fps': FPS, 'seed': options.seed}
+    common = {'steps': STEPS, 'size': options.size, 'fps': STEP_RATE, 'seed': options.seed}
     claim(options.out, common)
     with (
         JepaCommander(

@@ -18,14 +18,13 @@ from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
 from jepa_wm_ros.control.progress import Limits
 from jepa_wm_ros.errors import FaultCode
-from jepa_wm_ros.recordings.episode import Episode
+from jepa_wm_ros.recordings.episode import STEP_RATE, Episode
 from jepa_wm_ros.recordings.exploration import Explorer, Room
 from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.ros.arm_alone import SETTINGS, BlindPorts
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
 from jepa_wm_ros.world_model.images import kept_square
 
-FPS = 4.0  # model steps per second, one command each
 MAX_SECONDS = 600.0  # of an episode
 MOST_REFUSED = 20  # steps in a row that the arm cannot make
 THING_SPREAD = 0.04  # m around where a thing is said to lie: pushed, it lies elsewhere
@@ -85,7 +84,7 @@ class SeeingPorts(BlindPorts):
             np.stack(self.pictures),
             poses.astype(np.float32),
             np.array(self.actions, np.float32),
-            FPS,
+            STEP_RATE,
             seed,
             {
                 'achieved': actions_between(poses).astype(np.float32),

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.recordings.episode import STEP_RATE
 from jepa_wm_ros.recordings.folder import claim
 from jepa_wm_ros.recordings.formats import EpisodeSink, formats
 from jepa_wm_ros.sim.scene import SimError
 
 FRAME_SIZE = 96
-FPS = 4.0  # model steps per second
 FORMAT = 'hdf5'  # of recordings/formats
 _progress: Synchronized[int]  # in a worker process: the shared count of episodes done
 
@@ -57,7 +57,7 @@ def record_episode(cell, seed: int, steps: int):
         frames=np.stack(frames),
         proprio=np.array(poses, np.float32),
         actions=np.stack(actions),
-        fps=FPS,
+        fps=STEP_RATE,
         seed=seed,
         extras={
             'achieved': actions_between(np.array(poses)).astype(np.float32),
@@ -109,7 +109,7 @@ def _writing() -> tuple[Callable[[Path, str], EpisodeSink], Callable[[Path], set
 
 def settings(seed: int, steps: int, cell: int) -> dict:
     """What all episodes of one folder have in common."""
-    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': FPS, 'cell': cell}
+    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': STEP_RATE, 'cell': cell}
 
 
 def _start_worker(count: Synchronized[int]) -> None:

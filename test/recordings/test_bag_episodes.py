@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from jepa_wm_ros.learning import dataset
-from jepa_wm_ros.recordings.episode import EpisodeError
+from jepa_wm_ros.recordings.episode import STEP_RATE, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
-from jepa_wm_ros.recordings.formats.bag import LONGEST, RATE
+from jepa_wm_ros.recordings.formats.bag import LONGEST
 from jepa_wm_ros.recordings.sanity import complaints
 from support.bags import make_bag, picture_at, pose_at
 
@@ -15,12 +15,12 @@ from support.bags import make_bag, picture_at, pose_at
 def test_a_bag_is_an_episode_of_the_pictures_and_poses_at_each_step(tmp_path):
     path = make_bag(tmp_path / 'bag', seconds=6.0, image_hz=20.0, state_hz=40.0)
     (episode,) = open_episodes(path)
-    assert episode.fps == RATE and episode.steps == 24  # 5.95 s is nearest to 6
+    assert episode.fps == STEP_RATE and episode.steps == 24  # 5.95 s is nearest to 6
     for number in (0, 7, 22):
-        seconds = number / RATE
+        seconds = number / STEP_RATE
         np.testing.assert_array_equal(episode.frames[number], picture_at(seconds))
         np.testing.assert_allclose(episode.proprio[number], pose_at(seconds), atol=1e-5)
-        moved = pose_at(seconds + 1 / RATE)[:3] - pose_at(seconds)[:3]
+        moved = pose_at(seconds + 1 / STEP_RATE)[:3] - pose_at(seconds)[:3]
         np.testing.assert_allclose(episode.actions[number][:3], moved, atol=1e-5)
     assert episode.frames[3:6].shape == (3, 48, 64, 3)
     assert complaints(episode) == []
@@ -30,7 +30,7 @@ def test_a_hole_parts_two_episodes_and_none_is_too_long(tmp_path):
     path = make_bag(tmp_path / 'bag', seconds=40.0, skip=lambda seconds: 3.0 < seconds < 5.0)
     before, long, rest = open_episodes(path)
     assert before.steps == 12 and long.steps == LONGEST
-    assert before.steps + long.steps + rest.steps == pytest.approx(38 * RATE, abs=3)
+    assert before.steps + long.steps + rest.steps == pytest.approx(38 * STEP_RATE, abs=3)
     np.testing.assert_array_equal(long.proprio[-1], rest.proprio[0])
 
 

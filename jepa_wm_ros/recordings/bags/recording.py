@@ -15,6 +15,7 @@ from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.choice import choose_topics
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
+from jepa_wm_ros.recordings.episode import STEP_RATE
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.timeline import Timeline, read_timeline
 from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec
@@ -34,6 +35,9 @@ class ClipSettings:
     seed: int = 1
     max_gap: float = MAX_GAP
     state_gap: float = STATE_GAP / NS
+
+
+EVERY_STEP = ClipSettings(STEP_RATE, horizon=1, stride=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from pathlib import Path
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 from jepa_wm_ros.recordings.bags.findings import BagError
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.recordings.bags.recording import EVERY_STEP, read_recording
 from jepa_wm_ros.recordings.bags.writer import BAG_VERSION, known_types
 from jepa_wm_ros.recordings.topics import Topic, TopicSpec
 
 UNFINISHED = '.unfinished'  # where a take is until it has ended
-PAIRS = ClipSettings(rate=4.0, horizon=1, stride=1)
 
 
 class Takes:
@@ -97,10 +96,11 @@ class Takes:
 
 def cadence(bag: Path, spec: TopicSpec) -> str:
     """How long a take is and how regular, in one line. Raises BagError for one of no use."""
-    told = read_recording(bag, spec, PAIRS).coverage
+    told = read_recording(bag, spec, EVERY_STEP).coverage
+    step = 1 / EVERY_STEP.rate
     return (
-        f'{told.steps / PAIRS.rate:.1f} s, {told.frames} pictures at {told.rate:.1f}/s, jitter '
+        f'{told.steps * step:.1f} s, {told.frames} pictures at {told.rate:.1f}/s, jitter '
         f'{1e3 * told.jitter:.0f} ms, {told.frames_dropped} missing, {told.gaps} gaps, '
         f'{told.frames_without_state} without a pose; {told.steps_usable} of {told.steps} steps of '
-        f'{1 / PAIRS.rate:g} s can be used'
+        f'{step:g} s can be used'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes out of rosbags: a stretch of a bag without a hole is an episode, at RATE steps/s.
+"""Episodes out of rosbags: a stretch of a bag without a hole is an episode, STEP_RATE steps/s.
 
 Actions are what lead from one measured pose to the next (doc/reference/models.md, 4.6), however the
 arm was moved: by hand, by a person far away, or by a planner. Topics are chosen as everywhere
@@ -17,18 +17,16 @@ from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.recordings.bags.bag import STORAGE_SUFFIXES, Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.bags.recording import (
+    EVERY_STEP,
     BagRecording,
-    ClipSettings,
     read_frames,
     read_recording,
 )
-from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.episode import STEP_RATE, Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 from jepa_wm_ros.recordings.topics import TopicSpec
 
-RATE = 4.0  # model steps/s
 LONGEST = 100  # steps of an episode
-PAIRS = ClipSettings(RATE, horizon=1, stride=1)
 
 
 class BagEpisodes(EpisodeSource):
@@ -37,7 +35,7 @@ class BagEpisodes(EpisodeSource):
     def __init__(self, root: Path | str) -> None:
         self._places: list[tuple[_Recorded, Sequence[int]]] = []
         for path in bags_in(Path(root)):
-            recorded = _Recorded(read_recording(path, TopicSpec(), PAIRS))
+            recorded = _Recorded(read_recording(path, TopicSpec(), EVERY_STEP))
             self._places += [(recorded, frames) for frames in recorded.stretches()]
 
     def __len__(self) -> int:
@@ -50,7 +48,7 @@ class BagEpisodes(EpisodeSource):
             _Pictures(recorded, frames),
             poses.astype(np.float32),
             actions_between(poses).astype(np.float32),
-            RATE,
+            STEP_RATE,
         )
 
 

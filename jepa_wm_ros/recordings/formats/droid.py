@@ -3,8 +3,9 @@
 
 A folder of one episode holds trajectory.h5, a .json file that names the video, and the video in
 recordings/MP4. Pictures and states are paired by number, and every n-th pair is a model step: n
-makes the video's rate, as its file tells it, at most RATE (doc/reference/models.md, 4.6). DROID's
-files are said to tell 60 pictures/s of videos that were taken at 15; a step then takes a second.
+makes the video's rate, as its file tells it, at most STEP_RATE (doc/reference/models.md, 4.6).
+DROID's files are said to tell 60 pictures/s of videos that were taken at 15; a step then takes a
+second.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ import h5py
 import numpy as np
 
 from jepa_wm_ros.actions import actions_between
-from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.episode import STEP_RATE, Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 
 TRAJECTORY = 'trajectory.h5'
 STATE = 'observation/robot_state'
-RATE = 4.0  # model steps/s
 
 
 class DroidEpisodes(EpisodeSource):
@@ -50,7 +50,7 @@ def read_episode(folder: Path) -> Episode:
 
     poses, video = _poses(folder / TRAJECTORY), _video(folder)
     pictures, rate, size = video_size(video)
-    stride = max(1, math.ceil(rate / RATE))
+    stride = max(1, math.ceil(rate / STEP_RATE))
     numbers = range(0, min(pictures, len(poses)), stride)
     steps = poses[::stride][: len(numbers)]
     return Episode(
