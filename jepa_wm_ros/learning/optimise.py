@@ -65,17 +65,19 @@ def optimise(
     every: int = 500,
     quiet: bool = False,
     world: World | None = None,
+    origin: str = '',
 ) -> Progress:
     """Train the trainable parameters of `module` for the iterations of `settings`.
 
     `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
     and at the end, `validate` is called, the history grows and `checkpoint` is written; a
     checkpoint found at the start is continued. In a `world` of several processes `losses` gives
-    those of a share.
+    those of a share. `origin` says what the module began as: another's checkpoint is refused.
     """
     world = world or World()
+    run = f'{settings} seed={seed} from={origin}'
     optimizer = make_optimizer(module, settings)
-    progress = _resume(module, optimizer, settings, checkpoint, seed)
+    progress = _resume(module, optimizer, checkpoint, run)
     world.wait()  # all have read it before the first one writes another
     smooth: dict[str, float] = {}
     bar = tqdm(
@@ -113,7 +115,7 @@ def optimise(
             progress.history.append({'iteration': iteration + 1, **smooth, **measured})
             progress.iteration = iteration + 1
             if world.first:
-                _save(module, optimizer, settings, progress, checkpoint, seed)
+                _save(module, optimizer, progress, checkpoint, run)
     bar.close()
     module.eval()
     return progress
@@ -145,21 +147,12 @@ def _mix(seed: int, iteration: int) -> int:
     return seed * 1_000_003 + iteration
 
 
-def _fingerprint(settings: StageSettings, seed: int) -> str:
-    return f'{settings} seed={seed}'
-
-
 def _save(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    settings: StageSettings,
-    progress: Progress,
-    path: Path,
-    seed: int,
+    module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path, run: str
 ) -> None:
     part = path.with_name(path.name + '.part')
     state = {
-        'fingerprint': _fingerprint(settings, seed),
+        'run': run,
         'iteration': progress.iteration,
         'history': progress.history,
         'module': module.state_dict(),
@@ -179,13 +172,7 @@ def _save(
         ) from error
 
 
-def _resume(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    settings: StageSettings,
-    path: Path,
-    seed: int,
-) -> Progress:
+def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, path: Path, run: str) -> Progress:
     if not path.exists():
         return Progress()
     try:
@@ -194,9 +181,9 @@ def _resume(
         raise TrainingError(
             f'{path} is not a usable checkpoint: delete it to start afresh'
         ) from error
-    if saved['fingerprint'] != _fingerprint(settings, seed):
+    if saved['run'] != run:
         raise TrainingError(
-            f'{path} belongs to a run with other settings or another seed: delete '
+            f'{path} belongs to a run with other settings, another seed or another --from: delete '
             'it to start afresh, or choose another --out folder'
         )
     module.load_state_dict(saved['module'])

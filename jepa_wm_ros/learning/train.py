@@ -67,10 +67,13 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     settings = load_settings(options.config)
     if options.iterations:
         settings = settings.with_iterations(options.iterations)
-    if options.stage == 'predictor' and options.encoder_from is None:
+    frozen = options.encoder_from or options.start
+    if options.stage == 'predictor' and frozen is None:
         raise TrainingError(
-            '--stage predictor needs --encoder-from, the weights file of an encoder stage'
+            '--stage predictor needs --encoder-from, weights of an encoder stage, or --from'
         )
+    if options.encoder_from and options.start:
+        raise TrainingError('--encoder-from begins a new predictor, --from goes on: give one')
     if options.stage != 'predictor' and world.size > 1:
         raise TrainingError(
             'an encoder is trained by one process: its batch norm and SIGReg look at the whole '
@@ -91,7 +94,7 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
         )
     metrics = _describe(options, settings, recording, val)
     if options.stage == 'predictor':
-        model = load_world_model(str(options.encoder_from), device=str(device))
+        model = load_world_model(str(frozen), device=str(device))
     else:
         model = _train_encoder(options, settings, recording, val, device, metrics)
     if options.stage != 'encoder':
@@ -199,6 +202,7 @@ def _run(
         title=name,
         validate=validation(stage.model, val, settings),
         world=world,
+        origin=options.start or '',
     )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)

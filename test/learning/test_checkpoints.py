@@ -62,3 +62,5 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(folders, recording, tmp_
     optimised(stage, settings.encoder, tmp_path / 'c.pt')
     with pytest.raises(TrainingError, match='another seed'):
         optimised(stage, settings.encoder, tmp_path / 'c.pt', seed=2)
+    with pytest.raises(TrainingError, match='another --from'):
+        optimised(stage, settings.encoder, tmp_path / 'c.pt', origin='jepa_wm_cell')

@@ -82,6 +82,19 @@ def test_a_model_goes_on_in_another_cell_from_where_it_was_with_the_statistics_i
     assert last['val_step'] < 0.7 * last['val_copy'] and first['iteration'] == 60
 
 
+def test_the_predictor_alone_goes_on_from_a_model_on_its_frozen_encoder(folders):
+    run(folders, 'all')
+    shipped = folders / 'all' / 'toy.safetensors'
+    more = ['--stage', 'predictor', '--from', str(shipped), '--iterations', '20']
+    assert run(folders, 'alone', *more) == 0
+    before, after = (
+        dict(load_world_model(path).named_parameters())
+        for path in (shipped, folders / 'alone' / 'toy.safetensors')
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith('predictor.') for name in changed)
+
+
 def test_a_recording_that_a_model_cannot_go_on_from_is_told(folders, tmp_path, capsys):
     words = ['--data', str(folders / 'train'), '--out', str(tmp_path / 'out')]
     assert train.main([*words, '--from', 'jepa_wm_cell']) == 1
@@ -135,6 +148,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
         (['--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'),
         (['--config', 'nothing'], 'nothing.yaml of jepa_wm_ros is missing'),
         (['--stage', 'predictor'], 'needs --encoder-from'),
+        (['--encoder-from', 'a', '--from', 'b'], 'give one'),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_1(folders, capsys, arguments, message):
