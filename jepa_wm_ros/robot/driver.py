@@ -20,6 +20,7 @@ from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.franka import FrankaArm
 from jepa_wm_ros.robot.gate import CommandGate
 from jepa_wm_ros.robot.gripper import FrankaGripper
+from jepa_wm_ros.robot.ledger import Permit
 from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError
 from jepa_wm_ros.robot.safety import (
     ArmMovedError,
@@ -86,9 +87,9 @@ class ArmDriver:
             raise trouble
         self.check_idle(busy)
 
-    def permit(self) -> int:
+    def permit(self, until: float = math.inf) -> Permit:
         """Permission to move, until the next stop; take it where something is accepted."""
-        return self.arm.permit()
+        return self.arm.permit(until)
 
     def judge(self, command: Command, limits: CommandLimits, busy: bool = False) -> LimitedStep:
         """What the envelope leaves of a command that may be executed now.
@@ -135,13 +136,11 @@ class ArmDriver:
     # Moving
 
     def execute(
-        self, target: Pose, closure: float | None, permit: int, begin_by: float = math.inf
+        self, target: Pose, closure: float | None, permit: Permit
     ) -> tuple[Outcome, str, FaultCode]:
-        """One limited step, not begun after `begin_by` (time.monotonic()), then the gripper (None
-        leaves it); how it ended, and why.
-        """
+        """One limited step, then the gripper (None leaves it); how it ended, and why."""
         try:
-            if not self.arm.move_to(target, permit, begin_by):
+            if not self.arm.move_to(target, permit):
                 return Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED
             if closure is not None and self.gripper is not None:
                 self._close_to(self.gripper, closure, permit)
@@ -152,7 +151,7 @@ class ArmDriver:
             return Outcome.STOPPED if stopped else Outcome.FAILED, str(error), error.code
         return Outcome.DONE, '', FaultCode.SUCCEEDED
 
-    def drive_to(self, target: Pose, permit: int) -> str:
+    def drive_to(self, target: Pose, permit: Permit) -> str:
         """Straight to a pose inside the envelope in small steps. Raises when it is not reached."""
         for waypoint in waypoints(self.envelope, self.arm.state().pose, target):
             step = limit(self.envelope, self.arm.state().pose, waypoint)
@@ -160,13 +159,13 @@ class ArmDriver:
                 raise ArmError(ErrorKind.STOPPED, 'stopped before the target')
         return 'the arm is there'
 
-    def drive_home(self, q: Sequence[float], permit: int) -> str:
+    def drive_home(self, q: Sequence[float], permit: Permit) -> str:
         """Joint motion to `q` (7,) [rad]. Raises when it is not reached."""
         if not self.arm.home(q, permit):
             raise ArmError(ErrorKind.STOPPED, 'stopped before home')
         return 'the arm is at home'
 
-    def drive_gripper(self, closure: float, permit: int) -> str:
+    def drive_gripper(self, closure: float, permit: Permit) -> str:
         """Open (0) or close (1) the gripper. Raises when it is not there, late or blocked."""
         if self.gripper is None:
             raise ArmError(ErrorKind.COMMAND, 'there is no gripper: use_gripper is false')
@@ -174,7 +173,7 @@ class ArmDriver:
             raise ArmError(ErrorKind.COMMAND, self.gripper.failure or 'the gripper is closed down')
         return f'the gripper is at closure {self.gripper.closure:.2f}'
 
-    def _close_to(self, gripper: FrankaGripper, closure: float, permit: int) -> bool:
+    def _close_to(self, gripper: FrankaGripper, closure: float, permit: Permit) -> bool:
         """Whether the gripper did as requested; a stop ends the wait.
 
         The fingers end their stroke by themselves: a hand that is preempted may never answer.
@@ -184,7 +183,7 @@ class ArmDriver:
             done, _ = concurrent.futures.wait([request], POLL_SECONDS)
             if done:
                 return not request.cancelled() and request.result()
-            if permit != self.arm.permit():
+            if permit.stops != self.arm.permit().stops:
                 request.cancel()  # where it has not begun
                 raise ArmError(ErrorKind.STOPPED, 'stopped while the gripper moved')
         raise ArmError(ErrorKind.COMMAND, 'the gripper does not answer: call ~/recover')

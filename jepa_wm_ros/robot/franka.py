@@ -18,7 +18,7 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3, Arm
 from jepa_wm_ros.robot.arm_state import ArmState
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, one_line
-from jepa_wm_ros.robot.ledger import Ledger
+from jepa_wm_ros.robot.ledger import Ledger, Permit
 from jepa_wm_ros.robot.link import Link
 from jepa_wm_ros.robot.motion import HALT_SECONDS, Mover, in_time
 from jepa_wm_ros.robot.pose import Pose
@@ -161,16 +161,15 @@ class FrankaArm:
 
     # Motion
 
-    def permit(self) -> int:
+    def permit(self, until: float = math.inf) -> Permit:
         """Permission to move, taken when a command is accepted; every stop makes it void."""
-        return self._ledger.permit()
+        return self._ledger.permit(until)
 
-    def move_to(self, target: Pose, permit: int | None = None, begin_by: float = math.inf) -> bool:
+    def move_to(self, target: Pose, permit: Permit | None = None) -> bool:
         """Move in a straight line and wait until the arm rests; False when it was stopped.
 
-        With a void `permit` nothing begins; without one it is taken now. Nor does anything begin
-        after `begin_by` (time.monotonic()). `target` must have been through `safety.limit`: the
-        simulated arm checks nothing. Slower near singularities and
+        With a void `permit` nothing begins; without one it is taken now. `target` must have been
+        through `safety.limit`: the simulated arm checks nothing. Slower near singularities and
         joint limits, and refused with WorkspaceError at them. Raises ArmError when the arm is
         busy, in a fault, or fails.
         """
@@ -185,10 +184,9 @@ class FrankaArm:
             self.dynamics_factor * self._proximity(mover.link, target),
             permit,
             target,
-            begin_by,
         )
 
-    def home(self, q: Sequence[float], permit: int | None = None) -> bool:
+    def home(self, q: Sequence[float], permit: Permit | None = None) -> bool:
         """Joint motion to `q` (7,) [rad]; False when it was stopped. As `move_to` otherwise."""
         import franky
 

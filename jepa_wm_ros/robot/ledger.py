@@ -15,6 +15,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,15 @@ from jepa_wm_ros.robot.pose import Pose
 
 GUIDED_DISTANCE = 0.005  # a resting arm further than this from its last command was moved by hand
 GUIDED_ANGLE = np.deg2rad(1.0)
+
+
+class Permit(NamedTuple):
+    """Permission to move: void after a stop, and to begin by until a time.monotonic(). A process
+    that was frozen after it had judged a command does not begin it when it wakes.
+    """
+
+    stops: int  # that there were when it was given
+    until: float = math.inf
 
 
 class Ledger:
@@ -94,14 +104,14 @@ class Ledger:
 
     # Permission to move
 
-    def permit(self) -> int:
-        """Permission to move, until the next stop."""
+    def permit(self, until: float = math.inf) -> Permit:
+        """Permission to move, until the next stop, and to begin until a time.monotonic()."""
         with self._news:
-            return self._stops
+            return Permit(self._stops, until)
 
-    def permits(self, permit: int) -> bool:
-        """Whether a permit still holds."""
-        return permit == self._stops
+    def permits(self, permit: Permit) -> bool:
+        """Whether no stop has come since a permit was given."""
+        return permit.stops == self._stops
 
     def revoke(self, latch: bool = False) -> None:
         """Make every permit given so far void; with `latch` nothing begins until `absolve`."""
@@ -132,16 +142,14 @@ class Ledger:
             self.moving = self.running = False
             self._news.notify_all()
 
-    def begin(self, permit: int, target: Pose | None, begin_by: float = math.inf) -> bool:
+    def begin(self, permit: Permit, target: Pose | None) -> bool:
         """Whether franky may be given a motion to `target` now; raises the fault if there is one.
 
-        `begin_by` (time.monotonic()) is when it has become too old: a process that was frozen after
-        it had judged a command must not begin it when it wakes. From here on a motion counts as
-        running.
+        From here on a motion counts as running.
         """
         with self._news:
             self.check()
-            if permit != self._stops or time.monotonic() > begin_by:
+            if not self.permits(permit) or time.monotonic() > permit.until:
                 return False
             self.running = True
             self.commanded = target or self.commanded

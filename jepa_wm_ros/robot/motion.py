@@ -13,14 +13,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import enum
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from jepa_wm_ros.robot.arm_state import ArmState
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, one_line
-from jepa_wm_ros.robot.ledger import Ledger
+from jepa_wm_ros.robot.ledger import Ledger, Permit
 from jepa_wm_ros.robot.link import Link
 from jepa_wm_ros.robot.pose import Pose
 
@@ -78,9 +77,8 @@ class Mover:
         make_motion: Callable[[float], object],
         make_stop: Callable[[], object],
         factor: float,
-        permit: int,
+        permit: Permit,
         target: Pose | None = None,
-        begin_by: float = math.inf,
     ) -> bool:
         """Run `make_motion(dynamics factor)` until the arm rests; False when it was stopped.
 
@@ -88,7 +86,7 @@ class Mover:
         one. Raises ArmError.
         """
         with self._sole_motion():
-            ending = self._attempts(make_motion, make_stop, factor, permit, target, begin_by)
+            ending = self._attempts(make_motion, make_stop, factor, permit, target)
             if ending is Ending.NOT_BEGUN:
                 return False
             state = self._settle()
@@ -110,13 +108,13 @@ class Mover:
         finally:
             self._ledger.release()
 
-    def _attempts(self, make_motion, make_stop, factor, permit, target, begin_by) -> Ending:
+    def _attempts(self, make_motion, make_stop, factor, permit, target) -> Ending:
         """Ruckig now and then finds no trajectory from the exact state it is asked in
         (ErrorSynchronizationCalculation); nothing has moved then, and a slightly slower one from
         the next state is found."""
         for attempt in range(1, PLAN_ATTEMPTS + 1):
             try:
-                if not self._start(make_motion(factor), permit, target, begin_by):
+                if not self._start(make_motion(factor), permit, target):
                     return Ending.NOT_BEGUN
                 return self._follow(make_stop, permit)
             except ArmError as error:
@@ -126,14 +124,14 @@ class Mover:
             self._ledger.newer()
         raise AssertionError('unreachable')
 
-    def _start(self, motion, permit: int, target: Pose | None, begin_by: float) -> bool:
+    def _start(self, motion, permit: Permit, target: Pose | None) -> bool:
         with self._starting:
-            if not self._ledger.begin(permit, target, begin_by):
+            if not self._ledger.begin(permit, target):
                 return False
             self._guarded(self.link.start, motion)
             return True
 
-    def _follow(self, make_stop, permit: int) -> Ending:
+    def _follow(self, make_stop, permit: Permit) -> Ending:
         """Wait for the motion to end, stopping it when its permit is void, at a fault, or late."""
         looked = time.monotonic()
         deadline, clock = looked + MOTION_SECONDS, None
@@ -168,7 +166,7 @@ class Mover:
         fault = self._ledger.fault
         return fault is not None and fault.kind is ErrorKind.REFLEX
 
-    def _must_stop(self, permit: int) -> bool:
+    def _must_stop(self, permit: Permit) -> bool:
         return self._ledger.fault is not None or not self._ledger.permits(permit)
 
     def _settle(self) -> ArmState:

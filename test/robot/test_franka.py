@@ -244,8 +244,8 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
     assert server.snapshot().hand_pose[6] == pytest.approx(0.4, abs=0.03)
     assert gripper.closure == pytest.approx(0.4, abs=0.03)
 
-    back, too_late = Pose.of(CENTRE, DOWN), time.monotonic() - 1e-3
-    outcome, _, code = driver.execute(back, 0.0, driver.permit(), too_late)
+    back, expired = Pose.of(CENTRE, DOWN), driver.permit(until=time.monotonic() - 1e-3)
+    outcome, _, code = driver.execute(back, 0.0, expired)
     assert (outcome, code) == (Outcome.STOPPED, FaultCode.STOPPED)
     assert np.linalg.norm(server.snapshot().hand_pose[:3] - target.position) < 2e-3
     assert gripper.closure == pytest.approx(0.4, abs=0.03)

@@ -35,10 +35,9 @@ def test_a_stop_makes_earlier_permits_void_and_a_latched_one_all(ledger):
 
 @pytest.mark.fault(6)
 def test_what_was_judged_before_a_freeze_is_not_begun_after_it(ledger):
-    permit = ledger.permit()
-    assert not ledger.begin(permit, None, time.monotonic() - 1e-3)
+    assert not ledger.begin(ledger.permit(until=time.monotonic() - 1e-3), None)
     assert not ledger.running
-    assert ledger.begin(permit, None, time.monotonic() + 60.0) and ledger.running
+    assert ledger.begin(ledger.permit(until=time.monotonic() + 60.0), None) and ledger.running
 
 
 def test_the_first_reason_stays_but_a_lost_connection_is_told(ledger):

@@ -32,6 +32,7 @@ from jepa_wm_ros.robot.arm_state import ArmMode, ArmState
 from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, Record, refused_as
 from jepa_wm_ros.robot.driver import ArmDriver
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind
+from jepa_wm_ros.robot.ledger import Permit
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.ros import controller_parameters
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns, to_stamp
@@ -103,8 +104,8 @@ class FrankaController(NodeBase):
 
     def _on_command(self, command: ArmCommand) -> None:
         record = Record(command.session, command.sequence)
-        # Whoever is frozen between here and the motion does not begin it when he wakes.
-        begin_by = time.monotonic() + self.value('max_command_age')
+        # given before anything is judged: who is frozen meanwhile begins nothing when he wakes
+        permit = self.driver.permit(time.monotonic() + self.value('max_command_age'))
         try:
             heard = self._read(command)
             step = self.driver.judge(heard, self._limits(), busy=not self._idle.is_set())
@@ -117,8 +118,7 @@ class FrankaController(NodeBase):
         self._last = self._running = replace(
             record, outcome=Outcome.EXECUTING, clipped=step.clipped, message=step.reason
         )
-        permit = self.driver.permit()
-        self._launch(self._execute, self._running, step.target, heard.closure, permit, begin_by)
+        self._launch(self._execute, self._running, step.target, heard.closure, permit)
 
     def _read(self, command: ArmCommand) -> Command:
         return Command(
@@ -169,16 +169,14 @@ class FrankaController(NodeBase):
             self._idle.set()
             self._publish()  # at once: the next command may wait for nothing but this
 
-    def _execute(
-        self, record: Record, target: Pose, closure: float | None, permit: int, begin_by: float
-    ) -> None:
+    def _execute(self, record: Record, target: Pose, closure: float | None, permit: Permit) -> None:
         outcome, message, code = (
             Outcome.FAILED,
             'unexpected error: see the log of franka_controller',
             FaultCode.INTERNAL,
         )
         try:
-            outcome, message, code = self.driver.execute(target, closure, permit, begin_by)
+            outcome, message, code = self.driver.execute(target, closure, permit)
         except Exception as error:  # a bug: the sender must still hear that its command failed
             self.errors.tell(error, 'command')
         self._counts['failed'] += outcome is Outcome.FAILED
