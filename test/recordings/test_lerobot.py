@@ -208,19 +208,19 @@ def test_a_gap_is_named_with_its_time(written):
         open_episodes(folder)[1]
 
 
-@pytest.mark.parametrize('lost', ['observation.state', 'timestamp', 'index', 'episode_index'])
-def test_a_column_that_is_lost_is_named(written, lost):
-    folder, _ = written
-    (data,) = folder.glob('data/*/*.parquet')
-    pq.write_table(pq.read_table(data).drop_columns([lost]), data)
-    with pytest.raises(EpisodeError, match=f'set, episode 1: cannot be read .*{lost}'):
-        open_episodes(folder)[1]
+DATA, INDEX = 'data/*/*.parquet', 'meta/episodes/*/*.parquet'
 
 
-@pytest.mark.parametrize('lost', ['length', 'dataset_from_index', 'data/file_index'])
-def test_an_index_that_lacks_something_says_so(written, lost):
+@pytest.mark.parametrize(
+    ('file', 'lost'),
+    [
+        *((DATA, lost) for lost in ('observation.state', 'timestamp', 'index', 'episode_index')),
+        *((INDEX, lost) for lost in ('length', 'dataset_from_index', 'data/file_index')),
+    ],
+)
+def test_a_column_that_is_lost_is_named(written, file, lost):
     folder, _ = written
-    (index,) = folder.glob('meta/episodes/*/*.parquet')
-    pq.write_table(pq.read_table(index).drop_columns([lost]), index)
+    (table,) = folder.glob(file)
+    pq.write_table(pq.read_table(table).drop_columns([lost]), table)
     with pytest.raises(EpisodeError, match=f'set, episode 1: cannot be read .*{lost}'):
         open_episodes(folder)[1]
