@@ -12,10 +12,18 @@ status=0
 
 check() { "$@" || status=1; }
 
+# Tests are imported by their file names alone.
+unique_names() {
+  local twice
+  twice=$(find test -name 'test_*.py' -printf '%f\n' | sort | uniq -d)
+  [[ -z $twice ]] || { echo "error: more than one file in test/ is called $twice" >&2; return 1; }
+}
+
 check "$bin/ruff" format --check --quiet .
 check "$bin/ruff" check --quiet .
 check "$bin/mypy" --no-error-summary
 check "$bin/shellcheck" scripts/*.sh .ci/run
+check unique_names
 check "$bin/python" - <<'PYTHON'
 """Both package.xml are what catkin and colcon read, and agree on version and maintainer."""
 from catkin_pkg.package import parse_package
