@@ -23,7 +23,7 @@ check "$bin/ruff" format --check --quiet .
 check "$bin/ruff" check --quiet .
 check "$bin/mypy" --no-error-summary
 check "$bin/shellcheck" scripts/*.sh .ci/run
-check unique_names
+unique_names || status=1
 check "$bin/python" - <<'PYTHON'
 """Both package.xml are what catkin and colcon read, and agree on version and maintainer."""
 from catkin_pkg.package import parse_package
