@@ -113,10 +113,11 @@ class Mover:
         (ErrorSynchronizationCalculation); nothing has moved then, and a slightly slower one from
         the next state is found."""
         for attempt in range(1, PLAN_ATTEMPTS + 1):
+            looked = time.monotonic()  # who is frozen while a motion begins does not go on with it
             try:
                 if not self._start(make_motion(factor), permit, target):
                     return Ending.NOT_BEGUN
-                return self._follow(make_stop, permit)
+                return self._follow(make_stop, permit, looked)
             except ArmError as error:
                 if error.kind is not ErrorKind.PLANNER or attempt == PLAN_ATTEMPTS:
                     raise
@@ -131,9 +132,11 @@ class Mover:
             self._guarded(self.link.start, motion)
             return True
 
-    def _follow(self, make_stop, permit: Permit) -> Ending:
-        """Wait for the motion to end, stopping it when its permit is void, at a fault, or late."""
-        looked = time.monotonic()
+    def _follow(self, make_stop, permit: Permit, looked: float) -> Ending:
+        """Wait for the motion to end, stopping it when its permit is void, at a fault, or late.
+
+        looked: time.monotonic() when somebody last saw to the arm.
+        """
         deadline, clock = looked + MOTION_SECONDS, None
         try:
             while not self._guarded(self.link.join, POLL_SECONDS):
