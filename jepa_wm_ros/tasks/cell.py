@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.direct import DirectCell
 from jepa_wm_ros.sim.scene import SimError
-from jepa_wm_ros.sim.variation import sample_reach_task
+from jepa_wm_ros.sim.variation import ReachTask, sample_reach_task
 
 NEAR = 0.04  # m
 ENVELOPE = SafetyEnvelope()
@@ -22,15 +23,15 @@ ENVELOPE = SafetyEnvelope()
 class ReachCell:
     """`Task` in a DirectCell: no arm protocol, but the envelope that the arm's controller has.
 
-    Start, goal, cube and light come from the seed alone. States are pose7.
+    Start, goal, cube and light come from the seed alone, or from frozen tasks. States are pose7.
     """
 
-    def __init__(self, cell: DirectCell) -> None:
-        self._cell = cell
+    def __init__(self, cell: DirectCell, tasks: Mapping[int, ReachTask] | None = None) -> None:
+        self._cell, self._tasks = cell, tasks
 
     def reset(self, seed: int) -> None:
         """Stand at the start of `seed`."""
-        task = sample_reach_task(seed, self._cell.design)
+        task = self._tasks[seed] if self._tasks else sample_reach_task(seed, self._cell.design)
         self.goal = task.goal  # pose7: the judge's, and the straight line's
         self._seen = self._cell.reset(task.start, task.cell)
 

@@ -14,7 +14,7 @@ from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions, StraightLine
 from jepa_wm_ros.evaluation.closed_loop.command import _profile_and_planner, report
-from jepa_wm_ros.evaluation.closed_loop.table import faults, summarise, table
+from jepa_wm_ros.evaluation.closed_loop.table import faults, spread, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.objective import Objective
@@ -184,6 +184,19 @@ def test_a_row_counts_successes_at_both_tolerances_and_both_ends(tmp_path):
     assert '100%' in table([row]) and 'x' in table([row])
     assert report({'x': trials}, tmp_path / 'out.json') == table([row])
     assert '"success"' in (tmp_path / 'out.json').read_text()
+
+
+def test_several_models_have_a_row_of_their_mean_and_spread():
+    def trial(end):
+        return Trial(0, (0.2, 0.03, end / 100), 2, FaultCode.MAX_STEPS, end <= 4, (0.1,))
+
+    rows = [summarise('a cell', [trial(1.0)]), summarise('b cell', [trial(5.0)])]
+    assert spread(rows[:1]) == []
+    (mean,) = spread(rows)
+    assert mean['within_4cm_end'] == 0.5 and mean['within_4cm_ever'] == 1.0
+    assert mean['median_cm_end'] == pytest.approx(3.0)
+    assert mean['median_cm_end_sd'] == pytest.approx(8**0.5)  # of 1 and 5, by hand
+    assert 'mean of 2 models, cell' in table([*rows, mean]) and '2.83' in table([mean])
 
 
 def test_a_profile_may_be_named_with_another_planner():

@@ -2,8 +2,11 @@
 """Closed-loop trials in the simulated cell by direct stepping: no ROS, no arm protocol, fast.
 
     python -m jepa_wm_ros.evaluation.closed_loop --model jepa_wm_cell --planner cell cell/icem
+    python -m jepa_wm_ros.evaluation.closed_loop --tasks reach --model a.safetensors b.safetensors
 
-Every row of the table sees the same tasks: start, goal, cube and light come from the seed alone.
+Every row of the table sees the same tasks: start, goal, cube and light come from the seed alone, or
+from a file of frozen tasks (tasks/frozen.py). Several models, say of several seeds of one training,
+also get a row of their mean and spread.
 The goal is a picture; the true pose serves the judge and the straight line (the ceiling). The loop
 is the one of the planner node.
 """
@@ -23,10 +26,12 @@ import torch
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions, StraightLine
-from jepa_wm_ros.evaluation.closed_loop.table import faults, summarise, table
+from jepa_wm_ros.evaluation.closed_loop.table import faults, spread, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.planning import PLANNERS, load_profile
+from jepa_wm_ros.tasks import frozen
 from jepa_wm_ros.tasks.cell import ReachCell
+from jepa_wm_ros.tasks.frozen import FrozenTasks
 from jepa_wm_ros.world_model import load_world_model
 
 
@@ -52,6 +57,14 @@ def _profile_and_planner(choice: str) -> tuple[str, str | None]:
     return (profile, planner) if profile and planner in PLANNERS else (choice, None)
 
 
+def chosen_tasks(options: argparse.Namespace) -> FrozenTasks:
+    """Those of a file, or those that the seeds mean now."""
+    if options.tasks:
+        return frozen.read(options.tasks)
+    seeds = range(options.seed, options.seed + options.episodes)
+    return frozen.draw(options.cell, seeds, options.steps)
+
+
 def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
     """Run all policies on all tasks; the trials of each."""
     from tqdm import tqdm
@@ -59,18 +72,18 @@ def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
     from jepa_wm_ros.sim.design import cell_design
     from jepa_wm_ros.sim.direct import DirectCell
 
-    chosen, seeds = list(policies(options)), range(options.seed, options.seed + options.episodes)
+    chosen, tasks = list(policies(options)), chosen_tasks(options)
     trials: dict[str, list[Trial]] = {policy.name: [] for policy in chosen}
     with (
-        DirectCell(design=cell_design(options.cell)) as cell,
-        tqdm(total=len(chosen) * options.episodes, unit='episode') as bar,
+        DirectCell(design=cell_design(tasks.cell)) as cell,
+        tqdm(total=len(chosen) * len(tasks.tasks), unit='episode') as bar,
     ):
-        task = ReachCell(cell)
-        for policy, seed in itertools.product(chosen, seeds):
+        task = ReachCell(cell, tasks.tasks)
+        for policy, seed in itertools.product(chosen, tasks.tasks):
             bar.set_postfix_str(policy.name)
             trials[policy.name].append(
                 run_trial(
-                    task, policy, seed, options.steps, no_progress_steps=options.no_progress_steps
+                    task, policy, seed, tasks.steps, no_progress_steps=options.no_progress_steps
                 )
             )
             bar.update()
@@ -80,6 +93,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
 def report(trials: dict[str, list[Trial]], out: Path | None) -> str:
     """The table of all trials; rows, distances and successes also as JSON in `out`."""
     rows = [summarise(name, ran) for name, ran in trials.items()]
+    rows += spread(rows)
     if out:
         record = {
             'rows': rows,
@@ -111,6 +125,11 @@ def main(arguments: list[str] | None = None) -> int:
         help='profiles, or PROFILE/PLANNER for a profile with another planner '
         '(default %(default)s)',
     )
+    parser.add_argument(
+        '--tasks',
+        help='frozen tasks, in place of --episodes, --steps, --seed and --cell: a name in '
+        'config/tasks or a .json file',
+    )
     parser.add_argument('--episodes', type=int, default=40)
     parser.add_argument('--steps', type=int, default=15, help='steps per episode')
     parser.add_argument(
@@ -132,7 +151,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    print(report(evaluate(options), options.out))
+    told = chosen_tasks(options).summary()
+    print(f'{told}; closed loop\n{report(evaluate(options), options.out)}')
     return 0
 
 

@@ -48,9 +48,9 @@ class TaskPorts:
         )
         return Observation(context.id, stamp, state, context.distance)
 
-    def score(self, context_id: int):
+    def score(self, seen: Observation):
         """The cost function of a frozen context."""
-        return None if self._session is None else self._session.contexts[context_id]
+        return None if self._session is None else self._session.contexts[seen.context_id]
 
     def waypoints(self, seen: Observation, actions: np.ndarray) -> np.ndarray:
         """The path of actions from the state seen."""
