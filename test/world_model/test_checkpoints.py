@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from jepa_wm_ros.world_model import CheckpointError, build, load_world_model, save_world_model
-from jepa_wm_ros.world_model.files.official import IGNORED, published_shapes, published_state
+from jepa_wm_ros.world_model.files.official import (
+    IGNORED,
+    published_shapes,
+    published_state,
+    save_official,
+)
 from jepa_wm_ros.world_model.files.registry import ENTRIES, cell_spec
 from jepa_wm_ros.world_model.files.safe_files import read_torch_file, sidecar
 from support.paths import GOLDENS, ROOT
@@ -200,6 +205,37 @@ def test_a_converted_published_model_imagines_the_same(tmp_path):
     proprio, actions = torch.randn(1, 4), torch.randn(3, 2, 10)
     rollouts = [m.unroll(m.encode(pixels, proprio), actions) for m in (model, again)]
     assert torch.equal(rollouts[0].visual, rollouts[1].visual)
+
+
+@pytest.mark.parametrize(
+    'name', ['adaln_rope_ftprop', 'dinowm_ftcond_prop', 'vjepa2ac_seqcond_state']
+)
+def test_an_exported_model_is_what_the_released_code_wrote(tmp_path, name):
+    """The golden's own file is the truth: the same names, the same numbers."""
+    save_official(load_world_model(GOLDENS / name), tmp_path / 'ours.pth.tar')
+    ours, theirs = (
+        torch.load(path, weights_only=True)
+        for path in (tmp_path / 'ours.pth.tar', GOLDENS / name / 'checkpoint.pth.tar')
+    )
+    assert {'opt', 'scaler', 'epoch'} <= ours.keys()
+    for part in ('predictor', 'action_encoder', 'proprio_encoder'):
+        told = {
+            key: value
+            for key, value in (theirs.get(part) or {}).items()
+            if not IGNORED['dino_wm'].match(key.removeprefix('module.'))
+            and 'extrinsics_encoder' not in key
+        }
+        mine = {key.replace('state_encoder', 'proprio_encoder') for key in told}
+        assert mine == ours.get(part, {}).keys()
+        for key, value in told.items():
+            assert torch.equal(value, ours[part][key.replace('state_encoder', 'proprio_encoder')])
+    with pytest.raises(CheckpointError, match='is there already'):
+        save_official(load_world_model(GOLDENS / name), tmp_path / 'ours.pth.tar')
+
+
+def test_a_model_that_the_released_code_has_no_class_for_is_not_exported(tmp_path):
+    with pytest.raises(CheckpointError, match='no published layout'):
+        save_official(build(cell_spec(depth=1), seed=3), tmp_path / 'x.pth.tar')
 
 
 def test_a_file_that_changed_since_it_was_recorded_is_refused(tmp_path):

@@ -5,6 +5,7 @@
     ros2 run jepa_wm_ros model info jepa_wm_droid
     ros2 run jepa_wm_ros model check jepa_wm_droid --random
     ros2 run jepa_wm_ros model convert jepa_wm_droid jepa_wm_droid.safetensors
+    ros2 run jepa_wm_ros model export my_model.safetensors my_model.pth.tar
 
 Nothing is downloaded: `list` says what to fetch by hand.
 """
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description='world models by name or file')
     parser.add_argument('--weights', type=Path, help='folder of the weight files')
-    commands = parser.add_subparsers(required=True, metavar='{list,info,check,convert}')
+    commands = parser.add_subparsers(required=True, metavar='{list,info,check,convert,export}')
 
     def command(name: str, run: Callable, help_text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help_text, description=help_text)
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     convert = command('convert', _convert, 'write one .safetensors file with everything in it')
     convert.add_argument('source', help='name, file or folder')
     convert.add_argument('out', type=Path, help='file ending in .safetensors')
+    export = command('export', _export, 'write the predictor as the released code reads it')
+    export.add_argument('source', help='name, file or folder')
+    export.add_argument('out', type=Path, help='file, .pth.tar by custom')
     return parser
 
 
@@ -217,6 +221,15 @@ def _convert(options: argparse.Namespace) -> None:
     model = load_world_model(options.source, weights_dir=options.weights)
     digest = save_world_model(model, options.out, {'converted_from': options.source})
     print(f'{options.out}: {options.out.stat().st_size / MIB:.0f} MiB, SHA-256 {digest}')
+
+
+def _export(options: argparse.Namespace) -> None:
+    from jepa_wm_ros.world_model.files.checkpoints import load_world_model
+    from jepa_wm_ros.world_model.files.official import save_official
+
+    model = load_world_model(options.source, weights_dir=options.weights)
+    save_official(model, options.out)
+    print(f'{options.out}: the encoder ({model.spec.encoder.kind}) stays the file it came from')
 
 
 def _millions(module) -> str:

@@ -164,6 +164,24 @@ def load_encoder(encoder: nn.Module, path: Path) -> None:
     load_strict(encoder, tensors_only(convert(content), str(path)), str(path))
 
 
+def save_official(model: WorldModel, path: Path) -> None:
+    """Write the predictor, and what encodes its actions and proprioception, as a published file.
+
+    The encoder is never in one: it stays the file it came from. Raises CheckpointError for a model
+    that the released code has no class for, and where a file is there already.
+    """
+    spec = model.spec
+    if spec.encoder.kind == 'conv' or spec.predictor.predict_change or spec.family == 'vit':
+        raise CheckpointError(
+            f'{spec.name} has no published layout: the released code knows no encoder '
+            f'{spec.encoder.kind!r} and no predictor that adds its output to its input'
+        )
+    if path.exists():
+        raise CheckpointError(f'{path} is there already: choose another name, or remove it')
+    state: dict[str, object] = dict(published_state(model))
+    torch.save({**state, 'opt': {}, 'scaler': None, 'epoch': 0}, path)
+
+
 def published_state(model: WorldModel) -> Mapping[str, dict[str, Tensor]]:
     """The predictor's weights as the dictionaries of a published file."""
     state: dict[str, dict[str, Tensor]] = {}
