@@ -129,7 +129,7 @@ class Reach:
     def _plan(self, seen: Observation) -> np.ndarray:
         """The path (H + 1, P) of a plan from what was seen."""
         plan = self.decider.plan(
-            self.ports.score(seen.context_id),
+            self.ports.score(seen),
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
         )
         self._check_cancel()

@@ -20,13 +20,14 @@ from jepa_wm_ros.planning import Budget, Plan
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A frozen context: its number, stamp [ns], measured pose (P,) and latent distance to the goal,
-    NaN without a model.
+    NaN without a model; and the actions (H, A) that the model would try first, where it has any.
     """
 
     context_id: int
     stamp: int
     pose: np.ndarray
     distance: float
+    proposal: np.ndarray | None = None
 
 
 class MotionOutcome(enum.IntEnum):
@@ -59,7 +60,7 @@ class Ports(Protocol):
     def observe(self, goal_id: int, not_before: int) -> Observation:
         """Freeze the first frame after `not_before` [ns] as the context of a plan to a goal."""
 
-    def score(self, context_id: int) -> Any:
+    def score(self, seen: Observation) -> Any:
         """The cost function (planning.CostFunction) of a frozen context."""
 
     def waypoints(self, seen: Observation, actions: np.ndarray) -> np.ndarray:

@@ -48,10 +48,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A frozen observation: its number and its latent distance to the goal."""
+    """A frozen observation: its number, its latent distance to the goal, and the physical actions
+    (H, A) float32 that the model would try first, None where it has no such head.
+    """
 
     id: int
     distance: float
+    proposal: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,7 @@ class ModelSession:
         proprio = torch.as_tensor(state, dtype=torch.float32)[None]
         context = self.model.join(seen.latents, proprio)
         number = next(self.ids)
-        self.contexts[number] = LatentCost(
+        cost = self.contexts[number] = LatentCost(
             self.model,
             context,
             goal.latents,
@@ -199,7 +202,8 @@ class ModelSession:
         )
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
-        return Context(number, float(distance(context, goal.latents, objective)))
+        proposed = None if cost.proposal is None else cost.proposal.float().cpu().numpy()
+        return Context(number, float(distance(context, goal.latents, objective)), proposed)
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""

@@ -48,7 +48,7 @@ class IcemSettings(EliteSettings):
     num_samples: int = 24
     num_elites: int = 8
     momentum_std: float = 0.7
-    warm_start: bool = True
+    warm_start: bool | str = True
     noise_beta: float = 1.0
     decay: float = 1.25
     keep_fraction: float = 0.3

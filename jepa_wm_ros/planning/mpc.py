@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.planning.profiles import Profile
-from jepa_wm_ros.planning.protocol import Budget, CostFunction, IterationReport, Plan
+from jepa_wm_ros.planning.protocol import Budget, CostFunction, IterationReport, Plan, SettingsError
+from jepa_wm_ros.planning.settings import PROPOSAL
 
 
 class Mpc:
     """Remembers the last plan for the next one's warm start and counts plans for their seeds.
 
-    Where the profile's warm_start is off each plan begins from zero, as published; the count
-    still gives every plan its own random numbers.
+    Where the profile's warm_start is off each plan begins from zero, as published, and with
+    'proposal' at what the model proposes; the count still gives every plan its own random numbers.
     """
 
     def __init__(self, profile: Profile):
@@ -38,19 +39,21 @@ class Mpc:
 
         Its first `steps_executed` actions are to be carried out; tell so with `executed`.
         """
+        proposes = self.profile.settings.warm_start == PROPOSAL
+        start = _proposed(cost) if proposes else self._start
         budget = budget or Budget()
         if budget.seconds is None:
             budget = replace(budget, seconds=self.profile.budget_seconds)
         plan = self.planner.plan(
             cost,
-            warm_start=self._start,
+            warm_start=start,
             steps_left=steps_left,
             budget=budget,
             on_iteration=on_iteration,
             index=self.plans,
         )
         self.plans += 1
-        if self.profile.settings.warm_start and plan.evaluations:
+        if self.profile.settings.warm_start and not proposes and plan.evaluations:
             self._start = candidates(plan)
         return plan
 
@@ -62,6 +65,17 @@ class Mpc:
     def reset(self) -> None:
         """Drop the last plan: a new goal, or an arm that was moved by someone else."""
         self._start = None
+
+
+def _proposed(cost: CostFunction) -> Tensor:
+    """What the model behind a cost proposes (H, A); a SettingsError where it has no such head."""
+    proposal = getattr(cost, 'proposal', None)
+    if proposal is None:
+        raise SettingsError(
+            f'warm_start: {PROPOSAL} needs a model that proposes actions: give it that head with '
+            '`train --stage proposal --from MODEL`, or plan with warm_start: false'
+        )
+    return proposal
 
 
 def candidates(plan: Plan) -> Tensor:

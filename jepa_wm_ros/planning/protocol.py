@@ -30,9 +30,10 @@ class SettingsError(JepaWmError):
 class CostFunction(Protocol):
     """Costs of candidate action sequences from one frozen observation.
 
-    Optional attributes: `device` (where actions are wanted, default cpu) and `dtype` (default
-    float32). `gradient` is optional too: planners that cannot do without it say so. Either call
-    may raise Interrupted; the plan then ends as a cancelled one.
+    Optional attributes: `device` (where actions are wanted, default cpu), `dtype` (default float32)
+    and `proposal` (actions (H, A) that the model would try first, or None). `gradient` is optional
+    too: planners that cannot do without it say so. Either call may raise Interrupted; the plan then
+    ends as a cancelled one.
     """
 
     action_dim: int

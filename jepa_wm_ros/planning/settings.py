@@ -16,6 +16,8 @@ from torch import Tensor
 from jepa_wm_ros.objective import MOST_CANDIDATES, MOST_STEPS
 from jepa_wm_ros.planning.protocol import SettingsError
 
+PROPOSAL = 'proposal'  # of warm_start
+
 
 def require(condition: bool, name: str, value: object, rule: str) -> None:
     """Refuse `value` of setting `name` in one line unless `condition` holds."""
@@ -39,7 +41,8 @@ class PlannerSettings:
 
     max_norms: symmetric bounds of groups of action dimensions, one per entry of max_norm_dims
     [m, rad or gripper closure]; None leaves every dimension free. frozen_dims stay exactly 0.
-    warm_start: start from the shifted previous plan (mpc.py) instead of from zero.
+    warm_start: where a search begins (mpc.py): false, at zero; true, at the shifted previous plan;
+    'proposal', at what the model proposes.
     """
 
     horizon: int = 3
@@ -48,7 +51,7 @@ class PlannerSettings:
     max_norm_dims: tuple[tuple[int, ...], ...] = ((0, 1, 2), (6,))
     frozen_dims: tuple[int, ...] = ()
     seed: int = 1
-    warm_start: bool = False
+    warm_start: bool | str = False
 
     def __post_init__(self):
         self._lists_to_tuples()
@@ -60,7 +63,12 @@ class PlannerSettings:
         )
         require(is_count(self.iterations, 1), 'iterations', self.iterations, 'an integer >= 1')
         require(is_count(self.seed, 0), 'seed', self.seed, 'an integer >= 0')
-        require(isinstance(self.warm_start, bool), 'warm_start', self.warm_start, 'true or false')
+        require(
+            isinstance(self.warm_start, bool) or self.warm_start == PROPOSAL,
+            'warm_start',
+            self.warm_start,
+            f'true, false or {PROPOSAL}',
+        )
         require(
             isinstance(self.frozen_dims, tuple) and all(is_count(d, 0) for d in self.frozen_dims),
             'frozen_dims',

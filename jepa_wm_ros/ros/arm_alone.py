@@ -36,7 +36,7 @@ class BlindPorts:
         """Where the hand is, at no known distance from anything."""
         return Observation(0, self.now(), self.arm.measured(), math.nan)
 
-    def score(self, context_id: int) -> Any:
+    def score(self, seen: Observation) -> Any:
         """Nothing to decide by."""
 
     def waypoints(self, seen: Observation, actions: np.ndarray) -> np.ndarray:

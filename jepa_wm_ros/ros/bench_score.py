@@ -86,7 +86,7 @@ def measure(model: str, calls: int) -> dict[str, float]:
         bench.ports.describe()
         picture = ros_image.fill_image(Image(), bench.picture, 'rgb8')
         seen = bench.ports.observe(bench.ports.prepare([picture])[0], 0)
-        remote = bench.ports.score(seen.context_id)
+        remote = bench.ports.score(seen)
         number = local.prepare_goals([bench.picture], None)[0][0]
         context = local.freeze(bench.picture, np.array([0.5, 0, 0, np.pi, 0, 0, 0]), number)
         scorer = local.contexts[context.id]

@@ -59,7 +59,7 @@ class SeeingPorts(BlindPorts):
         self.stamps.append(self.now())
         return Observation(0, self.stamps[-1], pose, math.nan)
 
-    def score(self, context_id: int) -> tuple[np.ndarray, np.ndarray]:
+    def score(self, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
         """What is decided by: the measured and the commanded pose7."""
         return self.poses[-1], self.arm.commanded()
 

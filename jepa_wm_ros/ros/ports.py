@@ -41,8 +41,9 @@ class ServiceScore:
 
     device = torch.device('cpu')
 
-    def __init__(self, ports: RosPorts, context_id: int, action_dim: int) -> None:
-        self._ports, self._context_id, self.action_dim = ports, context_id, action_dim
+    def __init__(self, ports: RosPorts, seen: Observation, action_dim: int) -> None:
+        self._ports, self._context_id, self.action_dim = ports, seen.context_id, action_dim
+        self.proposal = None if seen.proposal is None else torch.from_numpy(seen.proposal)
 
     def __call__(self, actions: torch.Tensor) -> torch.Tensor:
         """Costs of candidates."""
@@ -180,6 +181,7 @@ class RosPorts:
             to_ns(seen.image_stamp),
             to_pose7(seen.pose, seen.gripper),
             seen.distance,
+            np.reshape(seen.proposal, (-1, self.action_dim)) if seen.proposal else None,
         )
 
     def interrupt(self, context_id: int) -> None:
@@ -187,9 +189,9 @@ class RosPorts:
         request = InterruptScoring.Request(context_id=context_id)
         self._clients['interrupt_scoring'].call_async(request)
 
-    def score(self, context_id: int) -> ServiceScore:
+    def score(self, seen: Observation) -> ServiceScore:
         """Cost function of a frozen context."""
-        return ServiceScore(self, context_id, self.action_dim)
+        return ServiceScore(self, seen, self.action_dim)
 
     # Arm
 

@@ -23,6 +23,7 @@ from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
 from jepa_wm_ros.world_model.familiarity import Familiarity
 from jepa_wm_ros.world_model.latents import Latents, carried, cat_time
 from jepa_wm_ros.world_model.predictor import Predictor
+from jepa_wm_ros.world_model.proposal import Proposal
 from jepa_wm_ros.world_model.spec import ModelSpec, SpecError
 
 LATENT_EPS = 1e-5
@@ -39,6 +40,7 @@ class WorldModel(nn.Module):
         self.predictor = Predictor(spec)
         self.decoder: nn.Module | None = None  # pictures for people, see heads.py
         self.familiarity: Familiarity | None = None  # with the pictures it was trained on
+        self.proposal = Proposal(spec) if spec.proposal_steps else None  # see proposal.py
 
     @property
     def device(self) -> torch.device:
@@ -206,6 +208,15 @@ class WorldModel(nn.Module):
             frames.append(self.step(seen, taken))
             paused(frames[-1].visual, pause)
         return cat_time(frames).transpose()
+
+    def propose(self, context: Latents, goal: Latents) -> Tensor | None:
+        """Physical actions (B, H, A) that usually led from one frame (B, 1, ...) to another; None
+        where the model was not trained to tell.
+        """
+        if self.proposal is None:
+            return None
+        now, then = (seen.visual[:, -1, 0].to(self.dtype) for seen in (context, goal))
+        return self.denormalize_actions(self.proposal(now, then))
 
     # --- imagined latents -> something to look at ---------------------------------------------
 

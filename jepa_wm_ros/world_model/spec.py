@@ -19,7 +19,8 @@ from jepa_wm_ros.world_model.spec_fields import SpecError, check_fields
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
-ENCODERS = ('dinov2', 'dinov3', 'vjepa', 'vjepa2', 'conv', 'patch')
+EFFICIENTNETS = ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
+ENCODERS = ('dinov2', 'dinov3', 'vjepa', 'vjepa2', *EFFICIENTNETS, 'conv', 'patch')
 FAMILIES = ('adaln', 'dino_wm', 'vjepa2_ac', 'vit')
 CONDITIONINGS = ('adaln', 'feature', 'sequence')
 POSITIONS = ('rope', 'sincos', 'learned', 'none')
@@ -162,6 +163,7 @@ class ModelSpec:
     context_window    frames (and actions) the rollout shows the predictor
     normalize_latents parameter-free LayerNorm (eps 1e-5) on encodings and predictions
     proprio_rollout   'predict' (features) or 'integrate' (the pose, analytically)
+    proposal_steps    actions of the head that proposes where to begin a search; 0: none
     reached_distance  calibrated latent distance that counts as reached, or None
     licence      of the weights
     """
@@ -186,6 +188,7 @@ class ModelSpec:
     context_window: int = 2
     normalize_latents: bool = False
     proprio_rollout: str = 'predict'
+    proposal_steps: int = 0
     reached_distance: float | None = None
     licence: str = ''
 

@@ -9,10 +9,18 @@ import dataclasses
 from typing import Any
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.objective import MOST_STEPS
 from jepa_wm_ros.tables import check_kinds
 
 LARGEST = 1 << 16  # of a count without a limit of its own
-MOST = {'depth': 256, 'img_size': 4096, 'native_size': 4096, 'grid': 256, 'context_window': 1024}
+MOST = {
+    'depth': 256,
+    'img_size': 4096,
+    'native_size': 4096,
+    'grid': 256,
+    'context_window': 1024,
+    'proposal_steps': MOST_STEPS,
+}
 LEAST_ONE = {
     'width',
     'patch_size',

@@ -47,6 +47,31 @@ def test_the_next_plan_starts_from_the_shifted_previous_one():
     assert torch.equal(cost.seen[0][0], shifted(first.actions, 1))
 
 
+def test_a_plan_begins_at_what_the_model_proposes_and_not_at_the_last_plan():
+    mpc = Mpc(profile(warm_start='proposal'))
+    for _ in range(2):
+        cost = Bowl(TARGET)
+        cost.proposal = torch.full((5, 7), 0.01) * (torch.arange(7) < 3)
+        mpc.plan(cost)
+        mpc.executed()
+        assert torch.equal(cost.seen[0][0], cost.proposal[:3])
+
+
+@pytest.mark.parametrize('named', [True, False])
+def test_a_model_that_proposes_nothing_is_refused_by_a_profile_that_asks(named):
+    cost = Bowl(TARGET)
+    if named:
+        cost.proposal = None
+    with pytest.raises(SettingsError, match='train --stage proposal'):
+        Mpc(profile(warm_start='proposal')).plan(cost)
+    assert not cost.seen
+
+
+def test_warm_start_has_three_values():
+    with pytest.raises(SettingsError, match='true, false or proposal'):
+        profile(warm_start='previous')
+
+
 def test_nothing_is_remembered_with_warm_start_off_or_after_a_reset():
     for mpc, forget in ((Mpc(profile('paper', num_samples=20)), False), (Mpc(profile()), True)):
         mpc.plan(Bowl(TARGET))
@@ -173,5 +198,5 @@ def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text
 
 
 def test_an_unknown_profile_is_refused_with_the_shipped_ones():
-    with pytest.raises(SettingsError, match='cell, fast, paper, reactive'):
+    with pytest.raises(SettingsError, match='cell, fast, paper, proposal, reactive'):
         load_profile('papre')

@@ -58,7 +58,6 @@ PROFILE = {
         'max_norms': [0.06, 0.1],
         'max_norm_dims': [[0, 1, 2], [3, 4, 5]],
         'frozen_dims': [6],
-        'warm_start': True,
     },
 }
 
@@ -185,9 +184,13 @@ def over_dds(model, profile):
     return result, hand.targets, costs
 
 
-def test_the_offline_trials_and_the_planner_node_take_the_same_steps(ros_domain, tmp_path):
-    model, profile = tiny_model(tmp_path), tmp_path / 'both.yaml'
-    profile.write_text(yaml.safe_dump(PROFILE))
+@pytest.mark.parametrize('warm_start', [True, 'proposal'])
+def test_the_offline_trials_and_the_planner_node_take_the_same_steps(
+    ros_domain, tmp_path, warm_start
+):
+    model, profile = tiny_model(tmp_path, proposal_steps=4), tmp_path / 'both.yaml'
+    settings = PROFILE['settings'] | {'warm_start': warm_start}
+    profile.write_text(yaml.safe_dump(PROFILE | {'settings': settings}))
     offline, expected, costs = in_this_process(model, profile)
     live, commanded, heard = over_dds(model, profile)
     assert offline.code == live.error_code == FaultCode.MAX_STEPS

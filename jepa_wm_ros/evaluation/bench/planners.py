@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many evaluations and seconds each planner needs for the final cost of the paper's CEM.
 
-All planners start from zero, iCEM also from its shifted previous plan (problems.py).
+All planners start from zero, iCEM also from its shifted previous plan (problems.py), and three of
+them from what the model proposes, where it has that head.
 Evaluations are candidates scored, and GRADIENT_WORTH for each gradient. Where a cost has several
 valleys CEM's own final cost changes with its seed: 'cem again' is the paper's planner with another
 one, and shows what reaching the very same cost can mean. NEARLY is the mark that matters to an arm:
@@ -34,8 +35,11 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     'icem warm': ('icem', {}),
     'icem': ('icem', {}),
     'icem warm, samples alone': ('icem', {'descents': 0, 'rounds': 1, 'iterations': 90}),
+    'icem proposed': ('icem', {}),
     'cem again': ('cem', {}),
+    'cem proposed': ('cem', {}),
     'mppi': ('mppi', {}),
+    'mppi proposed': ('mppi', {}),
     'nevergrad': ('nevergrad', {}),
     'adam': ('adam', {'iterations': 250}),
     'gd': ('gd', {'var_scale': 0.1}),
@@ -135,7 +139,9 @@ def compare_planners(model: str, problems: Iterator[Problem], count: int) -> lis
         final = plan.cost
         ratios.append(final / still)
         for name in RUNS:
-            if 'cem' in name or index % OTHERS_EVERY == 0:
+            if 'proposed' in name and cost.proposal is None:
+                continue
+            if 'cem' in name or 'proposed' in name or index % OTHERS_EVERY == 0:
                 runs[name].append(
                     run(name, problem, (still + NEARLY * (final - still), final), index)
                 )
@@ -150,7 +156,7 @@ def compare_planners(model: str, problems: Iterator[Problem], count: int) -> lis
             context,
         ),
     ]
-    for name, ran in runs.items():
+    for name, ran in ((name, ran) for name, ran in runs.items() if ran):
         for mark, label in enumerate((f'{NEARLY:.0%} of the way', 'same cost')):
             figures += _figures(f'{model}: {name}, {label},', [r.marks[mark] for r in ran])
         figures.append(
@@ -179,7 +185,7 @@ def run(name: str, problem: Problem, marks: tuple[float, ...], index: int) -> Ru
 
     plan = planner.plan(
         problem.cost,
-        warm_start=problem.warm_start if 'warm' in name else None,
+        warm_start=_start(name, problem),
         index=index,
         on_iteration=lambda said: look(said, said.best_cost),
         budget=Budget(clock=clock(torch.device(problem.cost.device))),
@@ -187,6 +193,12 @@ def run(name: str, problem: Problem, marks: tuple[float, ...], index: int) -> Ru
     look(plan, plan.cost)  # the final mean, scored after the search
     reached += [Reached()] * (len(marks) - len(reached))
     return Run(tuple(reached), plan.cost, _evaluations(plan))
+
+
+def _start(name: str, problem: Problem) -> torch.Tensor | None:
+    if 'proposed' in name:
+        return problem.cost.proposal
+    return problem.warm_start if 'warm' in name else None
 
 
 def _evaluations(said) -> int:

@@ -207,6 +207,8 @@ class WorldModelNode(NodeBase):
         )
         self._stream.check(arm.position)  # after the picture itself, whose fault says more
         response.context_id, response.distance = context.id, context.distance
+        if context.proposal is not None:
+            response.proposal.frombytes(context.proposal.tobytes())
         response.image_stamp = to_stamp(frame.stamp)
         response.pose, response.gripper = pose_message(arm.position, arm.quaternion), arm.closure
         said = LatentDistance(goal_id=request.goal_id, distance=context.distance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -63,6 +64,13 @@ class LatentCost:
         self.device = model.device
         self.dtype = torch.promote_types(model.dtype, torch.float32)
         self.micro_batch = micro_batch or default_micro_batch(model)
+
+    @cached_property
+    def proposal(self) -> Tensor | None:
+        """Actions (H, A) to begin a search with; None where the model has none to propose."""
+        with torch.inference_mode():
+            proposed = self.model.propose(self.context, self.goal)
+        return None if proposed is None else proposed[0].to(self.dtype)
 
     @torch.inference_mode()
     def __call__(self, actions: Tensor) -> Tensor:
