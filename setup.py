@@ -52,7 +52,7 @@ setup(
         'arm': ['franky-control>=2.0'],
         'sim': ['franky-sim>=1.0', 'mujoco>=3.3'],
         'bags': ['rosbags>=0.11', 'matplotlib', 'pillow', 'jinja2'],
-        'learning': ['h5py', 'tqdm', 'pyarrow', 'av'],
+        'learning': ['h5py', 'tqdm', 'pyarrow', 'av', 'tensorboardX'],
         'test': ['pytest', 'hypothesis'],
     },
     zip_safe=False,

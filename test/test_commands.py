@@ -39,6 +39,9 @@ RUN = {
     rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),
+    r'python -m jepa_wm_ros.evaluation.closed_loop': 'evaluation/test_closed_loop.py',
+    r'python -m jepa_wm_ros.tasks.frozen': 'tasks/test_frozen.py',
+    r'python -m jepa_wm_ros.learning.throughput': 'learning/test_throughput.py',
     rf'{OURS} dataset': 'learning/test_dataset.py',
     rf'{OURS} record': 'sim/test_direct.py',
     rf'{OURS} train': 'learning/test_training.py',
@@ -54,6 +57,7 @@ NOT_HERE = {
     r'ros2 security|export ROS_SECURITY': 'sros2 is in no registry (doc/how_to/security.md)',
     r'(python -m )?colcon|source install|cd ~/ws|rosdep': 'needs an installed ROS 2',
     r'pip install': 'the environment is what requirements/ says',
+    r'tensorboard': 'a viewer of somebody else',
     r'make (docs|lint|format)|\.venv/bin/pre-commit': '.ci/run does, or people do before a commit',
     r'sudo scripts/bare_root.sh': 'makes a root of 15 GB',
     r'sysctl': 'changes the machine',

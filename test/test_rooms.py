@@ -45,8 +45,17 @@ ROOMS = {
         {'actions', 'robot', 'recordings', 'world_model', 'processes'},
     ),
     'learning': (
-        ARITHMETIC | FILES | REPORTS | {'torch'},
-        {'actions', 'world_model', 'planning', 'recordings'},
+        ARITHMETIC | FILES | REPORTS | {'torch', 'tensorboardX'},
+        {
+            'actions',
+            'world_model',
+            'planning',
+            'recordings',
+            'control',
+            'evaluation',
+            'sim',
+            'tasks',
+        },
     ),
     # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (
@@ -57,7 +66,6 @@ ROOMS = {
             'planning',
             'recordings',
             'control',
-            'learning',
             'sim',
             'tasks',
             'ros_image',

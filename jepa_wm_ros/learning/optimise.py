@@ -7,16 +7,19 @@ random comes from the seed and the iteration, so a resumed run ends at the same 
 
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from jepa_wm_ros.learning.board import Board
+from jepa_wm_ros.learning.kept import Kept, Score
+from jepa_wm_ros.learning.schedule import learning_rate, weight_decay
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError
 from jepa_wm_ros.learning.world import World
 
@@ -32,21 +35,21 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def cosine(iteration: int, settings: StageSettings) -> float:
-    """Learning rate factor 0..1 of an iteration: linear warm-up, then a half cosine to zero."""
-    if iteration < settings.warmup:
-        return (iteration + 1) / settings.warmup
-    share = (iteration - settings.warmup) / max(1, settings.iterations - settings.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-
-
 def make_optimizer(module: nn.Module, settings: StageSettings) -> torch.optim.AdamW:
     """AdamW over what is trainable; biases and one-dimensional parameters are not decayed."""
     trainable = [p for p in module.parameters() if p.requires_grad]
     return torch.optim.AdamW(
         [
-            {'params': [p for p in trainable if p.ndim > 1], 'weight_decay': settings.weight_decay},
-            {'params': [p for p in trainable if p.ndim <= 1], 'weight_decay': 0.0},
+            {
+                'params': [p for p in trainable if p.ndim > 1],
+                'weight_decay': settings.weight_decay,
+                'decayed': True,
+            },
+            {
+                'params': [p for p in trainable if p.ndim <= 1],
+                'weight_decay': 0.0,
+                'decayed': False,
+            },
         ],
         lr=settings.learning_rate,
         betas=settings.betas,
@@ -66,19 +69,25 @@ def optimise(
     quiet: bool = False,
     world: World | None = None,
     origin: str = '',
+    score: Score | None = None,
+    patience: int = 0,
 ) -> Progress:
     """Train the trainable parameters of `module` for the iterations of `settings`.
 
     `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
     and at the end, `validate` is called, the history grows and `checkpoint` is written; a
     checkpoint found at the start is continued. In a `world` of several processes `losses` gives
-    those of a share. `origin` says what the module began as: another's checkpoint is refused.
+    those of a share. `origin` says what the module began as: another's checkpoint is refused. With
+    a `score` of what `validate` measures the module ends with the best round's weights, and the run
+    after `patience` rounds that were no better, see kept.py.
     """
     world = world or World()
     run = f'{settings} seed={seed} from={origin}'
     optimizer = make_optimizer(module, settings)
-    progress = _resume(module, optimizer, checkpoint, run)
+    kept = Kept(module, settings.ema, score, patience)
+    progress = _resume(module, optimizer, kept, checkpoint, run)
     world.wait()  # all have read it before the first one writes another
+    board = Board(checkpoint.parent / 'tensorboard' / title, begun=progress.iteration)
     smooth: dict[str, float] = {}
     bar = tqdm(
         total=settings.iterations,
@@ -89,14 +98,17 @@ def optimise(
         dynamic_ncols=True,
     )
     for iteration in range(progress.iteration, settings.iterations):
-        for group in optimizer.param_groups:
-            group['lr'] = settings.learning_rate * cosine(iteration, settings)
+        if kept.given_up:
+            tqdm.write(f'{title}: no better for {patience} rounds, the best one is kept')
+            break
+        _schedule(optimizer, iteration, settings)
         # Two streams: what the module itself draws (SIGReg's directions) and what `losses` draws.
         torch.manual_seed(_mix(seed, iteration))
         module.train()
-        terms = losses(torch.Generator().manual_seed(_mix(seed, iteration)))
-        _step(module, optimizer, terms, settings, iteration, world)
-        for name, (_, value) in terms.items():
+        draws = torch.Generator().manual_seed(_mix(seed, iteration))
+        told = _step(module, optimizer, partial(losses, draws), settings, iteration, world)
+        kept.step()
+        for name, value in told.items():
             keep = _SMOOTHING if name in smooth else 0.0
             smooth[name] = keep * smooth.get(name, 0.0) + (1 - keep) * world.mean(value).item()
         bar.update()
@@ -105,7 +117,9 @@ def optimise(
             measured = {}
             if validate is not None and world.first:
                 module.eval()
-                measured = validate()
+                with kept.averaged():
+                    measured = validate()
+                    kept.judge(measured)
                 tqdm.write(
                     f'{title} {iteration + 1}: '
                     + '  '.join(
@@ -115,32 +129,50 @@ def optimise(
             progress.history.append({'iteration': iteration + 1, **smooth, **measured})
             progress.iteration = iteration + 1
             if world.first:
-                _save(module, optimizer, progress, checkpoint, run)
+                board.write(progress.history[-1])
+                _save(module, optimizer, kept, progress, checkpoint, run)
     bar.close()
+    board.close()
+    kept.end()
     module.eval()
     return progress
+
+
+def _schedule(optimizer: torch.optim.Optimizer, iteration: int, settings: StageSettings) -> None:
+    for group in optimizer.param_groups:
+        group['lr'] = learning_rate(iteration, settings)
+        if group['decayed']:
+            group['weight_decay'] = weight_decay(iteration, settings)
 
 
 def _step(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    terms: LossTerms,
+    losses: Callable[[], LossTerms],
     settings: StageSettings,
     iteration: int,
     world: World,
-) -> None:
-    total = sum((weight * value for weight, value in terms.values()), torch.zeros(()))
-    if not torch.isfinite(total):
-        raise TrainingError(
-            f'the loss is not finite at iteration {iteration}: '
-            + ', '.join(f'{name} {v.item():g}' for name, (_, v) in terms.items())
-            + '; lower learning_rate'
-        )
+) -> dict[str, Tensor]:
+    """One step of the optimiser; the losses of its parts on the average."""
+    told: dict[str, Tensor] = {}
     optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    for _ in range(settings.accumulate):
+        terms = losses()
+        total = sum((weight * value for weight, value in terms.values()), torch.zeros(()))
+        if not torch.isfinite(total):
+            raise TrainingError(
+                f'the loss is not finite at iteration {iteration}: '
+                + ', '.join(f'{name} {v.item():g}' for name, (_, v) in terms.items())
+                + '; lower learning_rate'
+            )
+        (total / settings.accumulate).backward()
+        for name, (_, value) in terms.items():
+            told[name] = told.get(name, 0.0) + value.detach() / settings.accumulate
     world.average(module)
-    nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
+    if settings.clip:
+        nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
     optimizer.step()
+    return told
 
 
 def _mix(seed: int, iteration: int) -> int:
@@ -148,7 +180,12 @@ def _mix(seed: int, iteration: int) -> int:
 
 
 def _save(
-    module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, path: Path, run: str
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    kept: Kept,
+    progress: Progress,
+    path: Path,
+    run: str,
 ) -> None:
     part = path.with_name(path.name + '.part')
     state = {
@@ -157,6 +194,7 @@ def _save(
         'history': progress.history,
         'module': module.state_dict(),
         'optimizer': optimizer.state_dict(),
+        'kept': kept.state(),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +210,9 @@ def _save(
         ) from error
 
 
-def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, path: Path, run: str) -> Progress:
+def _resume(
+    module: nn.Module, optimizer: torch.optim.Optimizer, kept: Kept, path: Path, run: str
+) -> Progress:
     if not path.exists():
         return Progress()
     try:
@@ -188,4 +228,5 @@ def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, path: Path, run
         )
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])
+    kept.restore(saved['kept'])
     return Progress(saved['iteration'], saved['history'])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jepa_wm_ros.learning.settings import STAGES
+from jepa_wm_ros.learning.settings import STAGES, TrainingError, TrainSettings
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -45,14 +45,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         '--stage',
         choices=(*STAGES, 'all'),
         default='all',
-        help='encoder: end to end; predictor: again, on the frozen encoder of '
-        '--encoder-from; all: both (default)',
+        help='encoder: end to end; predictor: again, on the frozen encoder of --encoder-from; '
+        'proposal: the head that proposes where a search begins, for the model of --from, which '
+        'stays as it is; all: one after the other (default)',
     )
     parser.add_argument(
         '--encoder-from',
         type=Path,
         default=None,
         help='weights file whose encoder stage predictor freezes',
+    )
+    parser.add_argument(
+        '--encoder',
+        type=Path,
+        help="published weights of the configuration's encoder (DINOv2, DINOv3, V-JEPA, "
+        'EfficientNet-lite), which stays as it is: only a predictor is trained',
     )
     parser.add_argument(
         '--iterations',
@@ -78,8 +85,56 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='torch device (default cpu); with torchrun, cuda means the local GPU of each process',
     )
     parser.add_argument(
+        '--trials',
+        type=int,
+        default=0,
+        help='goals in the simulated cell that the model is to reach after every round of the '
+        'predictor; the weights of the best round are kept',
+    )
+    parser.add_argument(
+        '--cell', type=int, default=0, help='which cell --trials are in: 0 is the usual one'
+    )
+    parser.add_argument(
+        '--patience',
+        type=int,
+        default=0,
+        help='rounds of --trials without a better one that end the stage (default: none do)',
+    )
+    parser.add_argument(
         '--unchecked',
         action='store_true',
         help='train on episodes in which `dataset check` finds something wrong',
     )
     return parser.parse_args(arguments)
+
+
+def check_options(options: argparse.Namespace, settings: TrainSettings, processes: int) -> None:
+    """Raise a TrainingError for what contradicts itself, the settings or several processes."""
+    frozen = options.encoder_from or options.start or options.encoder
+    if options.stage == 'predictor' and not frozen:
+        raise TrainingError(
+            '--stage predictor needs --encoder-from, weights of an encoder stage, --encoder, '
+            'published ones, or --from'
+        )
+    if options.stage == 'proposal' and not (options.start and settings.proposal):
+        raise TrainingError(
+            '--stage proposal needs --from, the model that is given the head, and a configuration '
+            'with a table proposal'
+        )
+    if options.encoder_from and options.start:
+        raise TrainingError('--encoder-from begins a new predictor, --from goes on: give one')
+    if options.encoder and (
+        options.encoder_from or options.start or options.stage not in ('predictor', 'all')
+    ):
+        raise TrainingError(
+            '--encoder is for a new predictor: leave out --encoder-from, --from and other stages'
+        )
+    if processes == 1:
+        return
+    if options.stage != 'predictor':
+        raise TrainingError(
+            'an encoder is trained by one process: its batch norm and SIGReg look at the whole '
+            'batch; give --stage predictor and --encoder-from to several'
+        )
+    if options.trials:
+        raise TrainingError('--trials are made by one process: leave them out under torchrun')

@@ -12,7 +12,8 @@ from jepa_wm_ros import resources
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.tables import read_table
 
-STAGES = ('encoder', 'predictor')
+SCHEDULES = ('cosine', 'constant', 'hold')
+STAGES = ('encoder', 'predictor', 'proposal')
 
 
 class TrainingError(JepaWmError):
@@ -21,9 +22,15 @@ class TrainingError(JepaWmError):
 
 @dataclass(frozen=True, slots=True)
 class StageSettings:
-    """How one stage is optimised: AdamW, linear warm-up, cosine decay to zero.
+    """How one stage is optimised: AdamW, its schedules (schedule.py), and what is learnt from.
 
-    iterations, batch   optimiser steps, and windows in each
+    iterations, batch   optimiser steps, and windows in each part of one
+    accumulate          parts of a step, whose gradients are averaged: large batches, little memory
+    schedule            of the learning rate: cosine, constant or hold
+    warmup, warmup_from iterations of the warm-up, and the share of the rate that it begins at
+    anneal              last iterations of `hold`, down to zero
+    final_weight_decay  what the weight decay ends at; None: it stays
+    clip                largest norm of the gradient; 0: none is too large
     window              frames per window
     rollout_steps       k of the paper's multi-step loss: 1 is teacher forcing alone
     stop_gradient       the rollout is not differentiated through its own context
@@ -31,15 +38,22 @@ class StageSettings:
     light               strength of the light variation of the training pictures
     views               stage 2: how often every frame is encoded, each time in another light
     threads             of the processor; small models lose more to waiting than they win
+    ema                 share of the weights' moving average that a step leaves; the average is what
+                        is measured and kept (0: the weights themselves)
     bfloat16            autocast; worth it where the processor multiplies bfloat16 natively
     """
 
     iterations: int
     batch: int = 128
+    accumulate: int = 1
     window: int = 4
     learning_rate: float = 6e-4
+    schedule: str = 'cosine'
     warmup: int = 200
+    warmup_from: float = 0.0
+    anneal: int = 0
     weight_decay: float = 1e-3
+    final_weight_decay: float | None = None
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0
     rollout_steps: int = 2
@@ -50,14 +64,23 @@ class StageSettings:
     light: float = 0.1
     views: int = 1
     threads: int = 2
+    ema: float = 0.0
     bfloat16: bool = False
 
     def __post_init__(self) -> None:
-        counts = (self.iterations, self.batch, self.rollout_steps, self.views, self.threads)
-        if min(counts) < 1:
+        for name in ('iterations', 'batch', 'accumulate', 'rollout_steps', 'views', 'threads'):
+            if getattr(self, name) < 1:
+                raise TrainingError(f'{name} must be at least 1')
+        if self.schedule not in SCHEDULES:
+            raise TrainingError(f'schedule must be one of {", ".join(SCHEDULES)}')
+        if (self.schedule == 'hold') != (self.anneal > 0):
             raise TrainingError(
-                'iterations, batch, rollout_steps, views and threads must be at least 1'
+                'schedule hold needs anneal, iterations down to zero; no other does'
             )
+        if not 0 <= self.warmup_from <= 1:
+            raise TrainingError(f'warmup_from must be 0 to 1, not {self.warmup_from}')
+        if not 0 <= self.ema < 1:
+            raise TrainingError(f'ema must be at least 0 and below 1, not {self.ema}')
         if self.window < self.rollout_steps + 1:
             raise TrainingError(
                 f'a rollout of {self.rollout_steps} steps needs windows of at '
@@ -70,15 +93,17 @@ class TrainSettings:
     """A YAML file of config/train: the model (a ModelSpec without statistics) and its stages.
 
     retrained: what is different about the predictor of stage 2 (planning time is its time).
+    proposal: the head that proposes what to try first, of window - 1 steps; None: no head.
     """
 
     model: dict[str, Any]
     encoder: StageSettings
     predictor: StageSettings
+    proposal: StageSettings | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
 
-    def stage(self, name: str) -> StageSettings:
-        """Settings of the stage 'encoder' or 'predictor'."""
+    def stage(self, name: str) -> StageSettings | None:
+        """Settings of one of STAGES."""
         return getattr(self, name)
 
     def with_iterations(self, iterations: int) -> TrainSettings:
@@ -86,11 +111,11 @@ class TrainSettings:
 
         def resized(stage: StageSettings) -> StageSettings:
             warmup = min(stage.warmup, iterations // 4)
-            return dataclasses.replace(stage, iterations=iterations, warmup=warmup)
+            anneal = min(stage.anneal, iterations // 4 or 1)
+            return dataclasses.replace(stage, iterations=iterations, warmup=warmup, anneal=anneal)
 
-        return dataclasses.replace(
-            self, encoder=resized(self.encoder), predictor=resized(self.predictor)
-        )
+        stages = {name: stage for name in STAGES if (stage := self.stage(name))}
+        return dataclasses.replace(self, **{name: resized(stage) for name, stage in stages.items()})
 
 
 def load_settings(path: Path | str) -> TrainSettings:
@@ -98,9 +123,9 @@ def load_settings(path: Path | str) -> TrainSettings:
     path = Path(path)
     if path.suffix not in ('.yaml', '.yml'):
         path = resources.find('config', 'train', f'{path}.yaml')
-    values = read_table(path, ('model', *STAGES), TrainingError)
+    values = read_table(path, ('model', 'encoder', 'predictor'), TrainingError)
     try:
-        stages = {name: _stage(values[name]) for name in STAGES}
+        stages = {name: _stage(values[name]) for name in STAGES if name in values}
         return TrainSettings(
             model=dict(values['model']), **stages, retrained=dict(values.get('retrained', {}))
         )

@@ -21,12 +21,6 @@ from jepa_wm_ros.learning.latents import encoded_views
 from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
-from jepa_wm_ros.learning.training_loss import (
-    draw_prefix,
-    frame_loss,
-    published_settings,
-    training_loss,
-)
 from jepa_wm_ros.learning.windows import (
     Recording,
     Statistics,
@@ -38,6 +32,12 @@ from jepa_wm_ros.learning.windows import (
 from jepa_wm_ros.learning.world import World
 from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
+from jepa_wm_ros.world_model.training_loss import (
+    draw_prefix,
+    frame_loss,
+    published_settings,
+    training_loss,
+)
 
 _VALIDATION_WINDOWS = 1024
 
@@ -75,6 +75,9 @@ def going_on_from(model: WorldModel, recording: Recording) -> WorldModel:
             f'{spec.name} takes {_shape(wanted)}, the recording has {_shape(told)}: '
             f'`dataset convert --size {spec.img_size}` makes pictures of another size'
         )
+    # What is learnt anew at the end.
+    model.spec, model.proposal = spec.replace(proposal_steps=0), None
+    model.familiarity = None
     model = model.float().requires_grad_(True)
     if spec.predictor.proprio == 'feature':
         model.predictor.proprio_encoder.requires_grad_(False)  # see fix_proprio_encoder

@@ -4,6 +4,8 @@
     train --data data/cell --out data/run                              # every tenth is held out
     train --data data/cell --val data/cell_val --out data/run --seed 1
     train --data data/my_cell --out data/my_run --from jepa_wm_cell --name my_cell
+    train --data data/my_cell --out data/my_run --config efficientnet --encoder lite0.pth
+    train --data data/my_cell --out data/my_run --stage proposal --from my_cell.safetensors
     torchrun --nproc-per-node 8 -m jepa_wm_ros train --stage predictor --device cuda …
 
 The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
@@ -13,11 +15,14 @@ that the same command resumes from.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import platform
 import sys
 import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -27,9 +32,11 @@ from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import Progress, optimise
-from jepa_wm_ros.learning.options import parse
+from jepa_wm_ros.learning.options import check_options, parse
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
+from jepa_wm_ros.learning.proposing import ProposalStage
+from jepa_wm_ros.learning.proposing import validation as proposal_validation
 from jepa_wm_ros.learning.settings import (
     STAGES,
     StageSettings,
@@ -45,11 +52,13 @@ from jepa_wm_ros.learning.stages import (
     prepare_predictor,
     validation,
 )
+from jepa_wm_ros.learning.trials import score, trials
 from jepa_wm_ros.learning.windows import Recording, load_recording
 from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import complaints
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
+from jepa_wm_ros.world_model.files.official import load_encoder
 
 HELD_OUT = 10  # one episode in so many, where none are given to measure by
 
@@ -67,18 +76,7 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     settings = load_settings(options.config)
     if options.iterations:
         settings = settings.with_iterations(options.iterations)
-    frozen = options.encoder_from or options.start
-    if options.stage == 'predictor' and frozen is None:
-        raise TrainingError(
-            '--stage predictor needs --encoder-from, weights of an encoder stage, or --from'
-        )
-    if options.encoder_from and options.start:
-        raise TrainingError('--encoder-from begins a new predictor, --from goes on: give one')
-    if options.stage != 'predictor' and world.size > 1:
-        raise TrainingError(
-            'an encoder is trained by one process: its batch norm and SIGReg look at the whole '
-            'batch; give --stage predictor and --encoder-from to several'
-        )
+    check_options(options, settings, processes=world.size)
     for path in (options.data, options.val):
         if path is not None and not options.unchecked and world.first:
             check_episodes(path)
@@ -93,21 +91,28 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
             f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
         )
     metrics = _describe(options, settings, recording, val)
-    if options.stage == 'predictor':
+    if options.encoder:
+        model = new_model(settings, recording, options.seed).to(device)
+        load_encoder(model.encoder, options.encoder)
+    elif options.stage in ('predictor', 'proposal'):
+        frozen = options.encoder_from or options.start
         model = load_world_model(str(frozen), device=str(device))
     else:
         model = _train_encoder(options, settings, recording, val, device, metrics)
-    if options.stage != 'encoder':
+    if options.stage in ('predictor', 'all'):
         model = _train_predictor(model, options, settings, recording, val, metrics, world)
     if not world.first:
         return {}
     # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
-    _measure(model.to(precision).float(), recording, val, metrics)
-    model.familiarity = familiarity(model, recording, val)
-    model.spec = model.spec.replace(
-        name=options.name or model.spec.name, reached_distance=metrics['probes']['reached_distance']
-    )
+    model = model.to(precision).float()
+    if options.stage != 'proposal':  # which leaves the latents as they are
+        _measure(model, recording, val, metrics)
+        model.familiarity = familiarity(model, recording, val)
+        model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
+    if options.stage != 'encoder' and settings.proposal:
+        _train_proposal(model, options, settings.proposal, recording, val, metrics)
+    model.spec = model.spec.replace(name=options.name or model.spec.name)
     save_world_model(
         model.to(precision),
         out / f'{model.spec.name}.safetensors',
@@ -155,7 +160,8 @@ def _train_encoder(
     model = model.to(device)
     torch.set_num_threads(options.threads or settings.encoder.threads)
     stage = EncoderStage(model, recording, settings.encoder)
-    _run('encoder', stage, settings.encoder, val, options, metrics, World())
+    measures = [validation(model, val, settings.encoder)]
+    _run('encoder', stage, settings.encoder, measures, options, metrics, World())
     return model.freeze()
 
 
@@ -184,14 +190,43 @@ def _train_predictor(
     cache = options.cache or options.out
     with world.first_before_others():  # it writes the latents that the others read
         stage = PredictorStage(model, recording, settings.predictor, options.seed, world, cache)
-    _run('predictor', stage, settings.predictor, val, options, metrics, world)
+    measures = [validation(model, val, settings.predictor)]
+    with contextlib.ExitStack() as opened:
+        if options.trials:
+            measures.append(opened.enter_context(trials(model, options.cell, options.trials)))
+        _run('predictor', stage, settings.predictor, measures, options, metrics, world)
     return model.freeze()
 
 
-def _run(
-    name: str, stage, settings: StageSettings, val: Recording, options, metrics: dict, world: World
+def _train_proposal(
+    model: WorldModel,
+    options,
+    settings: StageSettings,
+    recording: Recording,
+    val: Recording,
+    metrics: dict,
 ) -> None:
-    """Optimise one stage, from its checkpoint where there is one, and note how it went."""
+    """Give a model, which stays as it is, the head that proposes what to try first."""
+    torch.set_num_threads(options.threads or settings.threads)
+    cache = options.cache or options.out
+    stage = ProposalStage(model, recording, settings, options.seed, cache)
+    measures = [proposal_validation(model, val, settings)]
+    _run('proposal', stage, settings, measures, options, metrics, World())
+    model.freeze()
+
+
+def _run(
+    name: str,
+    stage,
+    settings: StageSettings,
+    measures: list[Callable[[], dict[str, float]]],
+    options,
+    metrics: dict,
+    world: World,
+) -> None:
+    """Optimise one stage, from its checkpoint where there is one, and note how it went. One that is
+    measured by trials ends with what reached best.
+    """
     began = time.monotonic()
     progress: Progress = optimise(
         stage,
@@ -200,9 +235,11 @@ def _run(
         seed=options.seed,
         checkpoint=options.out / f'{name}.pt',
         title=name,
-        validate=validation(stage.model, val, settings),
+        validate=lambda: dict(chain.from_iterable(measure().items() for measure in measures)),
         world=world,
         origin=options.start or '',
+        score=score if len(measures) > 1 else None,
+        patience=options.patience,
     )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)
@@ -224,7 +261,11 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
             'val_episodes': int(val.episode[-1]) + 1,
             'torch': torch.__version__,
             'machine': platform.processor() or platform.machine(),
-            'settings': {name: dataclasses.asdict(settings.stage(name)) for name in STAGES},
+            'settings': {
+                name: dataclasses.asdict(stage)
+                for name in STAGES
+                if (stage := settings.stage(name))
+            },
         },
         'history': {},
     }
@@ -237,7 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
     metrics = train(options)
     if not metrics:
         return 0
-    for name, value in metrics['probes'].items():
+    for name, value in metrics.get('probes', {}).items():
         if value is not None:
             print(f'{name:>18} {value:.4g}')
     print(f'wrote {options.out}')

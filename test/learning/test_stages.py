@@ -16,11 +16,11 @@ from jepa_wm_ros.learning.stages import (
     prepare_predictor,
     validation,
 )
-from jepa_wm_ros.learning.training_loss import draw_prefix, published_settings
 from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import build
 from jepa_wm_ros.world_model.files.official_config import spec_from_official
 from jepa_wm_ros.world_model.spec import EncoderSpec, ModelSpec, PredictorSpec
+from jepa_wm_ros.world_model.training_loss import draw_prefix, published_settings
 from support.paths import GOLDENS
 
 SIZE = 16

@@ -8,7 +8,6 @@ import torch
 import yaml
 
 from jepa_wm_ros.learning import familiarity, train
-from jepa_wm_ros.learning.optimise import cosine
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, load_settings
 from jepa_wm_ros.learning.stages import PredictorStage, new_model, validation
 from jepa_wm_ros.learning.windows import load_recording
@@ -131,14 +130,6 @@ def test_a_fresh_model_that_predicts_changes_starts_from_no_change(folders, reco
     model = new_model(load_settings(folders / 'toy.yaml'), recording, seed=3).eval()
     measured = validation(model, recording, StageSettings(iterations=1))()
     assert measured['val_step'] == pytest.approx(measured['val_copy'])
-
-
-def test_the_learning_rate_warms_up_and_falls_to_zero():
-    settings = StageSettings(iterations=110, warmup=10)
-    assert cosine(0, settings) == pytest.approx(0.1)
-    assert cosine(9, settings) == cosine(10, settings) == 1.0
-    assert cosine(60, settings) == pytest.approx(0.5)
-    assert cosine(110, settings) == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize(

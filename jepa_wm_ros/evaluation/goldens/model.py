@@ -14,7 +14,6 @@ from torch import Tensor
 
 from jepa_wm_ros.evaluation.goldens.planning import planning_rows
 from jepa_wm_ros.evaluation.goldens.row import GoldenError, Row, compared, relative_error
-from jepa_wm_ros.learning.training_loss import LossSettings, frame_loss, training_loss
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model.distance import distance, distance_curve
 from jepa_wm_ros.world_model.files.checkpoints import load_world_model
@@ -23,6 +22,7 @@ from jepa_wm_ros.world_model.files.safe_files import read_json
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.scoring.fast_rollout import unroll
+from jepa_wm_ros.world_model.training_loss import LossSettings, frame_loss, training_loss
 
 COSTS = {'L2': 'L2', 'L1': 'L1', 'cos': 'cosine'}
 ALONE = {  # one term of the loss, by its recorded name, of the pictures alone

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from jepa_wm_ros.world_model.spec import EncoderSpec
+from jepa_wm_ros.world_model.spec import EFFICIENTNETS, EncoderSpec
 
 
 def build_encoder(spec: EncoderSpec, img_size: int) -> nn.Module:
@@ -18,6 +18,10 @@ def build_encoder(spec: EncoderSpec, img_size: int) -> nn.Module:
         from jepa_wm_ros.world_model.encoders.vjepa import VJepaEncoder
 
         return VJepaEncoder(spec)
+    if spec.kind in EFFICIENTNETS:
+        from jepa_wm_ros.world_model.encoders.efficientnet import EfficientNetLiteEncoder
+
+        return EfficientNetLiteEncoder(spec)
     if spec.kind == 'conv':
         from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
 
