@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that is free again is the system's again."""
 
+import mmap
 import platform
 from pathlib import Path
 
@@ -27,3 +28,22 @@ def test_gaps_below_what_is_still_used_are_given_back():
     give_back()
     assert full - resident() > 0.8 * (2000 - len(kept)) * PIECE
     assert all(piece[-1] == 7 for piece in kept)
+
+
+@pytest.mark.skipif(not Path('/dev/shm').is_dir(), reason='no shared memory of Linux')
+def test_pages_of_ddss_shared_memory_are_let_go_and_nothing_in_them_is_lost():
+    path = Path('/dev/shm/fastrtps_of_test_give_back')
+    size = 32 << 20
+    path.write_bytes(bytes(size))
+    try:
+        with path.open('r+b') as file, mmap.mmap(file.fileno(), size) as ring:
+            ring[:] = bytes([7]) * size
+            full = resident()
+            give_back()
+            assert full - resident() > 0.9 * size
+            assert ring[0] == ring[size - 1] == 7
+            ring[5] = 9
+            give_back()
+            assert ring[5] == 9 and path.read_bytes()[5] == 9
+    finally:
+        path.unlink()
