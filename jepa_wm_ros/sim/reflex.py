@@ -19,6 +19,11 @@ ERRORS = 41  # flags of the protocol, of which these have a place here:
 CARTESIAN_REFLEX = 7
 COMMUNICATION_CONSTRAINTS_VIOLATION = 25
 
+# What the state tells of commanded accelerations. franky-sim differentiates the commands twice:
+# where they come irregularly, on a machine that is starved, it tells of tens of m/s^2 that nobody
+# commanded, and a stop motion, which begins with them, goes 0.1 m instead of 0.01 m.
+STEADY = {'O_ddP_EE_c': (0.0,) * 6, 'ddelbow_c': (0.0,) * 2, 'ddq_d': (0.0,) * 7}
+
 
 class ReflexServer(FrankaRobotServer):
     """The arm's side of the protocol, with errors that end a motion."""
@@ -30,7 +35,7 @@ class ReflexServer(FrankaRobotServer):
     @property
     def robot_state(self):
         """As franky-sim's, with what has stopped the arm."""
-        state = super().robot_state
+        state = super().robot_state.replace(**STEADY)
         if self.user_stop:
             return state.replace(robot_mode=protocol.RobotMode.kUserStopped)
         if self.error is not None:

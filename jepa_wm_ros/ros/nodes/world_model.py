@@ -172,10 +172,10 @@ class WorldModelNode(NodeBase):
         return response
 
     async def _on_prepare_goal(self, request, response):
+        self.worker.submit(give_back)  # of the goal before: memory stays level over many
         live = self._live()
         self.camera.admit(live)
         pictures = self._goal_pictures(request)
-        self.worker.submit(give_back)  # of the goal before: memory stays level over many
         ids, distances = await self.worker.submit(self.session.prepare_goals, pictures, live)
         response.goal_ids, response.distances = ids, distances
         return response
