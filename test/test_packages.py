@@ -35,6 +35,7 @@ BY_PIP = {
     'pyarrow',
     'rosbags',
     'safetensors',
+    'tensorboardX',
     'timm',
     'torch',
 }

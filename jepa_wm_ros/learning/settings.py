@@ -114,8 +114,10 @@ class TrainSettings:
             anneal = min(stage.anneal, iterations // 4 or 1)
             return dataclasses.replace(stage, iterations=iterations, warmup=warmup, anneal=anneal)
 
-        stages = {name: stage for name in STAGES if (stage := self.stage(name))}
-        return dataclasses.replace(self, **{name: resized(stage) for name, stage in stages.items()})
+        changed: dict[str, Any] = {
+            name: resized(stage) for name in STAGES if (stage := self.stage(name))
+        }
+        return dataclasses.replace(self, **changed)
 
 
 def load_settings(path: Path | str) -> TrainSettings:

@@ -19,6 +19,7 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from jepa_wm_msgs.srv import FreezeContext, PrepareGoal, ScoreActions  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image, JointState  # noqa: E402
 
+from jepa_wm_ros.control.ports import Observation  # noqa: E402
 from jepa_wm_ros.evaluation.offline.trial import PLANS_PER_SEED, ClipTrial, PlannerChoice  # noqa: E402
 from jepa_wm_ros.recordings.bags.bag import Bag  # noqa: E402
 from jepa_wm_ros.recordings.bags.choice import choose_topics  # noqa: E402
@@ -208,7 +209,8 @@ def test_the_node_and_the_evaluator_agree_on_latents_costs_and_plan(
                 assert torch.equal(live.goal.visual, latents[-1].visual)
                 assert frozen.distance == pytest.approx(offline['zero'].cost_start, rel=1e-6)
 
-                score = ServiceScore(ServicePorts(client), frozen.context_id, 7)
+                seen = Observation(frozen.context_id, frame, clip.poses[0], frozen.distance)
+                score = ServiceScore(ServicePorts(client), seen, 7)
                 planner = str(folder / 'profile.yaml')
                 for name in ('expert', 'zero', 'random', planner):
                     actions = torch.tensor(offline[name].planned).reshape(1, 3, 7).float()

@@ -8,6 +8,7 @@ Source: Tan and Le, arXiv 1905.11946. The PyPI packages `efficientnet-lite0-pyto
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import timm
 import torch
@@ -27,7 +28,7 @@ class EfficientNetLiteEncoder(nn.Module):
         super().__init__()
         self._name = f'tf_{spec.kind}'
         self.net = timm.create_model(self._name, features_only=True, out_indices=(MAP,))
-        (width,) = self.net.feature_info.channels()
+        (width,) = cast(Any, self.net.feature_info).channels()
         if (spec.width, spec.patch_size) != (width, STRIDE):
             raise SpecError(
                 f'{spec.kind} has tokens of {width} numbers, each of {STRIDE} px; '
