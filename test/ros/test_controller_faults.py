@@ -4,6 +4,7 @@
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.robot.faults import ArmError, ErrorKind  # noqa: E402
+from jepa_wm_ros.ros.nodes.franka_controller import FrankaController  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import PATIENT, Planner, Rig  # noqa: E402
 from support.python_process import node, python  # noqa: E402
@@ -55,6 +58,25 @@ def test_a_lost_arm_is_told_and_recover_rebuilds_the_connection(new_arm_address)
                 ArmStatus.OUTCOME_DONE
             )
         rig.close()
+
+
+@pytest.mark.fault(37)
+def test_whoever_waits_for_a_command_hears_its_end_also_when_it_was_ended_by_force():
+    """Seen beside busy processes only: the arm's connection was dropped, and so was the outcome."""
+    done = []
+
+    def by_force():
+        raise ArmError(ErrorKind.REFLEX, 'it did not stop as asked')
+
+    status = SimpleNamespace(wait_for_all_acked=lambda _: done.append('outcome heard'))
+    node = SimpleNamespace(
+        driver=SimpleNamespace(hold=by_force),
+        worker=SimpleNamespace(drain=lambda: done.append('command ended')),
+        _said={'status': status},
+    )
+    with pytest.raises(ArmError, match='did not stop'):
+        FrankaController.halt(node)
+    assert done == ['command ended', 'outcome heard']
 
 
 @pytest.mark.fault(19)

@@ -94,11 +94,11 @@ class FrankaController(NodeBase):
         self.add_part('gripper', self._gripper_part)
 
     def halt(self) -> None:
-        self.driver.hold()  # whatever was accepted before; `_launch` accepts nothing any more
-        self.worker.drain()
-        self._said['status'].wait_for_all_acked(
-            FAREWELL
-        )  # who waits for that command hears its end
+        try:
+            self.driver.hold()  # whatever was accepted before; `_launch` accepts nothing any more
+        finally:  # who waits for that command hears its end, also when it was ended by force
+            self.worker.drain()
+            self._said['status'].wait_for_all_acked(FAREWELL)
 
     # What it hears
 
