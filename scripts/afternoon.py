@@ -94,7 +94,8 @@ def attempt(
         + ['--episodes', options.episodes],
         may_miss=True,
     )
-    near, count, nearer, median = ROW.search(told).groups()
+    found = ROW.search(told)  # no table where the model refused every picture as foreign
+    near, count, nearer, median = found.groups() if found else (0, options.episodes, 0, 'nan')
     row = {
         'minutes': minutes,
         'start': start,
