@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,9 +13,9 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.direct import DirectCell
 from jepa_wm_ros.sim.scene import SimError
-from jepa_wm_ros.sim.variation import ReachTask, sample_reach_task
+from jepa_wm_ros.sim.variation import sample_reach_task
+from jepa_wm_ros.tasks.frozen import NEAR, FrozenTasks
 
-NEAR = 0.04  # m
 ENVELOPE = SafetyEnvelope()
 
 
@@ -26,12 +25,14 @@ class ReachCell:
     Start, goal, cube and light come from the seed alone, or from frozen tasks. States are pose7.
     """
 
-    def __init__(self, cell: DirectCell, tasks: Mapping[int, ReachTask] | None = None) -> None:
-        self._cell, self._tasks = cell, tasks
+    def __init__(self, cell: DirectCell, tasks: FrozenTasks | None = None) -> None:
+        self._cell, self._frozen = cell, tasks
+        self._near = tasks.tolerance if tasks else NEAR
 
     def reset(self, seed: int) -> None:
         """Stand at the start of `seed`."""
-        task = self._tasks[seed] if self._tasks else sample_reach_task(seed, self._cell.design)
+        frozen = self._frozen
+        task = frozen.tasks[seed] if frozen else sample_reach_task(seed, self._cell.design)
         self.goal = task.goal  # pose7: the judge's, and the straight line's
         self._seen = self._cell.reset(task.start, task.cell)
 
@@ -68,8 +69,8 @@ class ReachCell:
         return float(np.linalg.norm((self._cell.pose - self.goal)[convention.POSITION]))
 
     def success(self) -> bool:
-        """Whether the hand is within NEAR of the goal."""
-        return self.error() <= NEAR
+        """Whether the hand is within the tolerance of the tasks, NEAR where they have none."""
+        return self.error() <= self._near
 
 
 def _pose(pose7: np.ndarray) -> Pose:

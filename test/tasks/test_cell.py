@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The task of the simulated cell: the same for everyone, within the arm's own envelope."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ pytest.importorskip('franky_sim')
 from jepa_wm_ros.errors import Fault, FaultCode  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.sim.direct import DirectCell  # noqa: E402
+from jepa_wm_ros.tasks import frozen  # noqa: E402
 from jepa_wm_ros.tasks.cell import ReachCell  # noqa: E402
 
 
@@ -26,6 +28,18 @@ def move(task, *translation, closure=math.nan):
     _, pose = task.observe()
     action = np.array([[*translation, 0, 0, 0, 0]])
     return task.act(task.waypoints(pose, action)[1], closure)
+
+
+def test_frozen_tasks_say_where_and_how_near(task):
+    tasks = frozen.draw(0, range(5, 6))
+    stricter = ReachCell(task._cell, dataclasses.replace(tasks, tolerance=1e-6))
+    wider = ReachCell(task._cell, dataclasses.replace(tasks, tolerance=0.3))
+    for one, success in ((stricter, False), (wider, True)):
+        one.reset(5)
+        np.testing.assert_array_equal(one.goal, tasks.tasks[5].goal)
+        assert one.success() is success
+    with pytest.raises(KeyError):
+        stricter.reset(6)
 
 
 def test_start_goal_and_pictures_come_from_the_seed_alone(task):

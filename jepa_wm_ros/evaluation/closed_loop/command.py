@@ -65,20 +65,20 @@ def chosen_tasks(options: argparse.Namespace) -> FrozenTasks:
     return frozen.draw(options.cell, seeds, options.steps)
 
 
-def evaluate(options: argparse.Namespace) -> dict[str, list[Trial]]:
+def evaluate(options: argparse.Namespace, tasks: FrozenTasks) -> dict[str, list[Trial]]:
     """Run all policies on all tasks; the trials of each."""
     from tqdm import tqdm
 
     from jepa_wm_ros.sim.design import cell_design
     from jepa_wm_ros.sim.direct import DirectCell
 
-    chosen, tasks = list(policies(options)), chosen_tasks(options)
+    chosen = list(policies(options))
     trials: dict[str, list[Trial]] = {policy.name: [] for policy in chosen}
     with (
         DirectCell(design=cell_design(tasks.cell)) as cell,
         tqdm(total=len(chosen) * len(tasks.tasks), unit='episode') as bar,
     ):
-        task = ReachCell(cell, tasks.tasks)
+        task = ReachCell(cell, tasks)
         for policy, seed in itertools.product(chosen, tasks.tasks):
             bar.set_postfix_str(policy.name)
             trials[policy.name].append(
@@ -151,8 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    told = chosen_tasks(options).summary()
-    print(f'{told}; closed loop\n{report(evaluate(options), options.out)}')
+    tasks = chosen_tasks(options)
+    table_of_all = report(evaluate(options, tasks), options.out)
+    print(f'{tasks.summary()}; closed loop\n{table_of_all}')
     return 0
 
 
