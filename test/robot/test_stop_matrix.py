@@ -89,7 +89,7 @@ def run_cell(number, calls, error, phase):
     hand = ScriptedHand(script)
     gripper.use(hand)
     driver = ArmDriver(arm, gripper, SafetyEnvelope())
-    begun = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def job(permit):
         begun.set()
@@ -102,6 +102,9 @@ def run_cell(number, calls, error, phase):
                 driver.execute(TARGET, None, permit)
         except ArmError:
             pass
+        finally:
+            ended.set()
+            script.poke()
 
     def fail():
         script.failing = dict.fromkeys(calls, error)
@@ -117,7 +120,9 @@ def run_cell(number, calls, error, phase):
             robot.began()
         if phase == 'moving':
             fail()
-        time.sleep(0.1)  # on its way by now
+        # On its way, or in the call that hangs before it is.
+        way = ('gripper.move', 'gripper.grasp') if phase == 'gripper' else ('join_motion',)
+        script.until(lambda: script.called(*way) or ended.is_set(), 0.1)
         fail()
     asked = time.monotonic()
     stopper = threading.Thread(target=stop, args=(driver,), daemon=True)

@@ -39,10 +39,26 @@ class Script:
         self.failing: dict[str, str] = {}
         self.failing_once: dict[str, str] = {}
         self.calls: list[tuple[float, str]] = []
+        self._news = threading.Condition()
+
+    def poke(self) -> None:
+        """Have who waits in `until` look again."""
+        with self._news:
+            self._news.notify_all()
+
+    def until(self, condition, seconds: float = 5.0) -> bool:
+        """Wait for a call, or a `poke`, that makes a condition true; whether one came."""
+        with self._news:
+            return self._news.wait_for(condition, seconds)
+
+    def called(self, *names: str) -> bool:
+        """Whether one of these has been called."""
+        return any(name in names for _, name in list(self.calls))
 
     def call(self, name: str) -> None:
         """Count a call and fail it when it shall."""
         self.calls.append((time.monotonic(), name))
+        self.poke()
         how = self.failing_once.pop(name, None) or self.failing.get(name)
         if how == 'hang':
             time.sleep(HANG_SECONDS)
