@@ -129,6 +129,8 @@ def check_options(options: argparse.Namespace, settings: TrainSettings, processe
         raise TrainingError(
             '--encoder is for a new predictor: leave out --encoder-from, --from and other stages'
         )
+    if options.patience and not options.trials:
+        raise TrainingError('--patience counts rounds of --trials: give both')
     if processes == 1:
         return
     if options.stage != 'predictor':

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from jepa_wm_ros.learning.latents import encode_frames, encoded_views
+from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings
+from jepa_wm_ros.learning.stages import LatentStage
 from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import WorldModel
 from jepa_wm_ros.world_model.proposal import Proposal
 
 
-class ProposalStage(nn.Module):
-    """The head on latents of a frozen encoder; nothing else of the model changes."""
+class ProposalStage(LatentStage):
+    """The head; nothing else of the model changes."""
 
     def __init__(
         self,
@@ -31,24 +32,17 @@ class ProposalStage(nn.Module):
         seed: int,
         cache: Path | None = None,
     ) -> None:
-        """cache: folder for the latents; without one they are in memory."""
-        super().__init__()
+        """As `LatentStage`."""
         give_head(model.requires_grad_(False), settings.window - 1, seed)
-        self.model = model
-        self._recording, self._settings = recording, settings
-        self._starts = recording.windows(settings.window)
-        self._views = encoded_views(model, recording, settings, seed, cache)
+        super().__init__(model, recording, settings, seed, cache)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """Mean square error of the actions proposed from a frame to one 1 ... H steps later."""
         s = self._settings
         picked = self._starts[torch.randint(len(self._starts), (s.batch,), generator=generator)]
         ahead = torch.randint(1, s.window, (s.batch,), generator=generator)
-        view = torch.randint(s.views, (s.batch,), generator=generator).numpy()
-        now, goal = (
-            torch.from_numpy(self._views[view, frame.numpy()]).to(self.model.device)
-            for frame in (picked, picked + ahead)
-        )
+        view = torch.randint(s.views, (s.batch,), generator=generator)
+        now, goal = self.latents(view, picked), self.latents(view, picked + ahead)
         actions = self._recording.actions[picked[:, None] + torch.arange(s.window - 1)]
         return {'proposal': (1.0, proposal_loss(self.model, now, goal, actions, ahead))}
 

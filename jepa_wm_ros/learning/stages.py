@@ -165,8 +165,32 @@ class EncoderStage(nn.Module):
         }
 
 
-class PredictorStage(nn.Module):
-    """The predictor on latents of a frozen encoder, computed once per view of every frame."""
+class LatentStage(nn.Module):
+    """What learns on latents of a frozen encoder, computed once per view of every frame."""
+
+    def __init__(
+        self,
+        model: WorldModel,
+        recording: Recording,
+        settings: StageSettings,
+        seed: int,
+        cache: Path | None = None,
+    ) -> None:
+        """cache: folder for the latents; without one they are in memory."""
+        super().__init__()
+        model.encoder.requires_grad_(False)
+        self.model = model
+        self._recording, self._settings = recording, settings
+        self._starts = recording.windows(settings.window)
+        self._views = encoded_views(model, recording, settings, seed, cache)
+
+    def latents(self, view: Tensor, frame: Tensor) -> Tensor:
+        """Visual latents (..., 1, g, g, D) of frames (...) in these views, where the model is."""
+        return torch.from_numpy(self._views[view.numpy(), frame.numpy()]).to(self.model.device)
+
+
+class PredictorStage(LatentStage):
+    """The predictor."""
 
     def __init__(
         self,
@@ -177,14 +201,9 @@ class PredictorStage(nn.Module):
         world: World | None = None,
         cache: Path | None = None,
     ) -> None:
-        """cache: folder for the latents; without one they are in memory."""
-        super().__init__()
+        """As `LatentStage`; in a world of several processes `losses` are of a share."""
+        super().__init__(model, recording, settings, seed, cache)
         self._world = world or World()
-        model.encoder.requires_grad_(False)
-        self.model = model
-        self._recording, self._settings = recording, settings
-        self._starts = recording.windows(settings.window)
-        self._views = encoded_views(model, recording, settings, seed, cache)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """The paper's loss on a batch of windows drawn by `generator`, on this process's share."""
@@ -196,8 +215,7 @@ class PredictorStage(nn.Module):
         model = self.model
         actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)
-        views = torch.from_numpy(self._views[view.numpy(), index.numpy()])
-        latents = Latents(views.to(model.device), proprio)
+        latents = Latents(self.latents(view, index), proprio)
         with narrow_numbers(model, s):
             loss = prediction_loss(model, latents, actions, s, generator)
         return {'prediction': (1.0, loss)}

@@ -30,6 +30,7 @@ from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning.familiarity import familiarity
+from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.options import check_options, parse
@@ -105,6 +106,8 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
         return {}
     # Half precision is enough to plan with; stage 2 starts from exactly what stage 1 learnt.
     precision = torch.float32 if options.stage == 'encoder' else torch.float16
+    if options.stage == 'proposal' and not fits(model, precision):
+        precision = torch.float32
     model = model.to(precision).float()
     if options.stage != 'proposal':  # which leaves the latents as they are
         _measure(model, recording, val, metrics)
@@ -194,8 +197,16 @@ def _train_predictor(
     with contextlib.ExitStack() as opened:
         if options.trials:
             measures.append(opened.enter_context(trials(model, options.cell, options.trials)))
-        _run('predictor', stage, settings.predictor, measures, options, metrics, world)
+        best = score if options.trials else None
+        _run('predictor', stage, settings.predictor, measures, options, metrics, world, best)
     return model.freeze()
+
+
+def fits(model: WorldModel, precision: torch.dtype) -> bool:
+    """Whether a model is the same numbers in a narrower precision."""
+    return all(
+        torch.equal(value.to(precision).to(value), value) for value in model.state_dict().values()
+    )
 
 
 def _train_proposal(
@@ -223,9 +234,10 @@ def _run(
     options,
     metrics: dict,
     world: World,
+    best: Score | None = None,
 ) -> None:
-    """Optimise one stage, from its checkpoint where there is one, and note how it went. One that is
-    measured by trials ends with what reached best.
+    """Optimise one stage, from its checkpoint where there is one, and note how it went. With `best`
+    it ends with the weights of the round that this says was best.
     """
     began = time.monotonic()
     progress: Progress = optimise(
@@ -237,8 +249,8 @@ def _run(
         title=name,
         validate=lambda: dict(chain.from_iterable(measure().items() for measure in measures)),
         world=world,
-        origin=options.start or '',
-        score=score if len(measures) > 1 else None,
+        origin=str(options.start or options.encoder_from or options.encoder or ''),
+        score=best,
         patience=options.patience,
     )
     metrics['history'][name] = progress.history

@@ -30,11 +30,5 @@ def recording(folders):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def alone(one_thread):
     """Toys lose more to waiting for threads than they win."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ import yaml
 from jepa_wm_ros.learning.proposing import give_head, proposal_loss
 from jepa_wm_ros.learning.settings import load_settings
 from jepa_wm_ros.learning.stages import new_model
-from jepa_wm_ros.world_model import load_world_model
+from jepa_wm_ros.world_model import load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.safe_files import read_safetensors
 from support.toy_training import TOY, run, toy_episode
 
@@ -82,3 +82,18 @@ def test_the_head_alone_needs_a_model_and_a_table(folders, words, capsys):
     start = () if words else ('--from', 'jepa_wm_cell')
     assert run(folders, 'none', '--stage', 'proposal', *words, *start) == 1
     assert '--stage proposal needs --from' in capsys.readouterr().err
+
+
+def test_a_model_in_full_precision_is_not_rounded_for_it(trained, folders):
+    tensors, _ = read_safetensors(trained / 'base' / 'toy.safetensors')
+    fine = folders / 'fine.safetensors'
+    model = load_world_model(trained / 'base' / 'toy.safetensors')
+    with torch.no_grad():
+        model.predictor.predictor_norm.weight.mul_(1 + 1e-5)
+    save_world_model(model, fine)
+    words = ('--config', str(folders / 'proposing.yaml'), '--iterations', '2')
+    assert run(folders, 'fine', *words, '--stage', 'proposal', '--from', str(fine)) == 0
+    after, _ = read_safetensors(folders / 'fine' / 'toy.safetensors')
+    weight = after['predictor.predictor_norm.weight']
+    assert torch.equal(weight, model.predictor.predictor_norm.weight)
+    assert tensors['predictor.predictor_norm.weight'].dtype == torch.float16

@@ -106,6 +106,22 @@ def test_a_recording_that_a_model_cannot_go_on_from_is_told(folders, tmp_path, c
     assert 'holds too few episodes (1)' in capsys.readouterr().err
 
 
+def test_another_encoder_is_not_gone_on_with_from_the_checkpoint_of_the_first(folders, capsys):
+    run(folders, 'all')
+    weights = folders / 'all' / 'toy.safetensors'
+    other = folders / 'other.safetensors'
+    other.write_bytes(weights.read_bytes())
+    words = ['--stage', 'predictor', '--iterations', '2', '--encoder-from']
+    assert run(folders, 'one', *words, str(weights)) == 0
+    assert run(folders, 'one', *words, str(other)) == 1
+    assert 'belongs to a run with other settings' in capsys.readouterr().err
+
+
+def test_patience_without_trials_is_told(folders, capsys):
+    assert run(folders, 'patient', '--patience', '3') == 1
+    assert '--patience counts rounds of --trials' in capsys.readouterr().err
+
+
 def test_stage_two_leaves_every_bit_of_the_encoder_as_it_was(folders, recording, tmp_path):
     settings = load_settings(folders / 'toy.yaml')
     model = new_model(settings, recording, seed=1)

@@ -35,7 +35,7 @@ from jepa_wm_ros.world_model import load_world_model  # noqa: E402
 from support.bags import MS, START, make_bag, pose_at, write_messages  # noqa: E402
 from support.ros_peers import call, ros, spinning, tiny_model, wait  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures('one_thread')]
 
 PROFILE = """
 planner: cem
@@ -117,14 +117,6 @@ def place(tmp_path_factory):
     model = tiny_model(folder)
     (folder / 'profile.yaml').write_text(PROFILE)
     return folder, model
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(('images', 'topics'), [('raw', 'cell'), ('jpeg', 'cell_compressed')])
