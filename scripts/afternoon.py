@@ -36,6 +36,7 @@ COMMAND = [sys.executable, '-m', 'jepa_wm_ros']
 STARTS = {'from the shipped weights': ['--from', 'jepa_wm_cell'], 'from nothing': []}
 MOVED_EVERY = 5.0  # minutes
 FIRST_TASK, FIRST_PLACE = 7000, 9000  # seeds of the goals, and of where the thing is laid
+FOREIGN = 'is unlike those'  # said of every picture where there is no table
 ROW = re.compile(r'^planner +(\d+)/(\d+) +(\d+)/\d+ +([\d.]+) cm', re.MULTILINE)
 
 
@@ -94,7 +95,9 @@ def attempt(
         + ['--episodes', options.episodes],
         may_miss=True,
     )
-    found = ROW.search(told)  # no table where the model refused every picture as foreign
+    found = ROW.search(told)
+    if not found and FOREIGN not in told:
+        sys.exit('the demo has told no table')
     near, count, nearer, median = found.groups() if found else (0, options.episodes, 0, 'nan')
     row = {
         'minutes': minutes,
@@ -104,7 +107,10 @@ def attempt(
         'within 2.5 cm': int(nearer),
         'median cm': float(median),
         'training minutes': round(trained / 60, 1),
-        'frames': json.loads((folder / 'metrics.json').read_text())['run']['train_episodes'] * 20,
+        'steps trained on': json.loads((folder / 'metrics.json').read_text())['run'][
+            'train_episodes'
+        ]
+        * 20,
     }
     result.write_text(json.dumps(row, indent=1))
     return row
