@@ -87,6 +87,26 @@ def test_a_user_stop_is_a_fault_that_outlives_its_release(new_arm_address):
         arm.close()
 
 
+def test_a_moving_arm_tells_of_no_acceleration_that_nobody_commanded(new_arm_address):
+    """franky-sim's own differences of differences; a stop motion would begin with them."""
+    with ArmServer(address := new_arm_address()):
+        arm = FrankaArm(address)
+        arm.connect()
+        start = arm.state().pose
+        target = Pose.of(start.position + [0.0, 0.07, 0.0], start.quaternion)
+        mover = threading.Thread(target=arm.move_to, args=(target,))
+        mover.start()
+        told = []
+        while mover.is_alive():
+            arm.newer_state()
+            state = arm._link._robot.state
+            told.append(np.concatenate([state.O_ddP_EE_c.linear, state.ddq_d]))
+        mover.join()
+        assert arm.state().pose.distance(start) > 0.06
+        assert len(told) > 5 and not np.any(told)
+        arm.close()
+
+
 @pytest.mark.fault(6)
 def test_a_controller_that_falls_silent_is_stopped_and_does_not_go_on(new_arm_address):
     """What an arm does by itself; here the whole process of the controller stands still."""
