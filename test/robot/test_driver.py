@@ -3,7 +3,6 @@
 says why by a code."""
 
 import math
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,13 +22,18 @@ DOWN = (1.0, 0.0, 0.0, 0.0)
 HERE = (0.5, 0.0, 0.25)
 LIMITS = CommandLimits('fr3_link0', 0.5, 0.2, 0.005, 0.02)
 ENVELOPE = SafetyEnvelope()
+NOW = 1000.0  # s
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """It stands still: however slow the machine, a state is as old as the test says."""
+    monkeypatch.setattr('jepa_wm_ros.robot.driver.time', SimpleNamespace(monotonic=lambda: NOW))
 
 
 def driver(mode=ArmMode.READY, age=0.0, fault=None):
     pose = Pose.of(HERE, DOWN)
-    state = ArmState(
-        time.monotonic() - age, 0.0, mode, np.zeros(7), np.zeros(7), pose, pose, (), 1.0
-    )
+    state = ArmState(NOW - age, 0.0, mode, np.zeros(7), np.zeros(7), pose, pose, (), 1.0)
     return ArmDriver(SimpleNamespace(state=lambda: state, fault=fault), None, ENVELOPE)
 
 
