@@ -8,9 +8,12 @@ comes to run.
 
 from __future__ import annotations
 
+import numpy as np
 from franky_sim import franka_robot_protocol as protocol
 from franky_sim import simulation_server
 from franky_sim.franka_robot_server import FrankaRobotServer
+
+from jepa_wm_ros.sim.commanded import STANDING, Slope
 
 # States told without a command in return. The real arm gives up after 20 (20 ms); a machine without
 # a real-time kernel is late more often than that.
@@ -19,11 +22,6 @@ ERRORS = 41  # flags of the protocol, of which these have a place here:
 CARTESIAN_REFLEX = 7
 COMMUNICATION_CONSTRAINTS_VIOLATION = 25
 
-# What the state tells of commanded accelerations. franky-sim differentiates the commands twice:
-# where they come irregularly, on a machine that is starved, it tells of tens of m/s^2 that nobody
-# commanded, and a stop motion, which begins with them, goes 0.1 m instead of 0.01 m.
-STEADY = {'O_ddP_EE_c': (0.0,) * 6, 'ddelbow_c': (0.0,) * 2, 'ddq_d': (0.0,) * 7}
-
 
 class ReflexServer(FrankaRobotServer):
     """The arm's side of the protocol, with errors that end a motion."""
@@ -31,11 +29,17 @@ class ReflexServer(FrankaRobotServer):
     error: int | None = None  # the place of its flag; None: none
     user_stop = False  # under which there is no recovery
     _silent = 0  # states told since the last command
+    _joints = False  # the motion commands joints, not poses
+
+    def __init__(self, *args, **keywords) -> None:
+        self._slope = Slope()
+        super().__init__(*args, **keywords)
 
     @property
     def robot_state(self):
-        """As franky-sim's, with what has stopped the arm."""
-        state = super().robot_state.replace(**STEADY)
+        """As franky-sim's, with what is commanded and what has stopped the arm."""
+        state = super().robot_state
+        state = state.replace(**STANDING | self._velocities(state.motion_generator_mode))
         if self.user_stop:
             return state.replace(robot_mode=protocol.RobotMode.kUserStopped)
         if self.error is not None:
@@ -67,8 +71,27 @@ class ReflexServer(FrankaRobotServer):
         self.error = None
         return status.kSuccess
 
+    def _velocities(self, mode: protocol.StateMotionGeneratorMode) -> dict[str, tuple]:
+        if self._silent > 1:
+            return {}
+        if mode == mode.kJointPosition:
+            return {'dq_d': tuple(self._slope.of_joints())}
+        if mode == mode.kCartesianPosition:
+            twist = tuple(self._slope.of_pose())
+            return {'O_dP_EE_c': twist, 'O_dP_EE_d': twist}
+        return {}
+
+    def start_motion(self, controller_mode, motion_generator_mode, motion_id) -> None:
+        """As franky-sim's."""
+        self._slope.clear()
+        self._joints = motion_generator_mode.name == 'kJointPosition'
+        super().start_motion(controller_mode, motion_generator_mode, motion_id)
+
     def _handle_udp_command(self, command_data: bytes) -> None:
         self._silent = 0
+        command = protocol.UDPCommand.from_bytes(command_data)
+        pose = np.reshape(command.O_T_EE_c, (4, 4), order='F')
+        self._slope.add(np.array(command.q_c) if self._joints else pose)
         super()._handle_udp_command(command_data)
 
     def _post_process_commands(self) -> None:

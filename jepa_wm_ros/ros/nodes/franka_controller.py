@@ -34,6 +34,7 @@ from jepa_wm_ros.robot.driver import ArmDriver
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.ledger import Permit
 from jepa_wm_ros.robot.pose import Pose
+from jepa_wm_ros.robot.realtime import scheduling, take_precedence
 from jepa_wm_ros.ros import controller_parameters
 from jepa_wm_ros.ros.base.convert import pose_message, position_and_quaternion, to_ns, to_stamp
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
@@ -304,6 +305,7 @@ class FrankaController(NodeBase):
             'state_age_s': f'{age:.3f}',
             'errors': ', '.join(state.errors),
             'control_command_success_rate': f'{state.success_rate:.3f}',
+            'scheduling': scheduling(),
         }
         trouble = self.driver.trouble(self.value('max_state_age'))
         if trouble:
@@ -325,6 +327,7 @@ class FrankaController(NodeBase):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
+    take_precedence()  # also for franky's own thread, which commands the arm every millisecond
     leave(run(FrankaController, args))
 
 
