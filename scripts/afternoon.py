@@ -22,7 +22,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from jepa_wm_msgs.srv import ResetScene
@@ -34,6 +33,7 @@ from jepa_wm_ros.sim.variation import cell_of_seed
 
 COMMAND = [sys.executable, '-m', 'jepa_wm_ros']
 STARTS = {'from the shipped weights': ['--from', 'jepa_wm_cell'], 'from nothing': []}
+STAGES = 'encoder', 'predictor', 'proposal'
 MOVED_EVERY = 5.0  # minutes
 FIRST_TASK, FIRST_PLACE = 7000, 9000  # seeds of the goals, and of where the thing is laid
 FOREIGN = 'is unlike those'  # said of every picture where there is no table
@@ -52,14 +52,15 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 101)))
     os.environ.update(dds_environment())
+    data = {minutes: options.out / f'data_{minutes:g}' for minutes in sorted(options.minutes)}
+    for minutes, folder in data.items():
+        if not folder.exists():
+            explore(options, minutes, folder)
     rows = []
-    for minutes in sorted(options.minutes):
-        data = options.out / f'data_{minutes:g}'
-        if not data.exists():
-            explore(options, minutes, data)
-        for start, words in STARTS.items():
-            rows.append(attempt(options, minutes, data, start, words))
-            write(options.out, rows)
+    for start, words in STARTS.items():
+        for minutes in reversed(data):
+            rows.append(attempt(options, minutes, data[minutes], start, words))
+            write(options.out, sorted(rows, key=lambda row: row['minutes']))
     judge(options, options.out / folder_name(max(options.minutes), next(iter(STARTS))))
 
 
@@ -86,9 +87,8 @@ def attempt(
     if result.exists():
         return json.loads(result.read_text())
     length = ['--iterations', options.iterations] if options.iterations else []
-    began = time.monotonic()
     run(['train', '--data', data, '--out', folder, '--name', 'own', *words, *length])
-    trained = time.monotonic() - began
+    trained = json.loads((folder / 'metrics.json').read_text())['run']
     model, goals = folder / 'own.safetensors', ['--seed', FIRST_TASK, '--no-baselines']
     told = run(
         ['demo', '--cell', options.cell, '--model', model, '--out', folder, *goals]
@@ -106,11 +106,8 @@ def attempt(
         'within 4 cm': int(near),
         'within 2.5 cm': int(nearer),
         'median cm': float(median),
-        'training minutes': round(trained / 60, 1),
-        'steps trained on': json.loads((folder / 'metrics.json').read_text())['run'][
-            'train_episodes'
-        ]
-        * 20,
+        'training minutes': round(sum(trained[f'{stage}_seconds'] for stage in STAGES) / 60, 1),
+        'steps trained on': trained['train_episodes'] * 20,
     }
     result.write_text(json.dumps(row, indent=1))
     return row
