@@ -33,6 +33,7 @@ BY_PIP = {
     'mujoco',
     'nevergrad',
     'pyarrow',
+    'pymunk',
     'rosbags',
     'safetensors',
     'tensorboardX',

@@ -57,6 +57,10 @@ ROOMS = {
             'tasks',
         },
     ),
+    'findings': (
+        ARITHMETIC | FILES | REPORTS,
+        {'learning', 'evaluation', 'tasks', 'planning', 'world_model'},
+    ),
     # its closed-loop trials and sample bags are made in the simulated cell
     'evaluation': (
         ARITHMETIC | PICTURES | FILES | BAGS | REPORTS | {'torch', 'mujoco'},
@@ -71,7 +75,10 @@ ROOMS = {
             'ros_image',
         },
     ),
-    'tasks': (ARITHMETIC, {'actions', 'robot', 'sim'}),
+    'tasks': (
+        ARITHMETIC | PICTURES | {'mujoco', 'pymunk', 'tqdm'},
+        {'actions', 'robot', 'sim', 'recordings', 'world_model'},
+    ),
     'ros': (
         ARITHMETIC | PICTURES | REPORTS | {'torch', 'tqdm', 'launch', 'launch_ros'},
         {

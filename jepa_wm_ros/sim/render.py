@@ -15,7 +15,7 @@ from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, Appearance, CellDesig
 from jepa_wm_ros.sim.scene import CAMERA, SimError, compile_model
 
 
-def _check_opengl(mujoco) -> None:
+def check_opengl(mujoco) -> None:
     """Stop with one line where MuJoCo would abort the process."""
     wanted = os.environ['MUJOCO_GL']
     if wanted == opengl.NONE:
@@ -52,7 +52,7 @@ class CellRenderer:
         if camera not in known:
             raise SimError(f'the scene has no camera {camera!r}: use one of {known}')
         self._camera = camera
-        _check_opengl(mujoco)
+        check_opengl(mujoco)
         self._lamps = self._model.light_diffuse.copy()
         self._ambient = np.array(self._model.vis.headlight.ambient)
         self._renderer = mujoco.Renderer(self._model, height, width)
