@@ -121,6 +121,11 @@ def check_options(options: argparse.Namespace, settings: TrainSettings, processe
             '--stage proposal needs --from, the model that is given the head, and a configuration '
             'with a table proposal'
         )
+    if options.stage in ('encoder', 'all') and not (settings.encoder or options.encoder):
+        raise TrainingError(
+            'the encoder of this configuration is not trained: give --encoder, its published '
+            'weights, or --encoder-from'
+        )
     if options.encoder_from and options.start:
         raise TrainingError('--encoder-from begins a new predictor, --from goes on: give one')
     if options.encoder and (

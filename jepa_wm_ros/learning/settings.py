@@ -11,6 +11,7 @@ from typing import Any
 from jepa_wm_ros import resources
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.tables import read_table
+from jepa_wm_ros.world_model.files.registry import find
 
 SCHEDULES = ('cosine', 'constant', 'hold')
 STAGES = ('encoder', 'predictor', 'proposal')
@@ -33,6 +34,7 @@ class StageSettings:
     clip                largest norm of the gradient; 0: none is too large
     window              frames per window
     rollout_steps       k of the paper's multi-step loss: 1 is teacher forcing alone
+    context_window      W of the multi-step loss, frames that it shows the predictor; 0: the model's
     stop_gradient       the rollout is not differentiated through its own context
     sigreg, inverse_dynamics, proprio    weights of the losses that shape the encoder
     light               strength of the light variation of the training pictures
@@ -57,6 +59,7 @@ class StageSettings:
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 1.0
     rollout_steps: int = 2
+    context_window: int = 0
     stop_gradient: bool = True
     sigreg: float = 0.0
     inverse_dynamics: float = 0.0
@@ -90,15 +93,17 @@ class StageSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """A YAML file of config/train: the model (a ModelSpec without statistics) and its stages.
+    """A YAML file of config/train: the model, a ModelSpec without statistics or the name of a
+    published one, and its stages.
 
+    encoder: None where the encoder is never trained.
     retrained: what is different about the predictor of stage 2 (planning time is its time).
     proposal: the head that proposes what to try first, of window - 1 steps; None: no head.
     """
 
     model: dict[str, Any]
-    encoder: StageSettings
     predictor: StageSettings
+    encoder: StageSettings | None = None
     proposal: StageSettings | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
 
@@ -127,12 +132,18 @@ def load_settings(path: Path | str) -> TrainSettings:
         path = resources.find('config', 'train', f'{path}.yaml')
     values = read_table(path, ('model', 'encoder', 'predictor'), TrainingError)
     try:
-        stages = {name: _stage(values[name]) for name in STAGES if name in values}
+        stages = {name: _stage(values[name]) for name in STAGES if values.get(name)}
         return TrainSettings(
-            model=dict(values['model']), **stages, retrained=dict(values.get('retrained', {}))
+            model=_model(values['model']), **stages, retrained=dict(values.get('retrained', {}))
         )
     except (TypeError, ValueError, KeyError) as error:
         raise TrainingError(f'{path} is not a training configuration: {error}') from error
+
+
+def _model(values: dict[str, Any] | str) -> dict[str, Any]:
+    if isinstance(values, str):
+        return find(values).spec.to_dict()
+    return dict(values)
 
 
 def _stage(values: dict[str, Any]) -> StageSettings:

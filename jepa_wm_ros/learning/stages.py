@@ -232,7 +232,7 @@ def prediction_loss(
     wanted = replace(
         published_settings(model.spec),
         rollout_steps=settings.rollout_steps,
-        window=model.spec.context_window,
+        window=settings.context_window or model.spec.context_window,
         stop_gradient=settings.stop_gradient,
     )
     prefix = draw_prefix(settings.window, wanted, generator)

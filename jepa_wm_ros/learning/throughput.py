@@ -40,6 +40,7 @@ def measure(data: Path, steps: int, threads: int) -> dict[str, float]:
     model = new_model(settings, recording, seed=1)
     generator = torch.Generator().manual_seed(1)
     s, p = settings.encoder, dataclasses.replace(settings.predictor, views=1)
+    assert s is not None  # the configuration `cell` trains one
     starts = recording.windows(s.window)
     encoder = EncoderStage(model, recording, s)
     read = _rate(lambda: draw_windows(recording, starts, s.window, s.batch, generator), steps)

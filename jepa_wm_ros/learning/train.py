@@ -155,6 +155,7 @@ def _train_encoder(
     device: torch.device,
     metrics: dict,
 ) -> WorldModel:
+    assert settings.encoder is not None  # see check_options
     torch.manual_seed(options.seed)
     if options.start:
         model = going_on_from(load_world_model(options.start), recording)
