@@ -37,6 +37,8 @@ COMMANDS = {  # name: module with its main(), what it does
     'takes': ('jepa_wm_ros.ros.takes', 'Keys for the recorder: start, keep, redo, discard.'),
     'record': ('jepa_wm_ros.sim.record', 'Record episodes of the simulated cell.'),
     'dataset': ('jepa_wm_ros.learning.dataset', 'Look at, check and convert episodes.'),
+    'tasks': ('jepa_wm_ros.evaluation.tasks', "Try models in the paper's simulated tasks."),
+    'findings': ('jepa_wm_ros.findings.command', "Ask the paper's questions again."),
     'train': ('jepa_wm_ros.learning.train', 'Train a world model on recorded episodes.'),
 }
 NODES = {

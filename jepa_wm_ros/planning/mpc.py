@@ -40,7 +40,7 @@ class Mpc:
         Its first `steps_executed` actions are to be carried out; tell so with `executed`.
         """
         proposes = self.profile.settings.warm_start == PROPOSAL
-        start = _proposed(cost) if proposes else self._start
+        start = proposed(cost) if proposes else self._start
         budget = budget or Budget()
         if budget.seconds is None:
             budget = replace(budget, seconds=self.profile.budget_seconds)
@@ -67,7 +67,7 @@ class Mpc:
         self._start = None
 
 
-def _proposed(cost: CostFunction) -> Tensor:
+def proposed(cost: CostFunction) -> Tensor:
     """What the model behind a cost proposes (H, A); a SettingsError where it has no such head."""
     proposal = getattr(cost, 'proposal', None)
     if proposal is None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tasks frozen in a file, so that everybody measures the same: config/tasks.
 
-    python -m jepa_wm_ros.tasks.frozen my_tasks.json --cell 5 --seed 1000 --episodes 40
+    jepa-wm tasks freeze my_tasks.json --cell 5 --seed 1000 --episodes 40
 
 A file says all there is to a task (start, goal, cube, light), not only the seed that it was drawn
 from, and the SHA-256 of what it says: a table names it, and a changed file is refused.
@@ -89,7 +89,7 @@ def read(name_or_path: str | Path) -> FrozenTasks:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise TaskFileError(
             f'{path} is no file of tasks ({type(error).__name__}: {str(error):.100}): make one '
-            'with `python -m jepa_wm_ros.tasks.frozen`'
+            'with `jepa-wm tasks freeze`'
         ) from error
     if said != tasks.sha256:
         raise TaskFileError(
@@ -171,7 +171,9 @@ def _plain(value: Any) -> Any:
 @exit_status('interrupted')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog='frozen', description='Freeze tasks in a file.')
+    parser = argparse.ArgumentParser(
+        prog='jepa-wm tasks freeze', description='Freeze tasks in a file.'
+    )
     parser.add_argument('out', type=Path, help='file ending in .json')
     parser.add_argument('--cell', type=int, default=0)
     parser.add_argument('--seed', type=int, default=1000, help='of the first task')

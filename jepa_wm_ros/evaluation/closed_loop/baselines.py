@@ -10,6 +10,7 @@ import numpy as np
 from jepa_wm_ros.actions import DIM, POSITION
 from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.planning.mpc import proposed
 from jepa_wm_ros.tasks.cell import ReachCell
 
 
@@ -37,6 +38,16 @@ class RandomActions(NoMotion):
         """The next draw (3,) [m]."""
         direction = self._rng.normal(size=3)
         return direction / np.linalg.norm(direction) * self._rng.uniform(0, FR3.max_step)
+
+
+class Cloned(OneStep):
+    """Does what usually led from here to there: the model's proposal and no search, which is
+    goal-conditioned behaviour cloning on the same latents.
+    """
+
+    def action(self, cost: Any) -> np.ndarray:
+        """The first action proposed. Raises SettingsError for a model without that head."""
+        return proposed(cost)[0].double().numpy()
 
 
 class StraightLine(NoMotion):

@@ -25,7 +25,12 @@ import torch
 
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import exit_status
-from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion, RandomActions, StraightLine
+from jepa_wm_ros.evaluation.closed_loop.baselines import (
+    Cloned,
+    NoMotion,
+    RandomActions,
+    StraightLine,
+)
 from jepa_wm_ros.evaluation.closed_loop.table import faults, spread, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.planning import PLANNERS, load_profile
@@ -45,7 +50,15 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
             lambda task, seed: StraightLine(cast(ReachCell, task)),  # all tasks here are
         )
     for name in options.model:
-        session = ModelSession(load_world_model(name, weights_dir=options.weights_dir))
+        model = load_world_model(name, weights_dir=options.weights_dir)
+        session = ModelSession(model)
+        if model.proposal is not None and not options.no_baselines:
+            yield Policy(
+                f'{Path(name).stem} behaviour cloning',
+                lambda task, seed: Cloned(),
+                session,
+                load_profile('cell'),
+            )
         for choice in options.planner:
             label = choice if len(options.model) == 1 else f'{Path(name).stem} {choice}'
             yield Policy.planned(label, session, load_profile(*_profile_and_planner(choice)))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planning with the true dynamics: what no predictor can repair."""

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The oracle test: plan with the true dynamics, and see what encoder, cost and search allow.
+
+    jepa-wm tasks ceiling wall --planner 64x8 300x30
+    jepa-wm tasks ceiling wall --encoder efficientnet_lite0=lite0.pth random
+
+What fails here, no predictor can repair. Each row is a distance (the judge's own, or that of an
+encoder's latents), an objective and a planner; beside them who does not move, moves at random, goes
+straight, and who knows the world.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from jepa_wm_ros.errors import JepaWmError, exit_status
+from jepa_wm_ros.evaluation.ceiling.costs import LatentCeiling, TrueCost
+from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.planning import make_planner
+from jepa_wm_ros.tasks.world import Policy, World, random_actions, roll
+from jepa_wm_ros.tasks.worlds import WORLDS
+from jepa_wm_ros.world_model import EncoderSpec, ModelSpec, PredictorSpec, WorldModel, build
+from jepa_wm_ros.world_model.files.official import load_encoder
+
+OBJECTIVES = {
+    'last L2': Objective('L2'),
+    'last L1': Objective('L1'),
+    'all L2': Objective('L2', sum_all=True),
+    'all L1': Objective('L1', sum_all=True),
+}
+WIDTHS = {'efficientnet_lite0': 112, 'efficientnet_lite1': 112, 'efficientnet_lite2': 120}
+Walk = Callable[[World, np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def encoder_of(told: str, img_size: int) -> tuple[str, WorldModel]:
+    """An encoder by KIND=FILE, or `random` for EfficientNet-lite0 that was never trained.
+
+    A file in our own format is a world model, whose encoder is taken.
+    """
+    kind, _, file = told.partition('=')
+    if kind == 'random':
+        kind, file = 'efficientnet_lite0', ''
+    if kind not in WIDTHS:
+        raise JepaWmError(
+            f'{told!r} is no encoder: give KIND=FILE of {", ".join(WIDTHS)}, or random'
+        )
+    spec = ModelSpec(
+        told,
+        'adaln',
+        EncoderSpec(kind, WIDTHS[kind], patch_size=16),
+        PredictorSpec(16, 1, 1),
+        action_dim=1,
+        action_mean=(0.0,),
+        action_std=(1.0,),
+        img_size=img_size,
+        image_mean=(0.5,) * 3,
+        image_std=(0.5,) * 3,
+        antialias=True,
+    )
+    model = build(spec, seed=0)
+    if file:
+        load_encoder(model.encoder, Path(file))
+    return f'{kind if file else "random"} {img_size} px', model.freeze()
+
+
+def baselines(world: World) -> Iterator[tuple[str, Walk]]:
+    """Who is in the table without a plan: a way to the end of an episode."""
+
+    def stepwise(policy: Callable[[np.random.Generator, np.ndarray], Policy]) -> Walk:
+        """policy: from random numbers and a goal to what acts in an episode."""
+
+        def walk(world: World, state: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
+            act = policy(np.random.default_rng([seed, 5]), goal)
+            for _ in range(world.spec.steps):
+                state = world.step(state[None], act(state)[None])[0]
+            return state
+
+        return walk
+
+    yield 'no motion', stepwise(lambda rng, goal: lambda s: np.zeros(world.spec.action_dim))
+    yield 'random actions', stepwise(lambda rng, goal: world.behaviour(rng))
+    yield 'straight line', stepwise(lambda rng, goal: lambda s: world.straight(s, goal))
+    yield 'oracle', stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
+
+
+def planned(make_cost: Callable[..., Any], size: tuple[int, int], executed: int) -> Walk:
+    """Plans of the published horizon, of which so many steps are carried out before the next."""
+
+    def walk(world: World, state: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
+        samples, iterations = size
+        left = world.spec.steps // world.spec.frameskip
+        planner = make_planner(
+            'cem',
+            {
+                'horizon': world.spec.horizon,
+                'num_samples': samples,
+                'iterations': iterations,
+                'num_elites': min(10, samples // 2),
+                'var_scale': 1.0,
+                'seed': seed,
+            },
+        )
+        index = 0
+        while left:
+            cost = make_cost(state, goal)
+            plan = planner.plan(cost, steps_left=left, index=index)
+            count = min(executed, left)
+            actions = plan.actions[:count].double().numpy() * cost.scale
+            state = roll(world, state[None], actions[None])[0]
+            left, index = left - count, index + 1
+        return state
+
+    return walk
+
+
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, Walk]]:
+    """Everything that the table compares."""
+    world = WORLDS[options.world]()
+    yield from baselines(world)
+    scale = float(np.std(random_actions(world)))
+    encoders = [encoder_of(told, options.img_size) for told in options.encoder]
+    for objective, size, executed in itertools.product(
+        options.objective, options.planner, options.executed
+    ):
+        samples, iterations = (int(n) for n in size.split('x'))
+        told = f'{objective}, {size}, {executed} of {world.spec.horizon}'
+
+        def true(state, goal, objective=objective):
+            return TrueCost(world, state, goal, OBJECTIVES[objective], scale)
+
+        yield f'true distance, {told}', planned(true, (samples, iterations), executed)
+        for name, encoder in encoders:
+
+            def latent(state, goal, objective=objective, encoder=encoder):
+                return LatentCeiling(world, state, goal, OBJECTIVES[objective], scale, encoder)
+
+            yield f'{name}, {told}', planned(latent, (samples, iterations), executed)
+
+
+def evaluate(options: argparse.Namespace) -> list[dict]:
+    """Run every row on the same tasks; what each reached."""
+    world, found = WORLDS[options.world](), []
+    seeds = range(options.seed, options.seed + options.episodes)
+    for name, walk in rows(options):
+        begun, errors = time.monotonic(), []
+        for seed in tqdm(seeds, desc=name, leave=False, disable=None):
+            start, goal = world.sample(np.random.default_rng([seed, 4]))
+            errors.append(float(world.distance(walk(world, start, goal, seed)[None], goal)[0]))
+        reached = float(np.mean(np.array(errors) < world.spec.tolerance))
+        found.append(
+            {
+                'row': name,
+                'success': reached,
+                'half_width': 1.96 * float(np.sqrt(reached * (1 - reached) / len(errors))),
+                'median': float(np.median(errors)),
+                'seconds': (time.monotonic() - begun) / len(errors),
+            }
+        )
+        print(
+            f'{name:<58} {reached:>5.0%} +-{found[-1]["half_width"]:.0%}  median '
+            f'{found[-1]["median"]:7.2f}  {found[-1]["seconds"]:6.2f} s',
+            flush=True,
+        )
+    return found
+
+
+@exit_status('interrupted')
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog='jepa-wm tasks ceiling', description=__doc__.splitlines()[0]
+    )
+    parser.add_argument('world', choices=WORLDS)
+    parser.add_argument('--encoder', nargs='*', default=[], help='KIND=FILE, or random')
+    parser.add_argument('--objective', nargs='+', choices=OBJECTIVES, default=['last L2'])
+    parser.add_argument('--planner', nargs='+', default=['64x8'], help='CANDIDATESxITERATIONS')
+    parser.add_argument(
+        '--executed', nargs='+', type=int, default=[1], help='model steps carried out of a plan'
+    )
+    parser.add_argument('--img-size', type=int, default=64, help='that the encoder sees [px]')
+    parser.add_argument('--episodes', type=int, default=48)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--out', type=Path, help='JSON file of the rows')
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    found = evaluate(options)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps({'options': vars(options), 'rows': found}, default=str))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

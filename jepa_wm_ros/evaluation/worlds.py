@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How models reach in the paper's simulated tasks.
+
+    jepa-wm tasks evaluate wall --model wall.safetensors --executed 6 1
+
+Success is the published one, within the tolerance at the last step, of episodes of the published
+length, by the control loop of the planner node. 6 executed steps are one open-loop plan, as
+published; 1 plans anew after each. Beside them who does not move, moves at random, goes straight,
+and who knows the world.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.evaluation.ceiling.command import Walk, baselines
+from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
+from jepa_wm_ros.evaluation.closed_loop.trials import Policy, run_trial
+from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
+from jepa_wm_ros.tasks.world import World, WorldTask
+from jepa_wm_ros.tasks.worlds import WORLDS
+from jepa_wm_ros.world_model import ModelSpec, load_world_model
+
+
+def profile_for(
+    spec: ModelSpec,
+    *,
+    profile: str = 'world',
+    planner: str = 'cem',
+    size: str = '',
+    objective: str = 'last L2',
+    alpha: float = 0.1,
+    executed: int = 6,
+) -> Profile:
+    """The profile with a first proposal as wide as the actions the model was trained on.
+
+    The published planner works on normalised actions: var_scale is in their units. size:
+    CANDIDATESxITERATIONS in place of the profile's.
+    """
+    base = load_profile(profile, planner=planner)
+    settings: dict[str, Any] = {}
+    if hasattr(base.settings, 'var_scale'):
+        scale = base.settings.var_scale
+        settings['var_scale'] = [scale * std for std in spec.action_std * spec.frameskip]
+    if size:
+        samples, iterations = (int(number) for number in size.split('x'))
+        settings |= {'num_samples': samples, 'iterations': iterations}
+        if hasattr(base.settings, 'num_elites'):
+            settings['num_elites'] = min(base.settings.num_elites, samples // 2)
+    counted, kind = objective.split()
+    return dataclasses.replace(
+        load_profile(profile, planner=planner, settings=settings),
+        steps_executed=executed,
+        objective=Objective(kind, sum_all=counted == 'all', alpha=alpha),
+    )
+
+
+def ends(world: World, policy: Policy, seeds: Sequence[int]) -> list[float]:
+    """The judge's distance at the end of each episode."""
+    task, steps = WorldTask(world), world.spec.steps // world.spec.frameskip
+    bar = tqdm(seeds, desc=policy.name, leave=False, disable=None)
+    return [run_trial(task, policy, seed, steps).final for seed in bar]
+
+
+def walked(world: World, walk: Walk, seeds: Sequence[int]) -> list[float]:
+    """The same of somebody who does not plan."""
+    found = []
+    for seed in seeds:
+        start, goal = world.sample(np.random.default_rng([seed, 4]))
+        found.append(float(world.distance(walk(world, start, goal, seed)[None], goal)[0]))
+    return found
+
+
+def session_of(name: str | Path) -> ModelSession:
+    """A model whose plans never end before the episode does, as the published ones."""
+    model = load_world_model(name)
+    model.spec = model.spec.replace(reached_distance=None)
+    return ModelSession(model)
+
+
+def cloned(session: ModelSession, name: str) -> Policy:
+    """Behaviour cloning by the model's own head."""
+    return Policy(name, lambda task, seed: Cloned(), session, profile_for(session.model.spec))
+
+
+def half_width(reached: float, episodes: int) -> float:
+    """Of the 95 % interval of a share, by the normal distribution."""
+    return 1.96 * float(np.sqrt(reached * (1 - reached) / episodes))
+
+
+def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
+    """The name of each row, and the judge's distances at the end of its episodes."""
+    seeds = range(options.seed, options.seed + options.episodes)
+    for name, walk in baselines(world):
+        yield name, walked(world, walk, seeds)
+    for told in options.model:
+        session, stem = session_of(told), Path(told).stem
+        if session.model.proposal is not None:
+            policy = cloned(session, f'{stem}, behaviour cloning')
+            yield policy.name, ends(world, policy, seeds)
+        for executed in options.executed:
+            label = f'{stem}, {executed} of {world.spec.horizon} executed'
+            profile = profile_for(
+                session.model.spec,
+                profile=options.profile,
+                planner=options.planner,
+                size=options.size,
+                objective=options.objective,
+                alpha=options.alpha,
+                executed=executed,
+            )
+            yield label, ends(world, Policy.planned(label, session, profile), seeds)
+
+
+@exit_status('interrupted')
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog='jepa-wm tasks evaluate', description=__doc__.splitlines()[0]
+    )
+    parser.add_argument('world', choices=WORLDS)
+    parser.add_argument('--model', nargs='+', default=[], help='names or weights files')
+    parser.add_argument('--profile', default='world')
+    parser.add_argument('--planner', default='cem', choices=sorted(PLANNERS))
+    parser.add_argument('--size', default='', help="CANDIDATESxITERATIONS (default: the profile's)")
+    parser.add_argument(
+        '--objective', default='last L2', choices=('last L2', 'last L1', 'all L2', 'all L1')
+    )
+    parser.add_argument('--alpha', type=float, default=0.1, help="weight of proprioception's part")
+    parser.add_argument('--executed', nargs='+', type=int, default=[6, 1])
+    parser.add_argument('--episodes', type=int, default=48)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--out', type=Path, help='JSON file of the rows')
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    world, found = WORLDS[options.world](), {}
+    for name, distances in rows(world, options):
+        reached = float(np.mean(np.array(distances) < world.spec.tolerance))
+        width = half_width(reached, len(distances))
+        found[name] = {'success': reached, 'half_width': width, 'ends': distances}
+        median = np.median(distances)
+        print(f'{name:<48} {reached:>5.0%} +-{width:.0%}  median {median:.2f}', flush=True)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        told = {'options': vars(options), 'rows': found}
+        options.out.write_text(json.dumps(told, default=str, indent=1))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

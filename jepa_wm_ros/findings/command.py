@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command `findings`: ask the paper's questions again.
+
+    jepa-wm findings wall --data data/wall --out out/findings --question 1 2 --seeds 1 2 3
+
+Says first what is to be done. Every run that has ended is kept, and the same command goes on;
+tables, CSV files and figures are written anew after each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.findings.questions import QUESTIONS, Question
+from jepa_wm_ros.findings.report import Found, draw, markdown, write_csv
+from jepa_wm_ros.findings.runs import Plan, Run
+from jepa_wm_ros.tasks.worlds import WORLDS
+
+
+def parse(words: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(': ', 1)[1])
+    parser.add_argument('world', choices=WORLDS)
+    parser.add_argument(
+        '--data', type=Path, required=True, help='episodes, see `jepa-wm tasks collect`'
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder of models and results')
+    parser.add_argument('--config', default='', help="base configuration (default: the world's)")
+    parser.add_argument(
+        '--question', type=int, nargs='+', choices=QUESTIONS, default=list(QUESTIONS)
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
+    parser.add_argument('--episodes', type=int, default=48)
+    parser.add_argument('--size', default='100x10', help='CANDIDATESxITERATIONS of a plan')
+    parser.add_argument('--executed', type=int, default=1, help='steps carried out of a plan')
+    parser.add_argument('--iterations', type=int, help="of each stage (default: the base's)")
+    parser.add_argument('--threads', type=int, default=1)
+    return parser.parse_args(words)
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """What is common to all runs."""
+    return Plan(
+        options.world,
+        options.config or options.world,
+        options.data,
+        options.out,
+        options.iterations,
+        options.episodes,
+        options.size,
+        options.executed,
+        options.threads,
+    )
+
+
+def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
+    """Make what is missing of one question, and write what there is after each run."""
+    runs = [Run(plan, variant, seed) for seed in seeds for variant in question.variants]
+    found: Found = {}
+    for run in runs:
+        found.setdefault(run.variant.name, []).append(run.figures())
+        write(plan, question, found)
+
+
+def write(plan: Plan, question: Question, found: Found) -> None:
+    """Table, CSV and figure of one question."""
+    stem = plan.out / f'{plan.world}_{question.number}'
+    stem.with_suffix('.md').write_text(markdown(question, plan.world, found))
+    write_csv(stem.with_suffix('.csv'), question, plan.world, found)
+    draw(stem.with_suffix('.png'), question, plan.world, found)
+
+
+@exit_status('interrupted; the same command goes on')
+def main(words: list[str] | None = None) -> int:
+    """Entry point."""
+    options = parse(words)
+    plan = plan_of(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    chosen = [QUESTIONS[number] for number in options.question]
+    for question in chosen:
+        runs = [Run(plan, v, seed) for v in question.variants for seed in options.seeds]
+        missing = sum(not run.result.exists() for run in runs)
+        print(f'{question.number}. {question.text} {missing} of {len(runs)} runs to do', flush=True)
+    for question in chosen:
+        ask(question, plan, options.seeds)
+        print((plan.out / f'{plan.world}_{question.number}.md').read_text(), flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run: a training with one seed, and its successes. What is there already is not done again."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from jepa_wm_ros import resources
+from jepa_wm_ros.evaluation.closed_loop.trials import Policy
+from jepa_wm_ros.evaluation.worlds import ends, profile_for, session_of
+from jepa_wm_ros.findings.questions import Variant
+from jepa_wm_ros.learning import train
+from jepa_wm_ros.learning.settings import TrainingError
+from jepa_wm_ros.tasks.world import World
+from jepa_wm_ros.tasks.worlds import WORLDS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is common to all runs.
+
+    config        base configuration, a file or a name in config/train
+    data, out     folders of the episodes, and of everything that is made
+    iterations    of each stage; None: the configuration's
+    episodes, size, executed    of the evaluation
+    """
+
+    world: str
+    config: str
+    data: Path
+    out: Path
+    iterations: int | None
+    episodes: int
+    size: str
+    executed: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A variant with a seed."""
+
+    plan: Plan
+    variant: Variant
+    seed: int
+
+    @property
+    def result(self) -> Path:
+        """Where its figures are: named by all that made them."""
+        told = {
+            'training': self._training_key(),
+            'planning': dict(self.variant.planning),
+            'episodes': self.plan.episodes,
+            'size': self.plan.size,
+            'executed': self.plan.executed,
+        }
+        return self.plan.out / 'results' / f'{_digest(told)}.json'
+
+    def _training_key(self) -> dict[str, Any]:
+        return {
+            'world': self.plan.world,
+            'config': configuration(self.plan.config, self.variant.training),
+            'iterations': self.plan.iterations,
+            'seed': self.seed,
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """What it has reached, made now where it is not there yet."""
+        if self.result.exists():
+            return json.loads(self.result.read_text())
+        begun = time.monotonic()
+        model = self._trained()
+        trained = time.monotonic() - begun
+        session = session_of(model)
+        wanted = {'size': self.plan.size, 'executed': self.plan.executed}
+        told: dict[str, Any] = wanted | dict(self.variant.planning)
+        if told.get('planner') in ('adam', 'gd'):
+            told.pop('size')
+        profile = profile_for(session.model.spec, **told)
+        world: World = WORLDS[self.plan.world]()
+        policy = Policy.planned(f'{self.variant.name}, seed {self.seed}', session, profile)
+        distances = ends(world, policy, range(self.plan.episodes))
+        figures = {
+            'variant': self.variant.name,
+            'seed': self.seed,
+            'success': float(np.mean(np.array(distances) < world.spec.tolerance)),
+            'ends': distances,
+            'training_seconds': round(trained),
+            'seconds': round(time.monotonic() - begun),
+            'made_of': self._training_key(),
+        }
+        self.result.parent.mkdir(parents=True, exist_ok=True)
+        part = self.result.with_suffix('.part')
+        part.write_text(json.dumps(figures, indent=1))
+        part.replace(self.result)
+        return figures
+
+    def _trained(self) -> Path:
+        """The weights, trained now where they are not there yet. One encoder serves all predictors
+        of a seed.
+        """
+        key = self._training_key()
+        base = configuration(self.plan.config, {})
+        common = key | {'config': {**base, 'predictor': None, 'retrained': None}}
+        encoder = self._train(common, base, ['--stage', 'encoder'])
+        words = ['--stage', 'predictor', '--encoder-from', str(encoder)]
+        return self._train(key, key['config'], words)
+
+    def _train(self, key: dict[str, Any], config: dict[str, Any], words: list[str]) -> Path:
+        folder = self.plan.out / 'models' / _digest(key)
+        weights = folder / f'{config["model"]["name"]}.safetensors'
+        if weights.exists():
+            return weights
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'config.yaml').write_text(yaml.safe_dump(config))
+        words = [*words, '--config', str(folder / 'config.yaml'), '--data', str(self.plan.data)]
+        words += ['--out', str(folder), '--seed', str(self.seed), '--cache', str(self.plan.out)]
+        words += ['--threads', str(self.plan.threads)]
+        if self.plan.iterations:
+            words += ['--iterations', str(self.plan.iterations)]
+        if train.main(words):
+            raise TrainingError(f'{folder} has not been trained, see above')
+        return weights
+
+
+def configuration(base: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The training configuration with changes by dotted keys, see questions.Variant."""
+    path = Path(base)
+    if path.suffix not in ('.yaml', '.yml'):
+        path = resources.find('config', 'train', f'{base}.yaml')
+    config = copy.deepcopy(yaml.safe_load(path.read_text()))
+    for key, value in changes.items():
+        *parents, name = key.split('.')
+        table = config['predictor'] if parents == ['stage'] else config['model']
+        for parent in parents if parents != ['stage'] else []:
+            table = table[parent]
+        table[name] = value
+        if parents == ['predictor'] and name in config.get('retrained', {}):
+            config['retrained'][name] = value
+    return config
+
+
+def _digest(told: Any) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
