@@ -19,7 +19,6 @@ import math
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -155,7 +154,7 @@ class Process:
         self._process = subprocess.Popen([*COMMAND, *self._words])
 
     def __exit__(self, *_exc) -> None:
-        self._process.send_signal(signal.SIGINT)
+        self._process.terminate()  # a SIGINT is ignored where this runs in the background
         self._process.wait(30)
 
 

@@ -22,18 +22,8 @@ from jepa_wm_ros.findings.report import markdown, summary  # noqa: E402
 def tiny(tmp_path_factory):
     """Words of a call that is over in a moment."""
     base = tmp_path_factory.mktemp('findings')
-    words = [
-        'wall',
-        '--out',
-        str(base / 'data'),
-        '--episodes',
-        '20',
-        '--steps',
-        '9',
-        '--size',
-        '16',
-    ]
-    assert tasks.main(['collect', *words]) == 0
+    words = ['wall', '--out', str(base / 'data'), '--episodes', '20']
+    assert tasks.main(['collect', *words, '--steps', '9', '--size', '16']) == 0
     config = runs.configuration('wall', {})
     config['model'] |= {'img_size': 16}
     config['model']['encoder'] |= {'width': 8, 'channels': [8], 'strides': [1], 'hidden': 16}

@@ -59,7 +59,7 @@ def profile_for(
         samples, iterations = (int(number) for number in size.split('x'))
         settings |= {'num_samples': samples, 'iterations': iterations}
         if hasattr(base.settings, 'num_elites'):
-            settings['num_elites'] = min(base.settings.num_elites, samples // 2)
+            settings['num_elites'] = min(base.settings.num_elites, max(2, samples // 2))
     counted, kind = objective.split()
     return dataclasses.replace(
         load_profile(profile, planner=planner, settings=settings),
@@ -84,9 +84,9 @@ def walked(world: World, walk: Walk, seeds: Sequence[int]) -> list[float]:
     return found
 
 
-def session_of(name: str | Path) -> ModelSession:
+def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
     """A model whose plans never end before the episode does, as the published ones."""
-    model = load_world_model(name)
+    model = load_world_model(name, device=device)
     model.spec = model.spec.replace(reached_distance=None)
     return ModelSession(model)
 
@@ -107,7 +107,7 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
     for name, walk in baselines(world):
         yield name, walked(world, walk, seeds)
     for told in options.model:
-        session, stem = session_of(told), Path(told).stem
+        session, stem = session_of(told, options.device), Path(told).stem
         if session.model.proposal is not None:
             policy = cloned(session, f'{stem}, behaviour cloning')
             yield policy.name, ends(world, policy, seeds)
@@ -143,6 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--executed', nargs='+', type=int, default=[6, 1])
     parser.add_argument('--episodes', type=int, default=48)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--device', default='cpu', help='torch device (default cpu)')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
     options = parser.parse_args(arguments)

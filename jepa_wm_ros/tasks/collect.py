@@ -5,7 +5,8 @@
 
 Episode i comes from `--seed` + i alone, and the same command goes on where it was. As many
 episodes as `--expert` says are driven by somebody who knows the world, to goals of its sampling;
-the others by the policy of the published data.
+the others by the policy of the published data. At the end it tells the statistics of actions and
+proprioception beside those of the published data.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from jepa_wm_ros.recordings.folder import claim
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter, Hdf5Episodes
 from jepa_wm_ros.tasks.world import World, random_actions
 from jepa_wm_ros.tasks.worlds import WORLDS
+from jepa_wm_ros.world_model.files.statistics import STATISTICS
 from jepa_wm_ros.world_model.images import kept_square
 
 EXPERT_NOISE = 0.3  # of an expert's actions, in standard deviations of the published ones
@@ -84,7 +86,27 @@ def main(arguments: list[str] | None = None) -> int:
             made = episode(world, seed, options.steps, options.size, options.expert, noise)
             writer.write(index, made)
     print(f'{options.out}: {options.episodes} episodes of {options.steps} steps')
+    print('\n'.join(statistics(Hdf5Episodes(options.out), world)))
     return 0
+
+
+def statistics(episodes: Hdf5Episodes, world: World) -> list[str]:
+    """Mean and standard deviation of each number, and in brackets those of the published data."""
+    dim, published = world.spec.action_dim, STATISTICS[world.spec.name]
+    found = {
+        'action': np.concatenate([e.actions.reshape(-1, dim) for e in episodes]),
+        'proprio': np.concatenate([e.proprio for e in episodes]),
+    }
+    lines = []
+    for name, values in found.items():
+        means, stds = getattr(published, f'{name}_mean'), getattr(published, f'{name}_std')
+        for index, (mean, std) in enumerate(zip(means, stds, strict=True)):
+            here = values[:, index].astype(float)
+            lines.append(
+                f'{name} {index}: mean {here.mean():.3f} ({mean:.3f}), '
+                f'standard deviation {here.std():.3f} ({std:.3f})'
+            )
+    return lines
 
 
 if __name__ == '__main__':
