@@ -30,7 +30,14 @@ from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import make_planner
 from jepa_wm_ros.tasks.world import Policy, World, random_actions, roll
 from jepa_wm_ros.tasks.worlds import WORLDS
-from jepa_wm_ros.world_model import EncoderSpec, ModelSpec, PredictorSpec, WorldModel, build
+from jepa_wm_ros.world_model import (
+    EncoderSpec,
+    ModelSpec,
+    PredictorSpec,
+    WorldModel,
+    build,
+    load_world_model,
+)
 from jepa_wm_ros.world_model.files.official import load_encoder
 
 OBJECTIVES = {
@@ -44,16 +51,20 @@ Walk = Callable[[World, np.ndarray, np.ndarray, int], np.ndarray]
 
 
 def encoder_of(told: str, img_size: int) -> tuple[str, WorldModel]:
-    """An encoder by KIND=FILE, or `random` for EfficientNet-lite0 that was never trained.
-
-    A file in our own format is a world model, whose encoder is taken.
+    """An encoder by KIND=FILE, by the file of a world model whose encoder it is, or `random` for
+    EfficientNet-lite0 that was never trained. img_size: of the pictures it sees [px]; a world
+    model's own.
     """
     kind, _, file = told.partition('=')
+    if Path(told).suffix == '.safetensors':
+        known = load_world_model(told)
+        return f'{known.spec.name} {known.spec.img_size} px', known
     if kind == 'random':
         kind, file = 'efficientnet_lite0', ''
     if kind not in WIDTHS:
         raise JepaWmError(
-            f'{told!r} is no encoder: give KIND=FILE of {", ".join(WIDTHS)}, or random'
+            f'{told!r} is no encoder: give KIND=FILE of {", ".join(WIDTHS)}, a .safetensors file of '
+            'a world model, or random'
         )
     spec = ModelSpec(
         told,
@@ -182,7 +193,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog='jepa-wm tasks ceiling', description=__doc__.splitlines()[0]
     )
     parser.add_argument('world', choices=WORLDS)
-    parser.add_argument('--encoder', nargs='*', default=[], help='KIND=FILE, or random')
+    parser.add_argument(
+        '--encoder', nargs='*', default=[], help='KIND=FILE, a world model, or random'
+    )
     parser.add_argument('--objective', nargs='+', choices=OBJECTIVES, default=['last L2'])
     parser.add_argument('--planner', nargs='+', default=['64x8'], help='CANDIDATESxITERATIONS')
     parser.add_argument(
