@@ -50,7 +50,7 @@ setup(
     extras_require={
         'model': ['torch>=2.6', 'torchvision', 'timm>=1.0.20', 'safetensors', 'nevergrad'],
         'arm': ['franky-control>=2.0'],
-        'sim': ['franky-sim>=1.0', 'mujoco>=3.3', 'pymunk>=7'],
+        'sim': ['franky-sim>=1.0', 'mujoco>=3.3', 'pymunk>=7', 'metaworld>=3.0'],
         'bags': ['rosbags>=0.11', 'matplotlib', 'pillow', 'jinja2'],
         'learning': ['h5py', 'tqdm', 'pyarrow', 'av', 'tensorboardX'],
         'test': ['pytest', 'hypothesis'],

@@ -30,6 +30,7 @@ BY_PIP = {
     'franky_sim',
     'lz4',  # of rosbags as well
     'lpips',  # asked for by nothing, used where it is
+    'metaworld',
     'mujoco',
     'nevergrad',
     'pyarrow',

@@ -76,7 +76,7 @@ ROOMS = {
         },
     ),
     'tasks': (
-        ARITHMETIC | PICTURES | {'mujoco', 'pymunk', 'tqdm'},
+        ARITHMETIC | PICTURES | {'metaworld', 'mujoco', 'pymunk', 'tqdm'},
         {'actions', 'robot', 'sim', 'recordings', 'world_model'},
     ),
     'ros': (

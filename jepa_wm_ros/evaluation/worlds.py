@@ -111,11 +111,12 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
         if session.model.proposal is not None:
             policy = cloned(session, f'{stem}, behaviour cloning')
             yield policy.name, ends(world, policy, seeds)
-        for executed in options.executed:
+        published = load_profile(world.spec.profile).steps_executed
+        for executed in options.executed or [published, 1]:
             label = f'{stem}, {executed} of {world.spec.horizon} executed'
             profile = profile_for(
                 session.model.spec,
-                profile=options.profile,
+                profile=options.profile or world.spec.profile,
                 planner=options.planner,
                 size=options.size,
                 objective=options.objective,
@@ -133,14 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('world', choices=WORLDS)
     parser.add_argument('--model', nargs='+', default=[], help='names or weights files')
-    parser.add_argument('--profile', default='world')
+    parser.add_argument('--profile', help="planner's (default: the world's)")
     parser.add_argument('--planner', default='cem', choices=sorted(PLANNERS))
     parser.add_argument('--size', default='', help="CANDIDATESxITERATIONS (default: the profile's)")
     parser.add_argument(
         '--objective', default='last L2', choices=('last L2', 'last L1', 'all L2', 'all L1')
     )
     parser.add_argument('--alpha', type=float, default=0.1, help="weight of proprioception's part")
-    parser.add_argument('--executed', nargs='+', type=int, default=[6, 1])
+    parser.add_argument('--executed', nargs='+', type=int, help='(default: as published, and 1)')
     parser.add_argument('--episodes', type=int, default=48)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='cpu', help='torch device (default cpu)')

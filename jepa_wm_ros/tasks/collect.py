@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def statistics(episodes: Hdf5Episodes, world: World) -> list[str]:
     """Mean and standard deviation of each number, and in brackets those of the published data."""
-    dim, published = world.spec.action_dim, STATISTICS[world.spec.name]
+    dim, published = world.spec.action_dim, STATISTICS[world.spec.data]
     found = {
         'action': np.concatenate([e.actions.reshape(-1, dim) for e in episodes]),
         'proprio': np.concatenate([e.proprio for e in episodes]),

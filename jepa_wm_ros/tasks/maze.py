@@ -55,7 +55,15 @@ def scene() -> str:
 class PointMaze:
     """`World`; use it from one thread, which its camera belongs to."""
 
-    spec = WorldSpec('pointmaze', action_dim=2, img_size=SIZE, tolerance=0.5, horizon=6, steps=30)
+    spec = WorldSpec(
+        'pointmaze',
+        action_dim=2,
+        img_size=SIZE,
+        tolerance=0.5,
+        horizon=6,
+        steps=30,
+        data='pointmaze',
+    )
 
     def __init__(self) -> None:
         import mujoco

@@ -30,7 +30,9 @@ BACKGROUND, BLOCK, AGENT = (255, 255, 255), (119, 136, 153), (65, 105, 225)
 class PushT:
     """`World`; not for several threads at once."""
 
-    spec = WorldSpec('pusht', action_dim=2, img_size=SIZE, tolerance=1.0, horizon=6, steps=30)
+    spec = WorldSpec(
+        'pusht', action_dim=2, img_size=SIZE, tolerance=1.0, horizon=6, steps=30, data='pusht'
+    )
 
     def __init__(self) -> None:
         import pymunk

@@ -28,7 +28,9 @@ BACKGROUND, LINES, DOT = (
 class Wall:
     """`World`, in arithmetic alone."""
 
-    spec = WorldSpec('wall', action_dim=2, img_size=SIZE, tolerance=4.5, horizon=6, steps=30)
+    spec = WorldSpec(
+        'wall', action_dim=2, img_size=SIZE, tolerance=4.5, horizon=6, steps=30, data='wall'
+    )
 
     def sample(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Start and goal in different rooms, and one door for both."""

@@ -25,6 +25,8 @@ class WorldSpec:
     tolerance   distance from the goal that counts as success, in the world's unit
     horizon     model steps of one plan, as published
     steps       of the world until the judge looks, as published
+    data        name of the published data's statistics
+    profile     of the published planner, in config/profiles
     """
 
     name: str
@@ -33,6 +35,8 @@ class WorldSpec:
     tolerance: float
     horizon: int
     steps: int
+    data: str
+    profile: str = 'world'
     frameskip: int = 5
 
     @property

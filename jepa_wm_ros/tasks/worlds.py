@@ -6,8 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jepa_wm_ros.tasks.maze import PointMaze
+from jepa_wm_ros.tasks.metaworld import Reach, ReachWall
 from jepa_wm_ros.tasks.pusht import PushT
 from jepa_wm_ros.tasks.wall import Wall
 from jepa_wm_ros.tasks.world import World
 
-WORLDS: dict[str, Callable[[], World]] = {'wall': Wall, 'pointmaze': PointMaze, 'pusht': PushT}
+WORLDS: dict[str, Callable[[], World]] = {
+    'wall': Wall,
+    'pointmaze': PointMaze,
+    'pusht': PushT,
+    Reach.name: Reach,
+    ReachWall.name: ReachWall,
+}

@@ -63,8 +63,8 @@ def encoder_of(told: str, img_size: int) -> tuple[str, WorldModel]:
         kind, file = 'efficientnet_lite0', ''
     if kind not in WIDTHS:
         raise JepaWmError(
-            f'{told!r} is no encoder: give KIND=FILE of {", ".join(WIDTHS)}, a .safetensors file of '
-            'a world model, or random'
+            f'{told!r} is no encoder: give KIND=FILE of {", ".join(WIDTHS)}, the .safetensors file '
+            'of a world model, or random'
         )
     spec = ModelSpec(
         told,
