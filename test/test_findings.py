@@ -16,6 +16,8 @@ from jepa_wm_ros.evaluation import tasks  # noqa: E402
 from jepa_wm_ros.findings import command, runs  # noqa: E402
 from jepa_wm_ros.findings.questions import QUESTIONS  # noqa: E402
 from jepa_wm_ros.findings.report import markdown, summary  # noqa: E402
+from jepa_wm_ros.learning import train  # noqa: E402
+from jepa_wm_ros.tasks.worlds import WORLDS  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -70,3 +72,16 @@ def test_the_spread_is_over_seeds_and_what_was_not_run_says_so():
     said = markdown(QUESTIONS[3], 'wall', {'with': figures})
     assert '| with | 75% | ± 35% | 2 | 2 |' in said and '| without | not run |' in said
     assert json.dumps(figures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('world', WORLDS)
+def test_every_world_is_collected_trained_and_judged_by_its_own_name(world, tmp_path):
+    data, out = str(tmp_path / 'data'), str(tmp_path / 'run')
+    assert tasks.main(['collect', world, '--out', data, '--episodes', '20', '--expert', '0.5']) == 0
+    words = ['--config', world, '--data', data, '--out', out, '--iterations', '1']
+    assert train.main([*words, '--name', 'tiny']) == 0
+    model = f'{out}/tiny.safetensors'
+    assert (
+        tasks.main(['evaluate', world, '--model', model, '--episodes', '1', '--size', '4x1']) == 0
+    )

@@ -85,8 +85,11 @@ def walked(world: World, walk: Walk, seeds: Sequence[int]) -> list[float]:
 
 
 def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
-    """A model whose plans never end before the episode does, as the published ones."""
+    """A model whose plans never end before the episode does, as the published ones, and that looks
+    at every picture: here a foreign one moves no arm.
+    """
     model = load_world_model(name, device=device)
+    model.familiarity = None
     model.spec = model.spec.replace(reached_distance=None)
     return ModelSession(model)
 

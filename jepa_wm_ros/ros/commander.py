@@ -243,13 +243,16 @@ class JepaCommander:
     # Plumbing
 
     def call(self, kind: type, name: str, request):
-        """Call a service and wait; raises when it is missing or answers without success."""
+        """Call a service and wait; raises when it is missing or answers without success, with the
+        code of the answer where it has one.
+        """
         client = self._client(kind, name)
         if not client.wait_for_service(self.timeout):
             raise CommanderError(f'service {client.srv_name} is not there within {self.timeout} s')
         answer = self._wait(client.call_async(request), name, self.timeout, client.service_is_ready)
         if not getattr(answer, 'success', True):
-            raise CommanderError(f'{name}: {answer.message}')
+            code = getattr(answer, 'error_code', None)
+            raise CommanderError(f'{name}: {answer.message}', code and FaultCode(code))
         return answer
 
     def _client(self, kind: type, name: str):

@@ -145,11 +145,23 @@ def explore_episode(
 
 
 def _stand_upright(commander: JepaCommander, room: Room, start: np.ndarray) -> None:
-    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace."""
+    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace; at
+    home, where the arm is so bent that it cannot.
+    """
     here = commander.pose()
+    try:
+        commander.move_to(_upright(here, room, start))
+    except CommanderError as error:
+        if error.code is not FaultCode.WORKSPACE_LIMIT:
+            raise
+        commander.home()
+        commander.move_to(_upright(commander.pose(), room, start))
+    if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
+        commander.set_gripper(float(start[GRIPPER]))
+
+
+def _upright(here: np.ndarray, room: Room, start: np.ndarray) -> np.ndarray:
     target = np.zeros(DIM)
     target[POSITION] = np.clip(here[POSITION], room.low, room.high)
     target[ROTATION] = start[ROTATION]
-    commander.move_to(target)
-    if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
-        commander.set_gripper(float(start[GRIPPER]))
+    return target

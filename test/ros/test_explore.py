@@ -59,7 +59,7 @@ class StubCommander:
     """A camera whose pictures count, and a hand that turns as it is told."""
 
     def __init__(self, arm):
-        self.arm, self.taken = arm, 0
+        self.arm, self.taken, self.homed, self.refusals = arm, 0, 0, []
         self.node = SimpleNamespace(
             get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.taken))
         )
@@ -72,7 +72,13 @@ class StubCommander:
         return self.arm.measured()
 
     def move_to(self, target):
+        if self.refusals:
+            raise CommanderError('as the test wants it', self.refusals.pop(0))
         self.arm.at[:6] = target[:6]
+
+    def home(self):
+        self.homed += 1
+        self.arm.at = START.copy()
 
     def set_gripper(self, closure):
         pass
@@ -83,6 +89,7 @@ def explored(monkeypatch, ends=(), seed=3, steps=12):
     commander = StubCommander(arm)
     monkeypatch.setattr('jepa_wm_ros.ros.arm_alone.ArmPort', lambda node, value: arm)
     ports = SeeingPorts(commander, 'fr3_link0', 32)
+    arm.commander = commander
     return arm, lambda: explore_episode(commander, ports, CELL, seed, steps, None)
 
 
@@ -130,6 +137,24 @@ def test_an_arm_that_can_make_no_step_at_all_is_given_up(monkeypatch):
     _, explore_it = explored(monkeypatch, [MotionOutcome.WORKSPACE] * 100)
     with pytest.raises(CommanderError):
         explore_it()
+
+
+def test_an_arm_too_bent_to_turn_its_hand_begins_at_home(monkeypatch):
+    arm, explore_it = explored(monkeypatch)
+    arm.at[:3] = 0.3, -0.3, 0.5
+    arm.commander.refusals = [FaultCode.WORKSPACE_LIMIT]
+    episode = explore_it()
+    assert arm.commander.homed == 1 and episode.steps == 12
+    np.testing.assert_allclose(episode.proprio[0, :3], START[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize('code', [FaultCode.STOPPED, FaultCode.ROBOT_REFLEX, FaultCode.INTERNAL])
+def test_an_arm_that_was_stopped_before_an_episode_is_not_sent_home(monkeypatch, code):
+    arm, explore_it = explored(monkeypatch)
+    arm.commander.refusals = [code]
+    with pytest.raises(CommanderError):
+        explore_it()
+    assert arm.commander.homed == 0 and not arm.closures
 
 
 def test_on_a_real_arm_nothing_of_the_simulator_is_needed():

@@ -240,6 +240,8 @@ class FrankaController(NodeBase):
             response.success = True
         except JepaWmError as error:
             response.success, response.message = False, str(error)
+            if not isinstance(response, Trigger.Response):
+                response.error_code = error.code
         return response
 
     # What it says
