@@ -76,13 +76,24 @@ class Definitions:
         definition = self._recorded.get(kind)
         if definition and definition.text.format is not MessageDefinitionFormat.NONE:
             types = get_typestore(Stores.EMPTY)
-            types.register(_parsed(definition))
+            parsed = _parsed(definition)
+            _check_fields(parsed)
+            types.register(parsed)
             return types
         if kind not in _usual_types().fielddefs:
             raise TypesysError(f'the recording holds no definition of {kind}')
         if definition and definition.digest not in ('', _usual_types().hash_rihs01(kind)):
             raise TypesysError(f'{kind} is defined otherwise here than where it was recorded')
         return _usual_types()
+
+
+def _check_fields(parsed: dict) -> None:
+    """Refuse a type of ROS 2 that lacks a field which it always has."""
+    usual = _usual_types().fielddefs
+    for kind in parsed.keys() & usual.keys():
+        lacks = {name for name, _ in usual[kind][1]} - {name for name, _ in parsed[kind][1]}
+        if lacks:
+            raise TypesysError(f'{kind} is recorded without its field {min(lacks)}')
 
 
 def _parsed(definition: Definition) -> dict:
