@@ -58,7 +58,7 @@ def explore(options: argparse.Namespace) -> int:
     from jepa_wm_ros.recordings.sanity import complaints
     from jepa_wm_ros.ros.commander import JepaCommander
     from jepa_wm_ros.ros.consent import ask_consent
-    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, room_of
+    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_unbent, room_of
 
     done, minutes = _kept(options.out)
     if minutes >= options.minutes:
@@ -82,7 +82,7 @@ def explore(options: argparse.Namespace) -> int:
         room = room_of(commander)
         bar.update(minutes)
         while minutes < options.minutes:
-            episode = explore_episode(
+            episode = explore_unbent(
                 commander, ports, room, options.seed + done, STEPS, options.thing
             )
             if said := complaints(episode):

@@ -27,6 +27,7 @@ from jepa_wm_ros.world_model.images import kept_square
 
 MAX_SECONDS = 600.0  # of an episode
 MOST_REFUSED = 20  # steps in a row that the arm cannot make
+MOST_BENT = 3  # times that an episode begins at home
 THING_SPREAD = 0.04  # m around where a thing is said to lie: pushed, it lies elsewhere
 ANOTHER = (FaultCode.WORKSPACE_LIMIT, FaultCode.COMMAND_REFUSED)  # a step like no other: try one
 
@@ -116,6 +117,27 @@ def room_of(commander: JepaCommander) -> Room:
     )
 
 
+def explore_unbent(
+    commander: JepaCommander,
+    ports: SeeingPorts,
+    room: Room,
+    seed: int,
+    steps: int,
+    thing: tuple[float, float] | None,
+) -> Episode:
+    """`explore_episode`, begun again at home where the arm has come to be so bent, beside a joint
+    limit or a singularity, that it can go nowhere.
+    """
+    for _ in range(MOST_BENT):
+        try:
+            return explore_episode(commander, ports, room, seed, steps, thing)
+        except CommanderError as error:
+            if error.code is not FaultCode.WORKSPACE_LIMIT:
+                raise
+            commander.home()
+    return explore_episode(commander, ports, room, seed, steps, thing)
+
+
 def explore_episode(
     commander: JepaCommander,
     ports: SeeingPorts,
@@ -145,23 +167,11 @@ def explore_episode(
 
 
 def _stand_upright(commander: JepaCommander, room: Room, start: np.ndarray) -> None:
-    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace; at
-    home, where the arm is so bent that it cannot.
-    """
+    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace."""
     here = commander.pose()
-    try:
-        commander.move_to(_upright(here, room, start))
-    except CommanderError as error:
-        if error.code is not FaultCode.WORKSPACE_LIMIT:
-            raise
-        commander.home()
-        commander.move_to(_upright(commander.pose(), room, start))
-    if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
-        commander.set_gripper(float(start[GRIPPER]))
-
-
-def _upright(here: np.ndarray, room: Room, start: np.ndarray) -> np.ndarray:
     target = np.zeros(DIM)
     target[POSITION] = np.clip(here[POSITION], room.low, room.high)
     target[ROTATION] = start[ROTATION]
-    return target
+    commander.move_to(target)
+    if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
+        commander.set_gripper(float(start[GRIPPER]))

@@ -22,7 +22,7 @@ from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
 from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
 from jepa_wm_ros.ros import explore  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
-from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode  # noqa: E402
+from jepa_wm_ros.ros.exploring import MOST_BENT, MOST_REFUSED, SeeingPorts, explore_unbent  # noqa: E402
 from support.running_cell import running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -90,7 +90,7 @@ def explored(monkeypatch, ends=(), seed=3, steps=12):
     monkeypatch.setattr('jepa_wm_ros.ros.arm_alone.ArmPort', lambda node, value: arm)
     ports = SeeingPorts(commander, 'fr3_link0', 32)
     arm.commander = commander
-    return arm, lambda: explore_episode(commander, ports, CELL, seed, steps, None)
+    return arm, lambda: explore_unbent(commander, ports, CELL, seed, steps, None)
 
 
 def test_an_episode_holds_each_step_between_the_pictures_before_and_after_it(monkeypatch):
@@ -134,15 +134,20 @@ def test_anything_odd_ends_it_and_the_arm_stands(monkeypatch, outcome, code):
 
 
 def test_an_arm_that_can_make_no_step_at_all_is_given_up(monkeypatch):
-    _, explore_it = explored(monkeypatch, [MotionOutcome.WORKSPACE] * 100)
+    arm, explore_it = explored(monkeypatch, [MotionOutcome.WORKSPACE] * 1000)
     with pytest.raises(CommanderError):
         explore_it()
+    assert arm.commander.homed == MOST_BENT
 
 
-def test_an_arm_too_bent_to_turn_its_hand_begins_at_home(monkeypatch):
+@pytest.mark.parametrize('stuck', ['at its first step', 'before it'])
+def test_an_arm_too_bent_to_go_anywhere_begins_again_at_home(monkeypatch, stuck):
     arm, explore_it = explored(monkeypatch)
     arm.at[:3] = 0.3, -0.3, 0.5
-    arm.commander.refusals = [FaultCode.WORKSPACE_LIMIT]
+    if stuck == 'before it':
+        arm.commander.refusals = [FaultCode.WORKSPACE_LIMIT]
+    else:
+        arm.ends = [MotionOutcome.WORKSPACE] * (MOST_REFUSED + 1)
     episode = explore_it()
     assert arm.commander.homed == 1 and episode.steps == 12
     np.testing.assert_allclose(episode.proprio[0, :3], START[:3], atol=1e-6)
