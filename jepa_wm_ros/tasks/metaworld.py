@@ -21,7 +21,7 @@ SIZE = 64  # px
 SIMULATED = 5  # steps of MuJoCo for an action
 GAIN, NOISE = 10.0, 0.5  # of the data's policy, in actions: per metre to go, and what is added
 FAR = 0.15  # between object and goal
-OPEN = np.array([1.0, 0.0, 1.0, 0.0])  # the hand's quaternion, pointing down
+DOWN = np.array([1.0, 0.0, 1.0, 0.0])  # the hand's quaternion, pointing down
 WELD = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0]
 
 
@@ -101,7 +101,7 @@ class Reach:
         mujoco.mj_resetData(self._model, self._data)
         data = self._data
         data.qpos[:], data.qvel[:], data.mocap_pos[0], _ = np.split(state, self._sizes)
-        data.mocap_quat[0] = OPEN
+        data.mocap_quat[0] = DOWN
         mujoco.mj_kinematics(self._model, data)
 
     def render(self, states: np.ndarray) -> np.ndarray:
