@@ -106,7 +106,9 @@ def test_a_moving_arm_tells_the_motion_that_is_commanded_and_nothing_else(new_ar
         assert arm.state().pose.distance(start) > 0.06
         assert len(told) > 5 and not np.any(accelerations)
         x, y, z = np.transpose(told)
-        assert 0.1 < y.max() < 0.175 and y.min() > -1e-3  # 0.17 m/s at this dynamics factor
+        # 0.17 m/s at this dynamics factor, a little more where a late state is caught up with;
+        # franky-sim tells of 0.5
+        assert 0.1 < y.max() < 0.2 and y.min() > -1e-3
         assert max(abs(x).max(), abs(z).max()) < 1e-3
         arm.close()
 
