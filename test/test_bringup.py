@@ -195,7 +195,7 @@ def test_arguments_of_a_node_keep_their_types():
         ({'planner': 'magic'}, 'cem'),
         ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
         ({'model': '/no/such.safetensors'}, '/no/such.safetensors'),
-        ({'profile': 'nosuch'}, 'one of cell, fast, metaworld, paper, proposal, reactive, world'),
+        ({'profile': 'nosuch'}, 'one of cell, fast, paper, proposal, reactive'),
         ({'profile': 'no_such.yaml'}, 'no_such.yaml'),
         ({'robot': 'real', 'arm_address': '10.0.0.2', 'camera': 'sim'}, 'camera:=topic'),
         ({'transport': 'compressed'}, 'camera:=topic'),
@@ -381,3 +381,9 @@ def test_the_command_explains_its_arguments_and_refuses_unknown_ones(capsys):
 def test_a_string_that_looks_like_a_number_stays_a_string():
     process = bringup.ProcessSpec('x', 'x', parameters={'model': '123'})
     assert f'model:={json.dumps("123")}' in process.ros_arguments()
+
+
+@pytest.mark.parametrize('profile', ['tasks/paper', 'tasks/metaworld'])
+def test_no_arm_is_started_with_a_profile_for_evaluation_that_bounds_nothing(profile):
+    with pytest.raises(BringupError, match='is not known'):
+        plan_processes(profile=profile)

@@ -38,7 +38,7 @@ from jepa_wm_ros.world_model import ModelSpec, load_world_model
 def profile_for(
     spec: ModelSpec,
     *,
-    profile: str = 'world',
+    profile: str = 'tasks/paper',
     planner: str = 'cem',
     size: str = '',
     objective: str = 'last L2',

@@ -39,7 +39,7 @@ class Reach:
             horizon=6,
             steps=100,
             data='metaworld',
-            profile='metaworld',
+            profile='tasks/metaworld',
         )
         self._env = env = _made(self.environment)
         self._model, self._data = env.model, env.data

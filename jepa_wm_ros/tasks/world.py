@@ -36,7 +36,7 @@ class WorldSpec:
     horizon: int
     steps: int
     data: str
-    profile: str = 'world'
+    profile: str = 'tasks/paper'
     frameskip: int = 5
 
     @property

@@ -198,7 +198,5 @@ def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text
 
 
 def test_an_unknown_profile_is_refused_with_the_shipped_ones():
-    with pytest.raises(
-        SettingsError, match='cell, fast, metaworld, paper, proposal, reactive, world'
-    ):
+    with pytest.raises(SettingsError, match='cell, fast, paper, proposal, reactive'):
         load_profile('papre')
