@@ -25,9 +25,9 @@ from tqdm import tqdm
 
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import exit_status
-from jepa_wm_ros.evaluation.ceiling.command import Walk, baselines
 from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, run_trial
+from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.tasks.world import World, WorldTask
@@ -75,15 +75,6 @@ def ends(world: World, policy: Policy, seeds: Sequence[int]) -> list[float]:
     return [run_trial(task, policy, seed, steps).final for seed in bar]
 
 
-def walked(world: World, walk: Walk, seeds: Sequence[int]) -> list[float]:
-    """The same of somebody who does not plan."""
-    found = []
-    for seed in seeds:
-        start, goal = world.sample(np.random.default_rng([seed, 4]))
-        found.append(float(world.distance(walk(world, start, goal, seed)[None], goal)[0]))
-    return found
-
-
 def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
     """A model whose plans never end before the episode does, as the published ones, and that looks
     at every picture: here a foreign one moves no arm.
@@ -99,16 +90,11 @@ def cloned(session: ModelSession, name: str) -> Policy:
     return Policy(name, lambda task, seed: Cloned(), session, profile_for(session.model.spec))
 
 
-def half_width(reached: float, episodes: int) -> float:
-    """Of the 95 % interval of a share, by the normal distribution."""
-    return 1.96 * float(np.sqrt(reached * (1 - reached) / episodes))
-
-
 def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
     """The name of each row, and the judge's distances at the end of its episodes."""
     seeds = range(options.seed, options.seed + options.episodes)
     for name, walk in baselines(world):
-        yield name, walked(world, walk, seeds)
+        yield name, [walked(world, walk, seed) for seed in seeds]
     for told in options.model:
         session, stem = session_of(told, options.device), Path(told).stem
         if session.model.proposal is not None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from jepa_wm_ros.arguments import TRANSPORTS
@@ -58,7 +59,7 @@ def explore(options: argparse.Namespace) -> int:
     from jepa_wm_ros.recordings.sanity import complaints
     from jepa_wm_ros.ros.commander import JepaCommander
     from jepa_wm_ros.ros.consent import ask_consent
-    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_unbent, room_of
+    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, room_of, unbent
 
     done, minutes = _kept(options.out)
     if minutes >= options.minutes:
@@ -82,9 +83,8 @@ def explore(options: argparse.Namespace) -> int:
         room = room_of(commander)
         bar.update(minutes)
         while minutes < options.minutes:
-            episode = explore_unbent(
-                commander, ports, room, options.seed + done, STEPS, options.thing
-            )
+            start = commander, ports, room, options.seed + done, STEPS, options.thing
+            episode = unbent(commander, partial(explore_episode, *start))
             if said := complaints(episode):
                 raise JepaWmError(f'stopped, the last episode is not kept: {said[0]}')
             writer.write(done, episode)

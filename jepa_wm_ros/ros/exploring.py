@@ -6,6 +6,7 @@ picture taken when the arm stands.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -117,25 +118,18 @@ def room_of(commander: JepaCommander) -> Room:
     )
 
 
-def explore_unbent(
-    commander: JepaCommander,
-    ports: SeeingPorts,
-    room: Room,
-    seed: int,
-    steps: int,
-    thing: tuple[float, float] | None,
-) -> Episode:
-    """`explore_episode`, begun again at home where the arm has come to be so bent, beside a joint
-    limit or a singularity, that it can go nowhere.
+def unbent(commander: JepaCommander, explore: Callable[[], Episode]) -> Episode:
+    """What `explore` gives, begun again at home where the arm has come to be so bent, beside a
+    joint limit or a singularity, that it can go nowhere.
     """
     for _ in range(MOST_BENT):
         try:
-            return explore_episode(commander, ports, room, seed, steps, thing)
+            return explore()
         except CommanderError as error:
             if error.code is not FaultCode.WORKSPACE_LIMIT:
                 raise
             commander.home()
-    return explore_episode(commander, ports, room, seed, steps, thing)
+    return explore()
 
 
 def explore_episode(

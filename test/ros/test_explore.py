@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,7 @@ from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
 from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
 from jepa_wm_ros.ros import explore  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
-from jepa_wm_ros.ros.exploring import MOST_BENT, MOST_REFUSED, SeeingPorts, explore_unbent  # noqa: E402
+from jepa_wm_ros.ros.exploring import MOST_BENT, MOST_REFUSED, SeeingPorts, explore_episode, unbent  # noqa: E402
 from support.running_cell import running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -90,7 +91,8 @@ def explored(monkeypatch, ends=(), seed=3, steps=12):
     monkeypatch.setattr('jepa_wm_ros.ros.arm_alone.ArmPort', lambda node, value: arm)
     ports = SeeingPorts(commander, 'fr3_link0', 32)
     arm.commander = commander
-    return arm, lambda: explore_unbent(commander, ports, CELL, seed, steps, None)
+    episode = partial(explore_episode, commander, ports, CELL, seed, steps, None)
+    return arm, lambda: unbent(commander, episode)
 
 
 def test_an_episode_holds_each_step_between_the_pictures_before_and_after_it(monkeypatch):

@@ -26,9 +26,10 @@ from tqdm import tqdm
 
 from jepa_wm_ros.errors import JepaWmError, exit_status
 from jepa_wm_ros.evaluation.ceiling.costs import LatentCeiling, TrueCost
+from jepa_wm_ros.evaluation.walks import Walk, baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import make_planner
-from jepa_wm_ros.tasks.world import Policy, World, random_actions, roll
+from jepa_wm_ros.tasks.world import World, random_actions, roll
 from jepa_wm_ros.tasks.worlds import WORLDS
 from jepa_wm_ros.world_model import (
     EncoderSpec,
@@ -47,7 +48,6 @@ OBJECTIVES = {
     'all L1': Objective('L1', sum_all=True),
 }
 WIDTHS = {'efficientnet_lite0': 112, 'efficientnet_lite1': 112, 'efficientnet_lite2': 120}
-Walk = Callable[[World, np.ndarray, np.ndarray, int], np.ndarray]
 
 
 def encoder_of(told: str, img_size: int) -> tuple[str, WorldModel]:
@@ -83,26 +83,6 @@ def encoder_of(told: str, img_size: int) -> tuple[str, WorldModel]:
     if file:
         load_encoder(model.encoder, Path(file))
     return f'{kind if file else "random"} {img_size} px', model.freeze()
-
-
-def baselines(world: World) -> Iterator[tuple[str, Walk]]:
-    """Who is in the table without a plan: a way to the end of an episode."""
-
-    def stepwise(policy: Callable[[np.random.Generator, np.ndarray], Policy]) -> Walk:
-        """policy: from random numbers and a goal to what acts in an episode."""
-
-        def walk(world: World, state: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
-            act = policy(np.random.default_rng([seed, 5]), goal)
-            for _ in range(world.spec.steps):
-                state = world.step(state[None], act(state)[None])[0]
-            return state
-
-        return walk
-
-    yield 'no motion', stepwise(lambda rng, goal: lambda s: np.zeros(world.spec.action_dim))
-    yield 'random actions', stepwise(lambda rng, goal: world.behaviour(rng))
-    yield 'straight line', stepwise(lambda rng, goal: lambda s: world.straight(s, goal))
-    yield 'oracle', stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
 
 
 def planned(make_cost: Callable[..., Any], size: tuple[int, int], executed: int) -> Walk:
@@ -166,14 +146,13 @@ def evaluate(options: argparse.Namespace) -> list[dict]:
     for name, walk in rows(options):
         begun, errors = time.monotonic(), []
         for seed in tqdm(seeds, desc=name, leave=False, disable=None):
-            start, goal = world.sample(np.random.default_rng([seed, 4]))
-            errors.append(float(world.distance(walk(world, start, goal, seed)[None], goal)[0]))
+            errors.append(walked(world, walk, seed))
         reached = float(np.mean(np.array(errors) < world.spec.tolerance))
         found.append(
             {
                 'row': name,
                 'success': reached,
-                'half_width': 1.96 * float(np.sqrt(reached * (1 - reached) / len(errors))),
+                'half_width': half_width(reached, len(errors)),
                 'median': float(np.median(errors)),
                 'seconds': (time.monotonic() - begun) / len(errors),
             }

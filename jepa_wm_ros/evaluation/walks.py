@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who stands in a table of a world's tasks beside the models, and what a share is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from jepa_wm_ros.tasks.world import Policy, World
+
+# From a world, a start, a goal and a seed to the state at the end of an episode.
+Walk = Callable[[World, np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def baselines(world: World) -> Iterator[tuple[str, Walk]]:
+    """Who is in the table without a plan: a way to the end of an episode."""
+
+    def stepwise(policy: Callable[[np.random.Generator, np.ndarray], Policy]) -> Walk:
+        """policy: from random numbers and a goal to what acts in an episode."""
+
+        def walk(world: World, state: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
+            act = policy(np.random.default_rng([seed, 5]), goal)
+            for _ in range(world.spec.steps):
+                state = world.step(state[None], act(state)[None])[0]
+            return state
+
+        return walk
+
+    yield 'no motion', stepwise(lambda rng, goal: lambda s: np.zeros(world.spec.action_dim))
+    yield 'random actions', stepwise(lambda rng, goal: world.behaviour(rng))
+    yield 'straight line', stepwise(lambda rng, goal: lambda s: world.straight(s, goal))
+    yield 'oracle', stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
+
+
+def walked(world: World, walk: Walk, seed: int) -> float:
+    """The judge's distance at the end of the episode of a seed."""
+    start, goal = world.sample(np.random.default_rng([seed, 4]))
+    return float(world.distance(walk(world, start, goal, seed)[None], goal)[0])
+
+
+def half_width(reached: float, episodes: int) -> float:
+    """Of the 95 % interval of a share, by the normal distribution."""
+    return 1.96 * float(np.sqrt(reached * (1 - reached) / episodes))
