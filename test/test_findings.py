@@ -76,10 +76,11 @@ def test_the_spread_is_over_seeds_and_what_was_not_run_says_so():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('world', WORLDS)
-def test_every_world_is_collected_trained_and_judged_by_its_own_name(world, tmp_path):
+def test_every_world_is_collected_trained_and_judged(world, tmp_path):
     data, out = str(tmp_path / 'data'), str(tmp_path / 'run')
     assert tasks.main(['collect', world, '--out', data, '--episodes', '20', '--expert', '0.5']) == 0
-    words = ['--config', world, '--data', data, '--out', out, '--iterations', '1']
+    config = WORLDS[world]().spec.data
+    words = ['--config', config, '--data', data, '--out', out, '--iterations', '1']
     assert train.main([*words, '--name', 'tiny']) == 0
     model = f'{out}/tiny.safetensors'
     assert (

@@ -45,7 +45,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     """What is common to all runs."""
     return Plan(
         options.world,
-        options.config or options.world,
+        options.config or WORLDS[options.world]().spec.data,
         options.data,
         options.out,
         options.iterations,

@@ -15,8 +15,10 @@ from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, Appearance, CellDesig
 from jepa_wm_ros.sim.scene import CAMERA, SimError, compile_model
 
 
-def check_opengl(mujoco) -> None:
-    """Stop with one line where MuJoCo would abort the process."""
+def new_renderer(model, height: int, width: int):
+    """MuJoCo's off-screen renderer, or one line where it would abort the process."""
+    import mujoco
+
     wanted = os.environ['MUJOCO_GL']
     if wanted == opengl.NONE:
         raise SimError(opengl.reason())
@@ -25,6 +27,7 @@ def check_opengl(mujoco) -> None:
             'mujoco was imported before jepa_wm_ros.sim and has no off-screen OpenGL: '
             f'set MUJOCO_GL={wanted} in the environment'
         )
+    return mujoco.Renderer(model, height, width)
 
 
 class CellRenderer:
@@ -52,10 +55,9 @@ class CellRenderer:
         if camera not in known:
             raise SimError(f'the scene has no camera {camera!r}: use one of {known}')
         self._camera = camera
-        check_opengl(mujoco)
         self._lamps = self._model.light_diffuse.copy()
         self._ambient = np.array(self._model.vis.headlight.ambient)
-        self._renderer = mujoco.Renderer(self._model, height, width)
+        self._renderer = new_renderer(self._model, height, width)
         self.set_appearance(design.appearance)
 
     def __enter__(self) -> CellRenderer:

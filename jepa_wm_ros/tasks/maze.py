@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jepa_wm_ros.sim.render import check_opengl
+from jepa_wm_ros.sim.render import new_renderer
 from jepa_wm_ros.tasks.world import Policy, WorldSpec
 
 MAP = ('#####', '#...#', '###.#', '#...#', '#####')
@@ -105,7 +105,7 @@ class PointMaze:
 
     def render(self, states: np.ndarray) -> np.ndarray:
         """The whole maze from above; x goes down and y to the right, as in the map."""
-        camera = self._camera = self._camera or self._new_camera()
+        camera = self._camera = self._camera or new_renderer(self._model, SIZE, SIZE)
         frames = np.empty((len(states), SIZE, SIZE, 3), np.uint8)
         for index, state in enumerate(states):
             self._data.qpos[:] = state[:2]
@@ -114,10 +114,6 @@ class PointMaze:
             camera.update_scene(self._data, 'top')
             frames[index] = camera.render()
         return frames
-
-    def _new_camera(self):
-        check_opengl(self._mujoco)
-        return self._mujoco.Renderer(self._model, SIZE, SIZE)
 
     def proprio(self, states: np.ndarray) -> np.ndarray:
         """Place and velocity (N, 4)."""

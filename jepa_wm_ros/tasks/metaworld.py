@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.sim.render import check_opengl
+from jepa_wm_ros.sim.render import new_renderer
 from jepa_wm_ros.tasks.world import Policy, WorldSpec
 
 SIZE = 64  # px
@@ -120,10 +120,9 @@ class Reach:
     def _new_camera(self):
         import mujoco
 
-        check_opengl(mujoco)
         self._model.vis.quality.offsamples = 0
         self._model.site_rgba[:, 3] = 0.0
-        camera = mujoco.Renderer(self._model, SIZE, SIZE)
+        camera = new_renderer(self._model, SIZE, SIZE)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             camera.scene.flags[flag] = False
         return camera

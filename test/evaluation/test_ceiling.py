@@ -16,8 +16,9 @@ from jepa_wm_ros.evaluation.ceiling.command import encoder_of  # noqa: E402
 from jepa_wm_ros.evaluation.ceiling.costs import LatentCeiling, TrueCost  # noqa: E402
 from jepa_wm_ros.objective import Objective  # noqa: E402
 from jepa_wm_ros.tasks.wall import Wall  # noqa: E402
-from jepa_wm_ros.world_model import EncoderSpec, ModelSpec, PredictorSpec, build  # noqa: E402
+from jepa_wm_ros.world_model import build  # noqa: E402
 from jepa_wm_ros.world_model.files.checkpoints import save_world_model  # noqa: E402
+from support.tiny_models import tiny_spec  # noqa: E402
 
 START, GOAL = np.array([10.0, 20.0, 40.0]), np.array([20.0, 20.0, 40.0])
 
@@ -55,17 +56,7 @@ def test_the_table_says_what_success_is_worth(tmp_path, capsys):
 
 
 def test_the_encoder_of_a_world_model_sees_pictures_of_its_own_size(tmp_path):
-    spec = ModelSpec(
-        'own',
-        'adaln',
-        EncoderSpec('patch', 8, patch_size=16),
-        PredictorSpec(16, 1, 1),
-        action_dim=10,
-        action_mean=(0.0,) * 10,
-        action_std=(1.0,) * 10,
-        img_size=32,
-    )
-    model = build(spec, seed=0)
+    model = build(tiny_spec('own', img_size=32), seed=0)
     save_world_model(model, tmp_path / 'own.safetensors')
     name, encoder = encoder_of(str(tmp_path / 'own.safetensors'), 64)
     assert name == 'own 32 px'

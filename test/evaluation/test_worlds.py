@@ -11,23 +11,15 @@ pytest.importorskip('mujoco')
 
 from jepa_wm_ros.evaluation import tasks, worlds  # noqa: E402
 from jepa_wm_ros.tasks.wall import Wall  # noqa: E402
-from jepa_wm_ros.world_model import EncoderSpec, ModelSpec, PredictorSpec, build  # noqa: E402
+from jepa_wm_ros.world_model import build  # noqa: E402
 from jepa_wm_ros.world_model.files.checkpoints import save_world_model  # noqa: E402
+from support.tiny_models import STEP, tiny_spec  # noqa: E402
 
 
 @pytest.fixture
 def model(tmp_path):
-    spec = ModelSpec(
-        'tiny',
-        'adaln',
-        EncoderSpec('patch', 8, patch_size=32),
-        PredictorSpec(16, 1, 2),
-        action_dim=10,
-        action_mean=(0.0,) * 10,
-        action_std=tuple(0.1 * (i + 1) for i in range(10)),
-        img_size=64,
-        proposal_steps=6,
-    )
+    stds = tuple(0.1 * (i + 1) for i in range(STEP))
+    spec = tiny_spec('tiny', action_std=stds, proposal_steps=6)
     save_world_model(build(spec, seed=0), tmp_path / 'tiny.safetensors')
     return tmp_path / 'tiny.safetensors'
 
