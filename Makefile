@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make demo   the simulated arm reaches a goal picture   (SEED=7, EPISODES=20, OUT=out)
+# make demo   the simulated arm reaches a goal picture   (TASK=pick_place or push, SEED=7, EPISODES=20, OUT=out)
 # make test   the tests                                  (DISTRO=kilted for the other ROS)
 # make faults every promise of what happens when something goes wrong, with its latency   (RUNS=3)
 #
@@ -8,6 +8,7 @@
 
 DISTRO ?= jazzy
 SEED ?= 0
+TASK ?= reach
 EPISODES ?= 1
 OUT ?= out
 DIR ?= test/goldens
@@ -28,7 +29,7 @@ setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
 
 demo: setup       ## real nodes, real DDS, simulated arm: one goal picture, or EPISODES of them
-	@$(BIN)/jepa-wm demo --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
+	@$(BIN)/jepa-wm demo --task $(TASK) --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
 
 test: setup       ## everything that is quick
 	@$(PYTEST) -m 'not slow and not gpu and not installed_ros'

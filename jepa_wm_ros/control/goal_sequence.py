@@ -2,7 +2,8 @@
 """Sequences of goal pictures: when to go on to the next one.
 
 V-JEPA-2-AC (arXiv 2506.09985) picks and places with three pictures, each pursued for a set number
-of steps; here the switch can also come when the latent distance is small enough, or on either.
+of steps; here the switch can also come when the latent distance is small enough, on either, or when
+the plan itself promises nothing better.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from collections.abc import Sequence
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
 NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
-SWITCHES = ('cost', 'steps', 'either')
+SWITCHES = ('cost', 'steps', 'either', 'plan')
+LEAST_GAIN = 0.05  # share of the cost of standing still that a plan has to save to be worth a step
 
 
 class GoalSequence:
     """Which goal counts now.
 
     Call `update` with each new latent distance and `step` after each executed step; `index` is
-    the goal to plan for, `finished` says that the last one is done. `reached` tells whether the
+    the goal to plan for (a switch on 'plan' also asks `exhausted` of each plan), `finished` says that the last one is done. `reached` tells whether the
     newest distance was within the threshold, which a switch on steps does not imply.
     """
 
@@ -38,6 +40,7 @@ class GoalSequence:
         require(switch_on in SWITCHES, 'switch_on', switch_on, f'one of {", ".join(SWITCHES)}')
         self.count, self.cost_threshold = count, cost_threshold
         self._on_cost, self._on_steps = switch_on != 'steps', switch_on != 'cost'
+        self.on_plan = switch_on == 'plan'
         if self._on_cost:
             require(
                 is_number(cost_threshold) and cost_threshold > 0,
@@ -59,6 +62,15 @@ class GoalSequence:
         out_of_steps = self._on_steps and self.steps_on_goal >= self.steps_per_goal[self.index]
         if not (self._on_cost and self.reached or out_of_steps):
             return False
+        return self._go_on()
+
+    def exhausted(self, gain: float) -> bool:
+        """Take the gain of the newest plan, the share of the cost of standing still that it saves;
+        True when that is too little, and the goal changed or the sequence finished.
+        """
+        return self.on_plan and self.steps_on_goal > 0 and gain < LEAST_GAIN and self._go_on()
+
+    def _go_on(self) -> bool:
         if self.index + 1 == self.count:
             self.finished = True
         else:

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import math
+
 from jepa_wm_ros.planning.settings import is_count, is_number, require
+
+EMPTY = 0.93  # measured closure above which closed fingers have nothing between them
 
 
 class GripperPolicy:
     """Two-threshold switch with a minimum hold: planned closure in, open (0) or closed (1) out.
 
     close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
-    what it has. min_hold_steps: steps a command lasts at least.
+    what it has. min_hold_steps: steps a command lasts at least. reopens: a hand that has closed on
+    nothing, by its measured width, opens again at once, so that it can be planned to grasp anew.
     """
 
     def __init__(
@@ -19,6 +24,7 @@ class GripperPolicy:
         close_above: float = 0.65,
         min_hold_steps: int = 2,
         closed: bool = False,
+        reopens: bool = False,
     ):
         require(
             is_number(open_below) and is_number(close_above) and 0 <= open_below < close_above <= 1,
@@ -29,11 +35,23 @@ class GripperPolicy:
         require(is_count(min_hold_steps, 0), 'min_hold_steps', min_hold_steps, 'an integer >= 0')
         self.open_below, self.close_above = open_below, close_above
         self.min_hold_steps = min_hold_steps
-        self.closed = closed
+        self.closed, self.reopens = closed, reopens
+        self.switched = False  # by the last `update`
         self._held = min_hold_steps
 
-    def update(self, planned_closure: float) -> float:
-        """Commanded closure, 0.0 or 1.0, for the closure the plan asks for. Call once per step."""
+    def update(self, planned_closure: float, measured_closure: float = math.nan) -> float:
+        """Commanded closure, 0.0 or 1.0, for the closure the plan asks for and the one measured
+        before the step (NaN: not known). Call once per step.
+        """
+        before = self.closed
+        if self.reopens and self.closed and measured_closure > EMPTY:
+            self.closed, self._held = False, self.min_hold_steps
+        else:
+            self._follow(planned_closure)
+        self.switched = self.closed != before
+        return float(self.closed)
+
+    def _follow(self, planned_closure: float) -> None:
         wanted = self.closed
         if planned_closure >= self.close_above:
             wanted = True
@@ -42,4 +60,3 @@ class GripperPolicy:
         if wanted != self.closed and self._held >= self.min_hold_steps:
             self.closed, self._held = wanted, 0
         self._held += 1
-        return float(self.closed)

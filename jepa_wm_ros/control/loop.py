@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
@@ -49,6 +50,7 @@ class Reach:
     _best_step: int = 0  # steps taken when the lowest cost was seen
     _first: float = math.nan  # the cost at the start of the present goal
     _bound: float = math.inf  # the highest cost that may be seen next
+    _gain: float = math.inf  # share of the cost of standing still that the newest plan saves
 
     def run(self, goal_ids: list[int]) -> Outcome:
         """Move until the last goal is reached, a limit is met, a fault occurs or a cancel comes.
@@ -81,6 +83,12 @@ class Reach:
                 continue
             self._check_limits()
             path = self._plan(seen)
+            if self.goals.exhausted(self._gain):
+                if self.goals.finished:
+                    self._say(phase=Phase.REACHED)
+                    return
+                self._begin_next_goal()
+                continue
             if self._act(seen, path):
                 self._expect(seen.distance)
                 replans, not_before = 0, self.ports.now()
@@ -147,6 +155,9 @@ class Reach:
                 f'{plan.invalid_fraction:.0%} of the candidates '
                 'have no finite cost: check the model and its input',
             )
+        if self.goals.on_plan:
+            still = float(self.ports.score(seen)(torch.zeros_like(plan.actions)[None]))
+            self._gain = 1.0 - plan.cost / still if still > 0 else 0.0
         actions = plan.actions.cpu().numpy().astype(np.float64)
         if not np.isfinite(actions).all():
             raise Fault(
@@ -157,8 +168,9 @@ class Reach:
     # Act
 
     def _act(self, seen: Observation, path: np.ndarray) -> bool:
-        """Take the first steps of a path, until one was clipped or the arm has been moved: what
-        follows was planned for elsewhere. False when that was so before the first.
+        """Take the first steps of a path, until one was clipped, the gripper has made a stroke (for
+        which the hand stands) or the arm has been moved: what follows was planned for elsewhere.
+        False when it had been moved before the first.
         """
         allowed = min(
             self.decider.steps_executed,
@@ -176,7 +188,9 @@ class Reach:
             )
             self.say(replace(self.progress, step=self.progress.step + 1))
             self._commanded = True
-            motion = self.ports.move(target, start, self._closure(target))
+            closure = self._closure(target, seen)
+            strokes = self.gripper is not None and self.gripper.switched
+            motion = self.ports.move(held(start, target) if strokes else target, start, closure)
             if motion.outcome is MotionOutcome.MOVED:
                 self._say(phase=Phase.REPLAN)
                 self.decider.reset()
@@ -184,12 +198,14 @@ class Reach:
             self._check_motion(motion)
             self._count_step(motion)
             self._check_cancel()
-            if motion.clipped:
+            if motion.clipped or strokes:
                 break
         return True
 
-    def _closure(self, target: np.ndarray) -> float:
-        return math.nan if self.gripper is None else self.gripper.update(float(target[-1]))
+    def _closure(self, target: np.ndarray, seen: Observation) -> float:
+        if self.gripper is None:
+            return math.nan
+        return self.gripper.update(float(target[-1]), float(seen.pose[-1]))
 
     def _count_step(self, motion: Motion) -> None:
         self.progress = replace(self.progress, step=self.progress.step + 1, clipped=motion.clipped)
@@ -230,3 +246,8 @@ class Reach:
     def _say(self, **changes) -> None:
         self.progress = replace(self.progress, **changes)
         self.say(self.progress)
+
+
+def held(start: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """A waypoint (P,) where the hand stays and only its gripper, the last number, goes on."""
+    return np.array([*start[:-1], target[-1]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,19 @@ _DESCRIBED = (  # what of a spec changes the visual latents
 )
 
 
+Encode = Callable[[WorldModel, Tensor], Tensor]
+
+
+def visual(model: WorldModel, pixels: Tensor) -> Tensor:
+    """Visual latents (n, 1, g, g, D) of pixels (n, 3, S, S)."""
+    return model.encode_visual(pixels).visual[:, 0].float()
+
+
+def stem(model: WorldModel, pixels: Tensor) -> Tensor:
+    """What the convolutions of a `ConvEncoder` make of pixels (n, 3, S, S): (n, C, s, s)."""
+    return model.encoder.stem(pixels.to(model.device, model.dtype)).half()
+
+
 def encode_frames(
     model: WorldModel,
     recording: Recording,
@@ -41,7 +54,7 @@ def encode_frames(
     """Visual latents (F, 1, g, g, D) of all frames, in main memory; with `light`, each episode in
     a light of its own.
     """
-    return torch.cat(list(_encoded(model, recording, light, generator)))
+    return torch.cat(list(_encoded(model, recording, light, generator, visual)))
 
 
 def encoded_views(
@@ -50,23 +63,31 @@ def encoded_views(
     settings: StageSettings,
     seed: int,
     folder: Path | None = None,
+    encode: Encode = visual,
 ) -> np.ndarray:
-    """Visual latents (V, F, 1, g, g, D) float32 of all frames, the first view as they are, the
-    others each in a light of its own: in memory, or in a file of `folder`, read when indexed.
+    """What `encode` makes of all frames, (V, F, ...) float32 or float16, the first view as they
+    are, the others each in a light of its own: in memory, or in a file of `folder`, read when
+    indexed.
 
     Raises TrainingError where the file cannot be written.
     """
     generator = torch.Generator().manual_seed(seed)
     if folder is None:
         views = [
-            encode_frames(model, recording, settings.light if view else 0.0, generator)
+            torch.cat(
+                list(
+                    _encoded(
+                        model, recording, settings.light if view else 0.0, generator, encode
+                    )
+                )
+            )
             for view in range(settings.views)
         ]
-        return torch.stack(views).float().numpy()
-    path = folder / f'latents-{_key(model, recording, settings, seed)}.npy'
+        return torch.stack(views).numpy()
+    path = folder / f'{encode.__name__}-{_key(model, recording, settings, seed)}.npy'
     if not path.exists():
         try:
-            _write(path, model, recording, settings, generator)
+            _write(path, model, recording, settings, generator, encode)
         except OSError as error:
             raise TrainingError(
                 f'latents cannot be kept in {folder} ({error}): make room, or give another --cache'
@@ -80,12 +101,15 @@ def _write(
     recording: Recording,
     settings: StageSettings,
     generator: torch.Generator,
+    encode: Encode,
 ) -> None:
     """Encode part by part; the file has its name when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f'.{os.getpid()}.part')
-    frames, grid = len(recording.episode), model.spec.grid
-    shape = (settings.views, frames, 1, grid, grid, model.spec.encoder.width)
+    frames = len(recording.episode)
+    with torch.no_grad():
+        one = encode(model, model.prepare_images(recording.frames[:1])).cpu().numpy()
+    shape = (settings.views, frames, *one.shape[1:])
     try:
         with (
             part.open('wb') as file,
@@ -97,12 +121,12 @@ def _write(
                 leave=False,
             ) as bar,
         ):
-            header = {'descr': '<f4', 'fortran_order': False, 'shape': shape}
+            header = {'descr': one.dtype.str, 'fortran_order': False, 'shape': shape}
             np.lib.format.write_array_header_2_0(file, header)
             for view in range(settings.views):
                 light = settings.light if view else 0.0
-                for latents in _encoded(model, recording, light, generator):
-                    file.write(latents.float().numpy().tobytes())
+                for latents in _encoded(model, recording, light, generator, encode):
+                    file.write(latents.numpy().tobytes())
                     bar.update(len(latents))
         part.replace(path)
     finally:
@@ -111,9 +135,13 @@ def _write(
 
 @torch.no_grad()
 def _encoded(
-    model: WorldModel, recording: Recording, light: float, generator: torch.Generator | None
+    model: WorldModel,
+    recording: Recording,
+    light: float,
+    generator: torch.Generator | None,
+    encode: Encode,
 ) -> Iterator[Tensor]:
-    """Visual latents (n, 1, g, g, D) of all frames in order, in main memory."""
+    """What `encode` makes of all frames (n, ...), in order, in main memory."""
     model.encoder.eval()
     episodes = int(recording.episode[-1]) + 1
     gain = torch.ones(episodes, 1, 1, 1)
@@ -130,7 +158,7 @@ def _encoded(
     ):
         pixels = model.prepare_images(frames)
         lit = pixels * gain[episode] + offset[episode]
-        yield model.encode_visual(lit).visual[:, 0].cpu()
+        yield encode(model, lit).cpu()
 
 
 def _key(model: WorldModel, recording: Recording, settings: StageSettings, seed: int) -> str:

@@ -37,8 +37,14 @@ class StageSettings:
     context_window      W of the multi-step loss, frames that it shows the predictor; 0: the model's
     stop_gradient       the rollout is not differentiated through its own context
     sigreg, inverse_dynamics, proprio    weights of the losses that shape the encoder
+    gripper_windows     how many times as often windows are drawn in which the gripper strokes or
+                        holds something
     light               strength of the light variation of the training pictures
-    views               stage 2: how often every frame is encoded, each time in another light
+    light_of            what has a light of its own: a window, or each of its frames
+    views               of a frozen encoder: how often every frame is encoded, each time in another
+                        light
+    stem                model whose encoder's convolutions are taken and stay as they are: only the
+                        encoder's head is trained, on their features, computed once per view
     threads             of the processor; small models lose more to waiting than they win
     ema                 share of the weights' moving average that a step leaves; the average is what
                         is measured and kept (0: the weights themselves)
@@ -64,8 +70,11 @@ class StageSettings:
     sigreg: float = 0.0
     inverse_dynamics: float = 0.0
     proprio: float = 0.0
+    gripper_windows: float = 1.0
     light: float = 0.1
+    light_of: str = 'window'
     views: int = 1
+    stem: str = ''
     threads: int = 2
     ema: float = 0.0
     bfloat16: bool = False
@@ -74,6 +83,10 @@ class StageSettings:
         for name in ('iterations', 'batch', 'accumulate', 'rollout_steps', 'views', 'threads'):
             if getattr(self, name) < 1:
                 raise TrainingError(f'{name} must be at least 1')
+        if self.light_of not in ('window', 'frame'):
+            raise TrainingError(f'light_of must be window or frame, not {self.light_of!r}')
+        if not self.gripper_windows > 0:
+            raise TrainingError(f'gripper_windows must be above 0, not {self.gripper_windows}')
         if self.schedule not in SCHEDULES:
             raise TrainingError(f'schedule must be one of {", ".join(SCHEDULES)}')
         if (self.schedule == 'hold') != (self.anneal > 0):
@@ -98,6 +111,7 @@ class TrainSettings:
 
     encoder: None where the encoder is never trained.
     retrained: what is different about the predictor of stage 2 (planning time is its time).
+    goes_on: stage 2 goes on with the predictor of stage 1, in place of a fresh one.
     proposal: the head that proposes what to try first, of window - 1 steps; None: no head.
     """
 
@@ -106,6 +120,7 @@ class TrainSettings:
     encoder: StageSettings | None = None
     proposal: StageSettings | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
+    goes_on: bool = False
 
     def stage(self, name: str) -> StageSettings | None:
         """Settings of one of STAGES."""
@@ -134,7 +149,10 @@ def load_settings(path: Path | str) -> TrainSettings:
     try:
         stages = {name: _stage(values[name]) for name in STAGES if values.get(name)}
         return TrainSettings(
-            model=_model(values['model']), **stages, retrained=dict(values.get('retrained', {}))
+            model=_model(values['model']),
+            **stages,
+            retrained=dict(values.get('retrained', {})),
+            goes_on=bool(values.get('goes_on', False)),
         )
     except (TypeError, ValueError, KeyError) as error:
         raise TrainingError(f'{path} is not a training configuration: {error}') from error

@@ -17,20 +17,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jepa_wm_ros.learning.latents import encoded_views
+from jepa_wm_ros.learning.latents import encoded_views, stem
 from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
 from jepa_wm_ros.learning.windows import (
     Recording,
     Statistics,
-    draw_windows,
+    draw_frames,
     gather,
+    gripper_weights,
     statistics,
     vary_light,
 )
 from jepa_wm_ros.learning.world import World
-from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
+from jepa_wm_ros.world_model import ModelSpec, WorldModel, build, load_world_model
+from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.training_loss import (
     draw_prefix,
@@ -137,18 +139,17 @@ class EncoderStage(nn.Module):
         self.to(model.device)
         self._recording, self._settings = recording, settings
         self._starts = recording.windows(settings.window)
+        self._weights = drawn_by(recording, self._starts, settings)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
         """Weighted losses of a batch of windows, drawn and lit by `generator`."""
         s, model = self._settings, self.model
-        windows = draw_windows(self._recording, self._starts, s.window, s.batch, generator)
-        pixels = vary_light(prepare(model, windows.frames), s.light, generator)
-        with narrow_numbers(model, s):
-            latents = model.encode(pixels, windows.proprio)
+        index = draw_frames(self._starts, s.window, s.batch, generator, self._weights)
+        latents = self._encoded(index, generator)
         visual = latents.visual.float()
-        actions = model.normalize_actions(windows.actions.to(model.device))
+        actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         flat = visual.flatten(2)
-        position = model.normalize_proprio(windows.proprio.to(model.device))[..., self._told]
+        proprio = model.normalize_proprio(self._recording.proprio[index].to(model.device))
         with narrow_numbers(model, s):
             prediction = prediction_loss(
                 model, Latents(visual, latents.proprio), actions, s, generator
@@ -161,8 +162,78 @@ class EncoderStage(nn.Module):
                 torch.stack([sigreg(visual[:, t].flatten(0, -2)) for t in range(s.window)]).mean(),
             ),
             'inverse': (s.inverse_dynamics, inverse),
-            'proprio': (s.proprio, self.proprio.loss(flat, position)),
+            'proprio': (s.proprio, self.proprio.loss(flat, proprio[..., self._told])),
         }
+
+    def _encoded(self, index: Tensor, generator: torch.Generator) -> Latents:
+        """Latents (B, T, ...) of frames (B, T)."""
+        s, model = self._settings, self.model
+        pixels = prepare(model, self._recording.frames[index])
+        if s.light_of == 'frame':
+            pixels = vary_light(pixels.flatten(0, 1)[:, None], s.light, generator)
+            pixels = pixels.view(*index.shape, *pixels.shape[2:])
+        else:
+            pixels = vary_light(pixels, s.light, generator)
+        with narrow_numbers(model, s):
+            return model.encode(pixels, self._recording.proprio[index])
+
+
+class HeadStage(EncoderStage):
+    """As `EncoderStage`, on the frozen convolutions of another model (`settings.stem`): only the
+    head of the encoder is trained, on what they have made of every frame once.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        recording: Recording,
+        settings: StageSettings,
+        seed: int,
+        cache: Path | None = None,
+    ) -> None:
+        """cache: folder for what the convolutions have made; without one it is in memory."""
+        super().__init__(model, recording, settings)
+        take_stem(model, settings.stem)
+        self._views = encoded_views(model, recording, settings, seed, cache, stem)
+
+    def _encoded(self, index: Tensor, generator: torch.Generator) -> Latents:
+        model = self.model
+        view = draw_views(self._settings, len(index), generator).expand(index.shape)
+        seen = torch.from_numpy(self._views[view.flatten().numpy(), index.flatten().numpy()])
+        with narrow_numbers(model, self._settings):
+            tokens = model.encoder.tokens(seen.to(model.device, model.dtype))
+        grid = model.spec.grid
+        visual = tokens.view(*index.shape, 1, grid, grid, model.spec.encoder.width)
+        proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)
+        return Latents(model.normalize_visual(visual), proprio)
+
+
+def take_stem(model: WorldModel, name: str) -> None:
+    """Give a model the convolutions of another one's encoder, frozen. Raises TrainingError."""
+    other = load_world_model(name).encoder
+    if not isinstance(model.encoder, ConvEncoder) or not isinstance(other, ConvEncoder):
+        raise TrainingError(f'stem: {name}: only encoders of kind conv have a stem')
+    try:
+        model.encoder.stem.load_state_dict(other.stem.state_dict())
+    except RuntimeError as error:
+        raise TrainingError(
+            f'stem: {name} has other convolutions than this configuration: '
+            f'{str(error).splitlines()[-1].strip()}'
+        ) from error
+    model.encoder.stem.requires_grad_(False)
+
+
+def draw_views(settings: StageSettings, batch: int, generator: torch.Generator) -> Tensor:
+    """Which view of its frames a window sees (B, 1), or which each frame is seen in (B, T)."""
+    width = settings.window if settings.light_of == 'frame' else 1
+    return torch.randint(settings.views, (batch, width), generator=generator)
+
+
+def drawn_by(recording: Recording, starts: Tensor, settings: StageSettings) -> Tensor | None:
+    """Weights (W,) by which windows are drawn; None: all alike."""
+    if settings.gripper_windows == 1.0:
+        return None
+    return gripper_weights(recording, starts, settings.window, settings.gripper_windows)
 
 
 class LatentStage(nn.Module):
@@ -182,6 +253,7 @@ class LatentStage(nn.Module):
         self.model = model
         self._recording, self._settings = recording, settings
         self._starts = recording.windows(settings.window)
+        self._weights = drawn_by(recording, self._starts, settings)
         self._views = encoded_views(model, recording, settings, seed, cache)
 
     def latents(self, view: Tensor, frame: Tensor) -> Tensor:
@@ -208,10 +280,9 @@ class PredictorStage(LatentStage):
     def losses(self, generator: torch.Generator) -> LossTerms:
         """The paper's loss on a batch of windows drawn by `generator`, on this process's share."""
         s = self._settings
-        picked = self._starts[torch.randint(len(self._starts), (s.batch,), generator=generator)]
-        view = torch.randint(s.views, (s.batch, 1), generator=generator)
-        picked, view = self._world.share(picked), self._world.share(view)
-        index = picked[:, None] + torch.arange(s.window)
+        index = draw_frames(self._starts, s.window, s.batch, generator, self._weights)
+        view = draw_views(s, s.batch, generator)
+        index, view = self._world.share(index), self._world.share(view)
         model = self.model
         actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)

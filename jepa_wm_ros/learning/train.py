@@ -47,6 +47,7 @@ from jepa_wm_ros.learning.settings import (
 )
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
+    HeadStage,
     PredictorStage,
     going_on_from,
     new_model,
@@ -163,7 +164,12 @@ def _train_encoder(
         model = new_model(settings, recording, options.seed)
     model = model.to(device)
     torch.set_num_threads(options.threads or settings.encoder.threads)
-    stage = EncoderStage(model, recording, settings.encoder)
+    stage: EncoderStage
+    if settings.encoder.stem:
+        cache = options.cache or options.out
+        stage = HeadStage(model, recording, settings.encoder, options.seed, cache)
+    else:
+        stage = EncoderStage(model, recording, settings.encoder)
     measures = [validation(model, val, settings.encoder)]
     _run('encoder', stage, settings.encoder, measures, options, metrics, World())
     return model.freeze()
@@ -178,8 +184,10 @@ def _train_predictor(
     metrics: dict,
     world: World,
 ) -> WorldModel:
-    """The predictor, on the frozen encoder of `trained`: a fresh one, or that of `--from`."""
-    if options.start:
+    """The predictor, on the frozen encoder of `trained`: a fresh one, or that of stage 1 or of
+    `--from`.
+    """
+    if options.start or settings.goes_on:
         model = going_on_from(trained, recording)
     else:
         spec = trained.spec.replace(

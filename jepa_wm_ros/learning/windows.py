@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jepa_wm_ros.actions import DIM, GRIPPER
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 
@@ -170,12 +171,44 @@ def draw_windows(
     recording: Recording, starts: Tensor, length: int, batch: int, generator: torch.Generator
 ) -> Windows:
     """`batch` windows of `length` frames drawn with replacement from `starts` (W,)."""
+    return gather(recording, draw_frames(starts, length, batch, generator))
+
+
+def draw_frames(
+    starts: Tensor,
+    length: int,
+    batch: int,
+    generator: torch.Generator,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Frames (B, T) of windows drawn with replacement from `starts` (W,), alike or by `weights`
+    (W,). Raises EpisodeError where there is none.
+    """
     if not len(starts):
         raise EpisodeError(
             f'no episode is as long as a window of {length} frames: record longer episodes'
         )
-    picked = starts[torch.randint(len(starts), (batch,), generator=generator)]
-    return gather(recording, picked[:, None] + torch.arange(length))
+    if weights is None:
+        picked = torch.randint(len(starts), (batch,), generator=generator)
+    else:
+        picked = torch.multinomial(weights, batch, replacement=True, generator=generator)
+    return starts[picked][:, None] + torch.arange(length)
+
+
+def gripper_weights(recording: Recording, starts: Tensor, length: int, weight: float) -> Tensor:
+    """`weight` for windows in which an arm's gripper strokes or holds something, 1 for others (W,).
+
+    What holds something has closed, and not to the end: no more is known on a real arm.
+    """
+    if recording.actions.shape[1] != DIM:
+        raise EpisodeError(
+            f'gripper_windows is for arms with {DIM}-number actions, the recording has '
+            f'{recording.actions.shape[1]}'
+        )
+    closure = recording.proprio[:, GRIPPER]
+    acts = (recording.actions[:, GRIPPER].abs() > 0.3) | ((closure > 0.1) & (closure < 0.9))
+    within = acts[starts[:, None] + torch.arange(length)].any(dim=1)
+    return torch.where(within, weight, 1.0)
 
 
 def gather(recording: Recording, index: Tensor) -> Windows:

@@ -40,9 +40,20 @@ CELL = Room(FR3.workspace_low, FR3.workspace_high, FR3.max_step)
 class Explorer:
     """One episode's worth of actions, drawn from `rng`."""
 
-    def __init__(self, rng: np.random.Generator, room: Room = CELL):
-        self._rng, self._room = rng, room
-        self._rotating = rng.random() < ROTATING_EPISODES
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        room: Room = CELL,
+        *,
+        rotating: bool | None = None,
+        strokes: float = GRIPPER_STROKES,
+    ):
+        """rotating: whether the hand turns, by chance where it is None; strokes: share of the steps
+        that move the gripper.
+        """
+        self._rng, self._room, self._strokes = rng, room, strokes
+        drawn = rng.random() < ROTATING_EPISODES
+        self._rotating = drawn if rotating is None else rotating
         self._noise = np.zeros(3)
         self._waypoints: list[np.ndarray] = []
         self._left = 0
@@ -59,28 +70,33 @@ class Explorer:
         """Where the null space rests (7,): the elbow a little to one side or the other."""
         return FR3.home + self._rng.normal(0.0, 0.08, 7) * [1, 0, 1, 0, 1, 0, 0]
 
+    def steps_before(self) -> int:
+        """Steps to be made before the first that is kept."""
+        return 0
+
     def action(
         self, pose: np.ndarray, commanded: np.ndarray, thing: np.ndarray | None
     ) -> np.ndarray:
-        """The next action (7,) from measured pose7, commanded pose7 and the place (3,) of what may
-        be pushed; None: nothing is touched.
+        """The next action (7,) from measured pose7, commanded pose7 and the place (3,), or place
+        and yaw (4,), of what may be pushed; None: nothing is touched.
         """
         if self._left <= 0 and not self._waypoints:
-            self._new_leg(thing)
+            kind = self._rng.choice(LEGS, p=LEG_SHARES)
+            while kind == 'push' and thing is None:
+                kind = self._rng.choice(LEGS, p=LEG_SHARES)
+            self._new_leg(kind, thing)
         action = np.zeros(7)
         if self._rng.random() >= PAUSES:
             action[POSITION] = self._translation(pose[POSITION])
             if self._rotating:
                 action[ROTATION] = self._rotation(commanded[ROTATION])
-        if self._rng.random() < GRIPPER_STROKES:
+        if self._rng.random() < self._strokes:
             action[GRIPPER] = self._stroke(commanded[GRIPPER])
         self._left -= 1
         return action
 
-    def _new_leg(self, thing: np.ndarray | None) -> None:
-        self._kind = self._rng.choice(LEGS, p=LEG_SHARES)
-        while self._kind == 'push' and thing is None:
-            self._kind = self._rng.choice(LEGS, p=LEG_SHARES)
+    def _new_leg(self, kind: str, thing: np.ndarray | None) -> None:
+        self._kind = kind
         self._speed = float(np.exp(self._rng.uniform(np.log(0.012), np.log(self._room.max_step))))
         self._left = 0
         if self._kind == 'reach':
@@ -97,7 +113,7 @@ class Explorer:
         heading = self._rng.uniform(-np.pi, np.pi)
         along = np.array([np.cos(heading), np.sin(heading), 0.0])
         height = np.array([0.0, 0.0, self._rng.uniform(0.045, 0.055)])
-        spot = thing * [1, 1, 0]
+        spot = np.array([*thing[:2], 0.0])
         beside = spot - along * self._rng.uniform(0.07, 0.10)
         return [
             beside + [0, 0, 0.12],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import rclpy
@@ -185,8 +185,11 @@ class JepaCommander:
         max_steps: int = 0,
         tolerance: float = 0.0,
         max_seconds: float = 0.0,
+        switch_on: int = ReachGoal.Goal.SWITCH_ON_COST,
+        steps_of_goals: Sequence[int] = (),
     ) -> ReachGoal.Result:
-        """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result.
+        """Reach goal pictures (H, W, 3) uint8 RGB in order; returns the action's result. When it
+        goes on from one to the next, switch_on and steps_of_goals say, see ReachGoal.action.
 
         Ctrl-C cancels the goal, and goes on as a KeyboardInterrupt that says how it ended, when
         the arm stands.
@@ -196,6 +199,8 @@ class JepaCommander:
             max_steps=max_steps,
             tolerance=tolerance,
             max_duration=Duration(sec=int(max_seconds), nanosec=int(max_seconds % 1 * 1e9)),
+            switch_on=switch_on,
+            steps_of_goals=list(steps_of_goals),
         )
         if not self._reach.wait_for_server(self.timeout):
             raise CommanderError('action reach_goal is not there: is the planner node running?')

@@ -226,9 +226,15 @@ class RosPorts:
         return answer
 
     def prepare(
-        self, images: Sequence[Image], compressed: Sequence[CompressedImage] = ()
+        self,
+        images: Sequence[Image],
+        compressed: Sequence[CompressedImage] = (),
+        recall: bool = False,
     ) -> list[int]:
-        """Begin a goal: encode its pictures, of one kind; returns their numbers."""
+        """Begin a goal: encode its pictures, of one kind; returns their numbers. With `recall`,
+        those of sub-goals on the way stand between them.
+        """
         self._arm.begin()
-        answer = self.ask('prepare_goal', PrepareGoal.Request(images=images, compressed=compressed))
+        request = PrepareGoal.Request(images=images, compressed=compressed, recall=recall)
+        answer = self.ask('prepare_goal', request)
         return list(answer.goal_ids)

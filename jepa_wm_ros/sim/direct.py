@@ -85,11 +85,13 @@ class DirectCell:
     uint8 RGB (480, 640, 3).
     """
 
-    def __init__(self, seed: int = 0, design: CellDesign = NOMINAL):
+    def __init__(self, seed: int = 0, design: CellDesign = NOMINAL, low: np.ndarray | None = None):
+        """low: the lowest corner (3,) [m] of where the hand may be, in place of the arm's."""
         import mujoco
 
         self._mujoco = mujoco
         self._seed, self.design = seed, design
+        self.low = FR3.workspace_low if low is None else low
         self._model = compile_model(design)
         self._data = mujoco.MjData(self._model)
         self._layout = Layout.of(self._model)
@@ -143,7 +145,7 @@ class DirectCell:
         SimError and moves nothing.
         """
         target = np.array(target, dtype=float)
-        target[POSITION] = np.clip(target[POSITION], FR3.workspace_low, FR3.workspace_high)
+        target[POSITION] = np.clip(target[POSITION], self.low, FR3.workspace_high)
         goal_q = self._kinematics.solve(
             self._target_q, target[POSITION], euler_to_matrix(target[ROTATION]), self._posture
         )
@@ -183,6 +185,12 @@ class DirectCell:
     def cube(self) -> np.ndarray:
         """Cube position [m] and quaternion (w, x, y, z) (7,)."""
         return self._data.qpos[self._layout.cube].copy()
+
+    @property
+    def thing(self) -> np.ndarray:
+        """Where the cube is (4,): position [m] and yaw [rad], as a person could point it out."""
+        w, x, y, z = self.cube[3:]
+        return np.array([*self.cube[:3], np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))])
 
     def _travel(self, goal: np.ndarray) -> None:
         start = self._data.ctrl.copy()

@@ -30,24 +30,31 @@ FORMAT = 'hdf5'  # of recordings/formats
 _progress: Synchronized[int]  # in a worker process: the shared count of episodes done
 
 
-def record_episode(cell, seed: int, steps: int):
-    """One `Episode` of `steps` actions in the DirectCell `cell`."""
+def record_episode(cell, seed: int, steps: int, skills: bool = False):
+    """One `Episode` of `steps` actions in the DirectCell `cell`, of exploration or of skills."""
     from jepa_wm_ros.actions import actions_between
     from jepa_wm_ros.recordings.episode import Episode
     from jepa_wm_ros.recordings.exploration import Explorer
+    from jepa_wm_ros.recordings.skills import SkilledExplorer
     from jepa_wm_ros.sim.variation import sample_cell
     from jepa_wm_ros.world_model.images import kept_square
 
     rng = np.random.default_rng(seed)
-    state, explorer = sample_cell(rng, cell.design), Explorer(rng)
+    state = sample_cell(rng, cell.design)
+    explorer = SkilledExplorer(rng) if skills else Explorer(rng)
     frame, pose = _reset(cell, explorer, state)
+    before = explorer.steps_before()
     frames, poses, cubes = [kept_square(frame, FRAME_SIZE)], [pose], [cell.cube]
     actions: list[np.ndarray] = []
     while len(actions) < steps:
-        action = explorer.action(pose, cell.commanded, cell.cube[:3]).astype(np.float32)
+        action = explorer.action(pose, cell.commanded, cell.thing).astype(np.float32)
         try:
             frame, pose = cell.step(action)
         except SimError:  # out of reach in this orientation: the explorer proposes another
+            continue
+        if before:
+            before -= 1
+            frames, poses, cubes = [kept_square(frame, FRAME_SIZE)], [pose], [cell.cube]
             continue
         frames.append(kept_square(frame, FRAME_SIZE))
         poses.append(pose)
@@ -75,11 +82,19 @@ def _reset(cell, explorer, state):
             continue
 
 
-def record(out: Path, episodes: int, seed: int, jobs: int, steps: int, cell: int = 0) -> None:
+def record(
+    out: Path,
+    episodes: int,
+    seed: int,
+    jobs: int,
+    steps: int,
+    cell: int = 0,
+    skills: bool = False,
+) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm
 
-    claim(out, settings(seed, steps, cell))
+    claim(out, settings(seed, steps, cell, skills))
     recorded = _writing()[1]
     missing = sorted(set(range(episodes)) - recorded(out))
     context = multiprocessing.get_context('spawn')
@@ -89,7 +104,7 @@ def record(out: Path, episodes: int, seed: int, jobs: int, steps: int, cell: int
         tqdm(total=episodes, initial=episodes - len(missing), unit='episode') as bar,
     ):
         pending = {
-            pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps, cell)
+            pool.submit(_record_share, out, f'job{j}', missing[j::jobs], seed, steps, cell, skills)
             for j in range(jobs)
         }
         while pending:
@@ -107,9 +122,10 @@ def _writing() -> tuple[Callable[[Path, str], EpisodeSink], Callable[[Path], set
     return chosen.create, chosen.recorded
 
 
-def settings(seed: int, steps: int, cell: int) -> dict:
+def settings(seed: int, steps: int, cell: int, skills: bool = False) -> dict:
     """What all episodes of one folder have in common."""
-    return {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': STEP_RATE, 'cell': cell}
+    told = {'seed': seed, 'steps': steps, 'frame_size': FRAME_SIZE, 'fps': STEP_RATE, 'cell': cell}
+    return told | ({'skills': True} if skills else {})
 
 
 def _start_worker(count: Synchronized[int]) -> None:
@@ -129,15 +145,17 @@ def die_with_parent() -> None:
 
 
 def _record_share(
-    out: Path, name: str, indices: list[int], seed: int, steps: int, number: int
+    out: Path, name: str, indices: list[int], seed: int, steps: int, number: int, skills: bool
 ) -> None:
+    from jepa_wm_ros.recordings.skills import TABLE
     from jepa_wm_ros.sim.design import cell_design
     from jepa_wm_ros.sim.direct import DirectCell
 
     create = _writing()[0]
-    with DirectCell(design=cell_design(number)) as cell, create(out, name) as writer:
+    low = TABLE.low if skills else None
+    with DirectCell(design=cell_design(number), low=low) as cell, create(out, name) as writer:
         for index in indices:
-            writer.write(index, record_episode(cell, seed + index, steps))
+            writer.write(index, record_episode(cell, seed + index, steps, skills))
             with _progress.get_lock():
                 _progress.value += 1
 
@@ -152,12 +170,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0, help='episode i draws from seed + i')
     parser.add_argument('--jobs', type=int, default=2, help='processes (default 2)')
     parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
+    parser.add_argument(
+        '--skills',
+        action='store_true',
+        help='grasp, carry, put down and push the cube, in place of exploring',
+    )
     args = parser.parse_args(argv)
     if min(args.episodes, args.steps, args.jobs) < 1 or min(args.seed, args.cell) < 0:
         raise SimError(
             '--episodes, --steps and --jobs must be at least 1, --seed and --cell at least 0'
         )
-    record(args.out, args.episodes, args.seed, args.jobs, args.steps, args.cell)
+    record(args.out, args.episodes, args.seed, args.jobs, args.steps, args.cell, args.skills)
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The task of the simulated cell: bring the hand to where a picture shows it."""
+"""The tasks of the simulated cell: bring the hand, or the cube, to where pictures show it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,64 @@ from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.direct import DirectCell
+from jepa_wm_ros.sim.manipulation import expert, sample_task
 from jepa_wm_ros.sim.scene import SimError
 from jepa_wm_ros.sim.variation import sample_reach_task
 from jepa_wm_ros.tasks.frozen import NEAR, FrozenTasks
 
-ENVELOPE = SafetyEnvelope()
+LIFTED = 0.03  # m, above how it lies: a cube in the air
+CARRIED_NEAR = 0.06  # m, of its place, in the air
+ON_TABLE = 0.01  # m, above how it lies: a cube that is held no higher lies on the table
+OPEN = 0.3  # measured closure of a hand that has let go of the cube
 
 
-class ReachCell:
-    """`Task` in a DirectCell: no arm protocol, but the envelope that the arm's controller has.
+class CellTask:
+    """What all tasks in a DirectCell share: no arm protocol, but the envelope that the arm's
+    controller has. States are pose7.
+    """
 
-    Start, goal, cube and light come from the seed alone, or from frozen tasks. States are pose7.
+    def __init__(self, cell: DirectCell) -> None:
+        self._cell = cell
+        self._envelope = SafetyEnvelope(low=tuple(cell.low.tolist()))
+
+    def observe(self) -> tuple[np.ndarray, np.ndarray]:
+        """Camera frame and measured pose7."""
+        return self._seen
+
+    @property
+    def commanded(self) -> np.ndarray:
+        """Pose7 that the hand was told last."""
+        return self._cell.commanded
+
+    def waypoints(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """The path (H + 1, 7) of actions (H, 7)."""
+        return convention.waypoints(state, self._cell.commanded, actions)
+
+    def act(self, target: np.ndarray, gripper: float) -> bool:
+        """Go as far towards pose7 `target` as the envelope allows, and settle."""
+        target = np.array(target, dtype=float)
+        target[convention.GRIPPER] = (
+            self._cell.commanded[convention.GRIPPER] if math.isnan(gripper) else gripper
+        )
+        try:
+            step = limit(self._envelope, _pose(self._cell.pose), _pose(target))
+            if step.clipped:
+                target[convention.POSITION] = step.target.position
+                target[convention.ROTATION] = convention.quaternion_to_euler(step.target.quaternion)
+            self._seen = self._cell.move_to(target)
+        except (WorkspaceError, SimError) as error:
+            raise Fault(FaultCode.WORKSPACE_LIMIT, str(error)) from None
+        return step.clipped
+
+
+class ReachCell(CellTask):
+    """`Task` of the hand. Start, goal, cube and light come from the seed alone, or from frozen
+    tasks.
     """
 
     def __init__(self, cell: DirectCell, tasks: FrozenTasks | None = None) -> None:
-        self._cell, self._frozen = cell, tasks
+        super().__init__(cell)
+        self._frozen = tasks
         self._near = tasks.tolerance if tasks else NEAR
 
     def reset(self, seed: int) -> None:
@@ -40,30 +83,6 @@ class ReachCell:
         """The picture of the hand at the goal."""
         return [self._cell.goal_frame(self.goal)]
 
-    def observe(self) -> tuple[np.ndarray, np.ndarray]:
-        """Camera frame and measured pose7."""
-        return self._seen
-
-    def waypoints(self, state: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        """The path (H + 1, 7) of actions (H, 7)."""
-        return convention.waypoints(state, self._cell.commanded, actions)
-
-    def act(self, target: np.ndarray, gripper: float) -> bool:
-        """Go as far towards pose7 `target` as the envelope allows, and settle."""
-        target = np.array(target, dtype=float)
-        target[convention.GRIPPER] = (
-            self._cell.commanded[convention.GRIPPER] if math.isnan(gripper) else gripper
-        )
-        try:
-            step = limit(ENVELOPE, _pose(self._cell.pose), _pose(target))
-            if step.clipped:
-                target[convention.POSITION] = step.target.position
-                target[convention.ROTATION] = convention.quaternion_to_euler(step.target.quaternion)
-            self._seen = self._cell.move_to(target)
-        except (WorkspaceError, SimError) as error:
-            raise Fault(FaultCode.WORKSPACE_LIMIT, str(error)) from None
-        return step.clipped
-
     def error(self) -> float:
         """Distance of the hand from the goal [m]."""
         return float(np.linalg.norm((self._cell.pose - self.goal)[convention.POSITION]))
@@ -71,6 +90,55 @@ class ReachCell:
     def success(self) -> bool:
         """Whether the hand is within the tolerance of the tasks, NEAR where they have none."""
         return self.error() <= self._near
+
+
+class CubeCell(CellTask):
+    """`Task` of the cube, of a kind of sim/manipulation.py, in a DirectCell that lets the hand down
+    to it. An expert does the task once for the goal pictures, of which the last `pictures` are
+    given; where it leaves the cube is the goal.
+    """
+
+    def __init__(self, cell: DirectCell, kind: str, pictures: int = 0) -> None:
+        """pictures: 0 gives them all."""
+        super().__init__(cell)
+        self.kind, self._pictures = kind, pictures
+
+    def reset(self, seed: int) -> None:
+        """Have the goals of `seed` shown, then stand at its start."""
+        self.task = sample_task(self.kind, seed, self._cell.design)
+        self._seen = self._cell.reset(self.task.start, self.task.cell)
+        self._goals = []
+        for move in expert(self.task):
+            frame, _ = self._cell.move_to(move.pose)
+            if move.goal:
+                self._goals.append(frame)
+        self.place = self._cell.cube[:2]
+        self._seen = self._cell.reset(self.task.start, self.task.cell)
+        self.lifted = self.carried = False
+
+    def goals(self) -> list[np.ndarray]:
+        """The pictures that the expert's camera took."""
+        return self._goals[-self._pictures :]
+
+    def act(self, target: np.ndarray, gripper: float) -> bool:
+        """As `CellTask.act`; notes what has been done with the cube."""
+        clipped = super().act(target, gripper)
+        in_air = self._height() > LIFTED
+        self.lifted |= in_air
+        self.carried |= in_air and self.error() <= CARRIED_NEAR
+        return clipped
+
+    def error(self) -> float:
+        """Distance of the cube from its place, in the table's plane [m]."""
+        return float(np.linalg.norm(self._cell.cube[:2] - self.place))
+
+    def success(self) -> bool:
+        """Whether the cube lies on the table near enough to its place, and is let go of."""
+        free = self.kind == 'push' or self._cell.pose[convention.GRIPPER] < OPEN
+        return bool(self.error() <= self.task.tolerance and self._height() < ON_TABLE and free)
+
+    def _height(self) -> float:
+        return float(self._cell.cube[2] - self.task.cell.height)
 
 
 def _pose(pose7: np.ndarray) -> Pose:

@@ -73,3 +73,27 @@ def test_the_hand_keeps_its_state_between_the_thresholds():
 def test_a_gripper_command_lasts_its_minimum_number_of_steps():
     policy = GripperPolicy(open_below=0.3, close_above=0.7, min_hold_steps=3)
     assert [policy.update(p) for p in [1, 0, 0, 0, 0]] == [1, 1, 1, 0, 0]
+
+
+def test_goals_switch_when_a_plan_promises_nothing_better_but_not_before_the_first_step():
+    goals = GoalSequence(2, 'plan', cost_threshold=1e-9, steps_per_goal=5)
+    assert not goals.exhausted(0.0)
+    goals.step()
+    assert not goals.exhausted(0.2) and goals.index == 0
+    assert goals.exhausted(0.01) and goals.index == 1 and not goals.finished
+    goals.step()
+    assert goals.exhausted(-0.3) and goals.finished
+    assert not GoalSequence(1, 'steps', steps_per_goal=5).exhausted(0.0)
+
+
+def test_a_hand_that_closed_on_nothing_opens_again_at_once():
+    hand = GripperPolicy(min_hold_steps=3, reopens=True)
+    assert hand.update(1.0, 0.0) == 1.0 and hand.switched
+    assert hand.update(1.0, 0.4) == 1.0 and not hand.switched  # it holds something
+    assert hand.update(1.0, 0.98) == 0.0 and hand.switched  # it slipped out
+    assert hand.update(1.0, 0.0) == 1.0  # and can be grasped anew
+
+
+def test_a_hand_stays_closed_on_nothing_where_that_is_meant():
+    hand = GripperPolicy(min_hold_steps=0)
+    assert [hand.update(1.0, 0.98) for _ in range(3)] == [1.0] * 3

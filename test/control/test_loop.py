@@ -345,6 +345,15 @@ def test_the_gripper_is_left_alone_without_a_policy_and_switched_with_one():
     assert closing.grippers == [1.0]
 
 
+def test_the_hand_stands_while_the_gripper_makes_a_stroke_and_what_followed_is_planned_anew():
+    cell = ToyCell()
+    begin = cell.pose.copy()
+    lift_and_close = np.array([0, 0, 0.07, 0, 0, 0.1, 1.0])
+    reach(cell, action=lift_and_close, steps=2, gripper=GripperPolicy())
+    assert np.array_equal(cell.targets[0][:6], begin[:6]) and cell.grippers == [1.0, 1.0]
+    assert cell.targets[1][2] == pytest.approx(begin[2] + 0.07)
+
+
 class Distracted(ToyCell):
     """From the second step on the cost is that of another scene."""
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from jepa_wm_ros.learning.windows import (
     Recording,
     StoredFrames,
+    draw_frames,
     draw_windows,
+    gripper_weights,
     load_recording,
     statistics,
     vary_light,
@@ -169,3 +171,22 @@ def test_light_changes_within_its_strength_and_alike_in_all_frames_of_a_window()
     gain = bright - dark
     assert gain.min() >= 0.9 and gain.max() <= 1.1 and gain.std() > 0.02
     assert torch.equal(vary_light(pixels, 0.0, torch.Generator()), pixels)
+
+
+def test_windows_in_which_the_gripper_acts_or_holds_are_drawn_more_often():
+    data = recording_of_grippers()
+    starts = data.windows(3)
+    weights = gripper_weights(data, starts, 3, 4.0)
+    stroke, held = 5, range(12, 15)
+    wanted = [4.0 if any(f == stroke or f in held for f in range(s, s + 3)) else 1.0 for s in starts]
+    assert weights.tolist() == wanted
+    drawn = draw_frames(starts, 3, 20_000, torch.Generator().manual_seed(0), weights)[:, 0]
+    often = (drawn[:, None] == starts[weights > 1]).any(1).float().mean()
+    assert often == pytest.approx((weights[weights > 1].sum() / weights.sum()).item(), abs=0.02)
+
+
+def recording_of_grippers():
+    actions, proprio = torch.zeros(20, 7), torch.zeros(20, 7)
+    actions[5, 6], proprio[12:15, 6], proprio[16:, 6] = 1.0, 0.4, 1.0
+    frames = torch.zeros(20, 4, 4, 3, dtype=torch.uint8)
+    return Recording(frames, proprio, actions, {}, torch.zeros(20, dtype=torch.int64), 4.0)

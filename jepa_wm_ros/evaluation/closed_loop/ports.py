@@ -21,9 +21,15 @@ class TaskPorts:
     """
 
     def __init__(
-        self, task: Task, session: ModelSession | None = None, profile: Profile | None = None
+        self,
+        task: Task,
+        session: ModelSession | None = None,
+        profile: Profile | None = None,
+        recall: bool = False,
     ) -> None:
+        """recall: go by what the session's memory knows to lead to the goals."""
         self._task, self._session, self._profile = task, session, profile
+        self._recall = recall
         self.errors = [task.error()]
 
     def prepare(self) -> list[int]:
@@ -31,7 +37,8 @@ class TaskPorts:
         pictures = self._task.goals()
         if self._session is None:
             return list(range(len(pictures)))
-        return self._session.prepare_goals(pictures, None)[0]
+        live = self._task.observe()[0] if self._recall else None
+        return self._session.prepare_goals(pictures, live, self._recall)[0]
 
     def now(self) -> int:
         """A clock [ns] that only goes on."""

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -52,8 +53,10 @@ class DemoCell(JepaCommander):
         super().__init__(namespace, timeout=60.0)
         self._group = group
         self._hand: tuple[int, np.ndarray] | None = None
+        self._cube: tuple[int, np.ndarray] | None = None
         self.latencies: list[float] = []
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
+        self.node.create_subscription(PoseStamped, 'sim_cell/cube_pose', self._on_cube, 1)
         self._walk = RandomWalk(self.node)
 
     def wait_until_ready(self) -> None:
@@ -85,39 +88,66 @@ class DemoCell(JepaCommander):
         The arm then stands at the start, and the cube where it stood in the picture.
         """
         task = sample_reach_task(seed)
-        self._reset(seed)
+        self.reset(seed)
         self.move_to(task.goal)
-        self._reset(seed)  # the hand may have touched the cube on its way
+        self.reset(seed)  # the hand may have touched the cube on its way
         picture, position = self.picture(), self.hand_position()
         self.move_to(task.start)
-        self._reset(seed)
+        self.reset(seed)
         return picture, position
 
     def hand_position(self) -> np.ndarray:
         """The simulator's own hand position (3,) [m], taken after this call."""
+        return self._next(lambda: self._hand, 'hand_pose')
+
+    def cube_position(self) -> np.ndarray:
+        """The simulator's own cube position (3,) [m], taken after this call."""
+        return self._next(lambda: self._cube, 'cube_pose')
+
+    def latest_cube(self) -> np.ndarray:
+        """The newest cube position (3,) [m] that the simulator has told."""
+        return self.cube_position() if self._cube is None else self._cube[1]
+
+    def _next(self, told: Callable[[], tuple[int, np.ndarray] | None], topic: str) -> np.ndarray:
         asked = self.node.get_clock().now().nanoseconds
+
+        def newer() -> bool:
+            latest = told()
+            return latest is not None and latest[0] > asked
+
         with self._news:
-            if not self._news.wait_for(lambda: self._hand and self._hand[0] > asked, self.timeout):
-                raise CommanderError('the simulator does not publish sim_cell/hand_pose')
-            return self._hand[1]
+            if not self._news.wait_for(newer, self.timeout):
+                raise CommanderError(f'the simulator does not publish sim_cell/{topic}')
+            latest = told()
+            assert latest is not None
+            return latest[1]
+
+    @contextlib.contextmanager
+    def filming(self, on_frame: Callable[[np.ndarray], None]) -> Iterator[None]:
+        """Hand over every picture of the camera, at half its size."""
+        self.on_frame = lambda message: on_frame(ros_image.to_rgb8(message)[::2, ::2])
+        try:
+            yield
+        finally:
+            self.on_frame = None
 
     def watch(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
         """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
         told what `StepWatch` tells, and the true hand position then.
         """
         watch = StepWatch(lambda *told: on_step(*told, self._hand[1]))
-        self.on_frame = lambda message: frames.append(ros_image.to_rgb8(message)[::2, ::2])
         try:
-            return self.reach([picture], watch, max_steps=max_steps)
+            with self.filming(frames.append):
+                return self.reach([picture], watch, max_steps=max_steps)
         finally:
-            self.on_frame = None
             self.latencies += watch.latencies
 
     def walk(self, seed: int, steps: int) -> None:
         """Take random steps through the same controller and the same loop as the planner."""
         self._walk.take(seed, steps)
 
-    def _reset(self, seed: int) -> None:
+    def reset(self, seed: int) -> None:
+        """Lay the cube where it lies in the cell of a seed, in its light."""
         self.call(ResetScene, 'sim_cell/reset_scene', ResetScene.Request(seed=seed))
 
     def _heard(self, condition) -> bool:
@@ -125,7 +155,17 @@ class DemoCell(JepaCommander):
             return bool(self._news.wait_for(condition, 0.2))
 
     def _on_hand(self, message: PoseStamped) -> None:
-        p = message.pose.position
         with self._news:
-            self._hand = (to_ns(message.header.stamp), np.array([p.x, p.y, p.z]))
+            self._hand = _place(message)
             self._news.notify_all()
+
+    def _on_cube(self, message: PoseStamped) -> None:
+        with self._news:
+            self._cube = _place(message)
+            self._news.notify_all()
+
+
+def _place(message: PoseStamped) -> tuple[int, np.ndarray]:
+    """Stamp [ns] and position (3,) [m]."""
+    p = message.pose.position
+    return to_ns(message.header.stamp), np.array([p.x, p.y, p.z])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo: the simulated arm reaches goal pictures, through every real part.
 
+With `--task pick_place` or `--task push` it does so with the cube, see cube.py.
+
 Starts the nodes of launch/plan.launch.py as processes, drives the arm to a goal and takes its
 picture, drives it away, and sends the picture to the `reach_goal` action. The simulator's own hand
 position says how near the arm came; the planner never hears it.
@@ -14,31 +16,45 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from jepa_wm_ros import resources
 from jepa_wm_ros.bringup import ProcessGroup, plan_processes
 from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.ros.commander import CommanderError
+from jepa_wm_ros.ros.demo import cube, cube_report
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
 
 TOLERANCE = 0.04  # m, hand to goal
 FINE = 0.025  # m
 MAX_STEPS = 12
+LEAST_PLACED = 0.85  # share of the cubes
+SWITCHES = ('cost', 'steps', 'either', 'plan')  # in the order of ReachGoal's constants
 
 
 def parse(args: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--task', choices=('reach', *cube.STEPS), default='reach')
     parser.add_argument('--seed', type=int, default=0, help='seed of the first episode')
     parser.add_argument('--episodes', type=int, default=1)
     parser.add_argument('--out', type=Path, default=Path('out'), help='where pictures go')
-    parser.add_argument('--model', default='jepa_wm_cell', help='model name or file')
+    parser.add_argument(
+        '--model', default='', help='model name or file (default: the one shipped for the task)'
+    )
     parser.add_argument('--planner', default='', help="cem, icem, mppi, ...; empty: the profile's")
-    parser.add_argument('--profile', default='cell', help='planning profile')
+    parser.add_argument('--profile', default='', help="planning profile (default: the task's)")
+    parser.add_argument(
+        '--switch',
+        choices=SWITCHES,
+        default='steps',
+        help='when tasks with several pictures go on to the next (default %(default)s)',
+    )
     parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
     parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
     parser.add_argument(
@@ -72,6 +88,7 @@ def main(args: list[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> int:
     """Start the graph, run the episodes, report; returns the exit status."""
     begun = time.monotonic()
+    grasps = options.task != 'reach'
     processes = plan_processes(
         robot='sim',
         arm_address=options.arm_address,
@@ -79,7 +96,15 @@ def run(options: argparse.Namespace) -> int:
         model=options.model,
         planner=options.planner,
         profile=options.profile,
+        params_file=resources.find('config', f'{"grasp" if grasps else "params"}.yaml'),
     )
+    if options.task == 'push':  # with a hand that stays closed
+        processes = tuple(
+            replace(p, parameters={**p.parameters, 'use_gripper': False})
+            if p.name == 'planner'
+            else p
+            for p in processes
+        )
     with ProcessGroup(processes) as group, DemoCell(group) as cell:
         cell.wait_until_ready()
         print(
@@ -87,6 +112,8 @@ def run(options: argparse.Namespace) -> int:
             f'{", ".join(p.name for p in processes)}',
             flush=True,
         )
+        if grasps:
+            return run_with_cube(cell, options)
         records, random_rows = [], []
         for seed in range(options.seed, options.seed + options.episodes):
             records.append(attempt(cell, seed) if options.episodes > 1 else episode(cell, seed))
@@ -103,6 +130,22 @@ def run(options: argparse.Namespace) -> int:
     if options.episodes > 1:
         print_table(records, random_rows, TOLERANCE, FINE, latency)
     return verdict(records)
+
+
+def run_with_cube(cell: DemoCell, options: argparse.Namespace) -> int:
+    """The episodes of a task with the cube; returns the exit status."""
+    switch = SWITCHES.index(options.switch)
+    seeds = range(options.seed, options.seed + options.episodes)
+    records = [cube.attempt(cell, options.task, seed, switch) for seed in seeds]
+    shown = next((r for r in records if r.frames), None)
+    if shown is None:
+        raise CommanderError('no episode could be run: see the exceptions above')
+    cube_report.write_gif(options.out / 'demo.gif', shown)
+    cube_report.write_png(options.out / 'demo.png', shown)
+    print(f'pictures: {options.out / "demo.gif"}, {options.out / "demo.png"}')
+    if options.episodes > 1:
+        print(cube_report.table(records))
+    return 0 if sum(r.placed for r in records) >= LEAST_PLACED * len(records) else 1
 
 
 def attempt(cell, seed: int) -> EpisodeRecord:

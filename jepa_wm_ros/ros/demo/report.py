@@ -68,29 +68,41 @@ class EpisodeRecord:
         return float(np.linalg.norm(self.end - self.goal_position))
 
 
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Frames of the camera, and the goal picture that counted when each was taken."""
+
+    frames: list[np.ndarray]
+    goals: list[np.ndarray]
+
+
 def write_gif(path: Path, record: EpisodeRecord) -> None:
     """The camera's view of an episode with the goal picture inset in a corner."""
+    write_film(path, Film(record.frames, [record.goal_picture] * len(record.frames)))
+
+
+def write_film(path: Path, film: Film) -> None:
+    """A film with the goals inset in a corner."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    stride = max(1, -(-len(record.frames) // MAX_GIF_FRAMES))
-    frames = record.frames[::stride]
-    height, width = frames[0].shape[:2]
+    stride = max(1, -(-len(film.frames) // MAX_GIF_FRAMES))
+    height, width = film.frames[0].shape[:2]
     size = (int(width * INSET), int(height * INSET))
-    goal = Image.fromarray(record.goal_picture).resize(size, Image.Resampling.LANCZOS)
-    film = []
-    for frame in frames:
+    corner = (width - size[0] - 6, height - size[1] - 6)  # where the table is empty
+    shots = []
+    for frame, shown in zip(film.frames[::stride], film.goals[::stride], strict=True):
+        goal = Image.fromarray(shown).resize(size, Image.Resampling.LANCZOS)
         picture = Image.fromarray(frame)
-        corner = (width - size[0] - 6, height - size[1] - 6)  # where the table is empty
         draw = ImageDraw.Draw(picture)
         draw.rectangle(
             [corner[0] - 2, corner[1] - 2, width - 5, corner[1] + size[1] + 1], fill='white'
         )
         picture.paste(goal, corner)
         draw.text((corner[0], corner[1] - 14), 'goal', fill='white')
-        film.append(picture.convert('P', palette=Image.Palette.ADAPTIVE))
-    film[0].save(
+        shots.append(picture.convert('P', palette=Image.Palette.ADAPTIVE))
+    shots[0].save(
         path,
         save_all=True,
-        append_images=[*film[1:], *[film[-1]] * 10],
+        append_images=[*shots[1:], *[shots[-1]] * 10],
         duration=100 * stride,
         loop=0,
     )

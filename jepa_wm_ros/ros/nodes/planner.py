@@ -43,6 +43,7 @@ SWITCH = {
     ReachGoal.Goal.SWITCH_ON_COST: 'cost',
     ReachGoal.Goal.SWITCH_ON_STEPS: 'steps',
     ReachGoal.Goal.SWITCH_ON_EITHER: 'either',
+    ReachGoal.Goal.SWITCH_ON_PLAN: 'plan',
 }
 ARM_ACTION_DIM = 7
 PREEMPTED = Fault(FaultCode.CANCELED, 'a newer goal took its place (on_new_goal: preempt)')
@@ -109,6 +110,16 @@ class PlannerNode(NodeBase):
         self.declare('gripper_close_above', 0.65, 'Planned closure that closes.', bounds=(0.0, 1.0))
         self.declare(
             'gripper_hold_steps', 2, 'Steps an opening or closing lasts at least.', bounds=(0, 1000)
+        )
+        self.declare(
+            'gripper_reopens', False, 'Let a hand that has closed on nothing open again at once.'
+        )
+        self.declare(
+            'subgoal_steps',
+            0,
+            "Most steps for each sub-goal out of the world model's memory on the way to a goal "
+            'picture; 0: straight to the picture.',
+            bounds=(0, 1000),
         )
         self.check('profile', 'planner', 'seed', by=read_profile)
         self.check('gripper_open_below', 'gripper_close_above', by=check_closures)
@@ -258,7 +269,12 @@ class PlannerNode(NodeBase):
         self.ports.waiting = lambda: self._say(
             handle, replace(reach.progress, phase=Phase.WAITING, cost=math.nan)
         )
-        return self.ports.prepare(goal.goals, goal.compressed_goals), reach
+        between = self.value('subgoal_steps')
+        ids = self.ports.prepare(goal.goals, goal.compressed_goals, recall=bool(between))
+        if between:
+            steps = [between] * (len(ids) - 1) + [reach.limits.max_steps]
+            reach.goals = GoalSequence(len(ids), 'plan', tolerance, steps)
+        return ids, reach
 
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
         try:
@@ -281,6 +297,7 @@ class PlannerNode(NodeBase):
             self.value('gripper_open_below'),
             self.value('gripper_close_above'),
             self.value('gripper_hold_steps'),
+            reopens=self.value('gripper_reopens'),
         )
 
     # What it says

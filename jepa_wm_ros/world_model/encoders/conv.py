@@ -82,7 +82,11 @@ class ConvEncoder(nn.Module):
         which has learnt to pass over all that does not matter in the pictures it was trained on.
         """
         seen = self.stem(pixels)
-        return self.norm(self.head(seen)), seen.mean(dim=(2, 3))
+        return self.tokens(seen), seen.mean(dim=(2, 3))
+
+    def tokens(self, seen: Tensor) -> Tensor:
+        """Tokens (B, grid * grid, D) of what the stem has seen (B, C, s, s)."""
+        return self.norm(self.head(seen))
 
 
 class _Tokens(nn.Module):
