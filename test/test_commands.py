@@ -39,6 +39,7 @@ RUN = {
     rf'({OURS} )?evaluate_bag|python -m jepa_wm_ros.evaluation out|torchrun': (
         'evaluation/test_offline.py'
     ),
+    r'python -m jepa_wm_ros.evaluation.closed_loop.cube': 'evaluation/test_cube.py',
     r'python -m jepa_wm_ros.evaluation.closed_loop': 'evaluation/test_closed_loop.py',
     rf'{OURS} tasks ceiling': 'evaluation/test_ceiling.py',
     rf'{OURS} tasks evaluate': 'evaluation/test_worlds.py',
@@ -47,6 +48,7 @@ RUN = {
     rf'{OURS} findings': 'test_findings.py',
     r'python -m jepa_wm_ros.learning.throughput': 'learning/test_throughput.py',
     rf'{OURS} dataset': 'learning/test_dataset.py',
+    rf'{OURS} memory': 'control/test_recollection.py',
     rf'{OURS} record': 'sim/test_direct.py',
     rf'{OURS} train': 'learning/test_training.py',
     r'python -m jepa_wm_ros.evaluation.offline.sample_bag': 'evaluation/test_sample_bag.py',

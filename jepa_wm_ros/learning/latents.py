@@ -84,7 +84,8 @@ def encoded_views(
             for view in range(settings.views)
         ]
         return torch.stack(views).numpy()
-    path = folder / f'{encode.__name__}-{_key(model, recording, settings, seed)}.npy'
+    kind = 'latents' if encode is visual else encode.__name__
+    path = folder / f'{kind}-{_key(model, recording, settings, seed)}.npy'
     if not path.exists():
         try:
             _write(path, model, recording, settings, generator, encode)

@@ -24,6 +24,10 @@ GRASP = 0.025  # height of a hand that grasps
 PUSH = 0.05  # height of a hand that pushes
 BEHIND = 0.07  # from the middle of the cube to the hand that is about to push it
 HALF = 0.025  # of the cube's edge
+LIFTED = 0.03  # above how it lies: a cube in the air
+CARRIED_NEAR = 0.06  # of its place, in the air
+ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
+OPEN = 0.3  # measured closure of a hand that has let go of the cube
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 
 

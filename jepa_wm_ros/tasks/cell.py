@@ -12,15 +12,17 @@ from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.direct import DirectCell
-from jepa_wm_ros.sim.manipulation import expert, sample_task
+from jepa_wm_ros.sim.manipulation import (
+    CARRIED_NEAR,
+    LIFTED,
+    ON_TABLE,
+    OPEN,
+    expert,
+    sample_task,
+)
 from jepa_wm_ros.sim.scene import SimError
 from jepa_wm_ros.sim.variation import sample_reach_task
 from jepa_wm_ros.tasks.frozen import NEAR, FrozenTasks
-
-LIFTED = 0.03  # m, above how it lies: a cube in the air
-CARRIED_NEAR = 0.06  # m, of its place, in the air
-ON_TABLE = 0.01  # m, above how it lies: a cube that is held no higher lies on the table
-OPEN = 0.3  # measured closure of a hand that has let go of the cube
 
 
 class CellTask:

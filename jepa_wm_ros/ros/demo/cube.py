@@ -19,8 +19,15 @@ from jepa_wm_ros.actions import GRIPPER, POSITION
 from jepa_wm_ros.errors import FaultCode
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
-from jepa_wm_ros.sim.manipulation import CubeTask, expert, sample_task
-from jepa_wm_ros.tasks.cell import CARRIED_NEAR, LIFTED, ON_TABLE, OPEN
+from jepa_wm_ros.sim.manipulation import (
+    CARRIED_NEAR,
+    LIFTED,
+    ON_TABLE,
+    OPEN,
+    CubeTask,
+    expert,
+    sample_task,
+)
 
 STEPS = {'pick_place': [8, 10, 8], 'push': [8, 12]}  # for each picture, at most
 
