@@ -16,7 +16,9 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -94,8 +96,7 @@ def _step(model: WorldModel, stage: StageSettings) -> float:
         actions = torch.empty(*frames, spec.action_dim, device='meta')
         training_loss(model, latents, actions, wanted, prefix).total.backward()
 
-    starts = prefixes(stage.window, wanted)
-    return sum(_counted(lambda prefix=prefix: one(prefix)) for prefix in starts) / len(starts)
+    return mean(_counted(partial(one, prefix)) for prefix in prefixes(stage.window, wanted))
 
 
 def _counted(work: Callable[[], None]) -> float:

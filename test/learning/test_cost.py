@@ -3,7 +3,6 @@
 
 import dataclasses
 
-import pytest
 import yaml
 
 from jepa_wm_ros.learning import cost

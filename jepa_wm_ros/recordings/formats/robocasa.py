@@ -150,7 +150,9 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, 'r')
     except OSError as error:
-        raise EpisodeError(f'{path} is not a readable HDF5 file ({error}): copy it again') from error
+        raise EpisodeError(
+            f'{path} is not a readable HDF5 file ({error}): copy it again'
+        ) from error
 
 
 FORMAT = Format(
