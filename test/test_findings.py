@@ -107,12 +107,12 @@ def test_published_world_models_are_trained_and_judged_as_published_but_for_size
 
 
 def test_encoders_whose_files_were_not_given_are_not_run(tiny, capsys):
-    assert command.main([*tiny, '--question', '4', '--seeds', '1']) == 0
+    assert command.main([*tiny, '--question', '4', '--seeds', '4']) == 0
     said = capsys.readouterr().out
     assert '2 of 2 runs to do' in said and 'DINOv2: not run, needs dinov2_vits14' in said
     rows = {line.split(' | ')[0]: line for line in said.splitlines() if line.startswith('| ')}
     assert 'not run: needs dinov2_vits14_pretrain.pth' in rows['| DINOv2']
-    assert 'not run: needs efficientnet_lite0.pth' in rows['| EfficientNet-lite0']
+    assert 'not run: needs efficientnet-lite0-57934424.pth' in rows['| EfficientNet-lite0']
     assert 'not run' not in rows['| EfficientNet-lite0, random'] + rows['| trained on the task']
     assert '**cannot tell**' in said
 
@@ -162,11 +162,15 @@ def test_the_plan_says_how_long_by_what_has_ended(tiny):
         made_of = {'world': 'wall', 'iterations': 2, **more}
         return {'variant': variant, 'seconds': seconds, 'ends': [0, 0], 'made_of': made_of}
 
-    one, other = Variant('one'), Variant('other')
+    question, (one, other) = QUESTIONS[3], QUESTIONS[3].variants
     missing = [run_of(tiny, one, 2), run_of(tiny, one, 3), run_of(tiny, other, 2)]
-    assert expected.expected_seconds(missing, []) is None
-    known = [figures('one', 100), figures('one', 200), figures('third', 900)]
-    assert expected.expected_seconds(missing, known) == 150 + 150 + 400
+    assert expected.expected_seconds(question, missing, []) is None
+    third = [figures('third', 900)]  # of another question
+    assert expected.expected_seconds(question, missing, third) == 3 * 900
+    known = [figures('with', 100), figures('with', 200), *third]
+    assert expected.expected_seconds(question, missing, known) == 150 + 150 + 150
+    known[1]['variant'] = 'without'
+    assert expected.expected_seconds(question, missing, known) == 100 + 100 + 200
     results = missing[0].plan.out / 'more' / 'results'
     results.mkdir(parents=True)
     others = figures('one', 9, world='maze'), figures('one', 9, iterations=3)
@@ -190,7 +194,8 @@ def test_the_plan_is_announced_with_its_time(tiny, capsys):
     command.announce([QUESTIONS[3]], plan, [1, 2])
     known = {told['variant']: told['seconds'] for told in expected.ended(plan)}
     said = capsys.readouterr().out
-    assert f'2 of 4 runs to do, {expected.in_words(sum(known.values()))}' in said
+    told = expected.in_words(sum(known.values()))
+    assert f'2 of 4 runs to do, {told}' in said and f'in all 2 runs, {told}' in said
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 
     jepa-wm findings wall --data data/wall --out out/findings --question 1 2 --seeds 1 2 3
     jepa-wm findings wall --data data/wall --out out/findings --question 4
-        --encoder efficientnet_lite0=efficientnet_lite0.pth dinov2=dinov2_vits14_pretrain.pth
+        --encoder dinov2=dinov2_vits14_pretrain.pth
 
 Says first what is to be done, and how long that will take where runs have ended to tell by. Every
 run that has ended is kept, and the same command goes on; tables, CSV files and figures are written
@@ -79,18 +79,18 @@ def runs_of(question: Question, plan: Plan, seeds: list[int]) -> list[Run]:
 
 def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
     """Say what is to be done, and how long it will take."""
-    known, every = ended(plan), []
+    known, count, seconds = ended(plan), 0, 0.0
     for question in questions:
         runs = runs_of(question, plan, seeds)
         missing = [run for run in runs if not run.result.exists()]
-        every += missing
-        told = f', {in_words(expected_seconds(missing, known))}' if missing else ''
+        expected = expected_seconds(question, missing, known)
+        count, seconds = count + len(missing), seconds + (expected or 0.0)
+        told = f', {in_words(expected)}' if missing else ''
         print(f'{question.number}. {question.text} {len(missing)} of {len(runs)} runs to do{told}')
         for name, file in needed(question, plan.encoders).items():
             print(f'   {name}: not run, needs {file}')
-    if every:
-        total = in_words(expected_seconds(every, known))
-        print(f'in all {len(every)} runs, {total}', flush=True)
+    if count:
+        print(f'in all {count} runs, {in_words(seconds if known else None)}', flush=True)
 
 
 def ask(question: Question, plan: Plan, seeds: list[int]) -> None:

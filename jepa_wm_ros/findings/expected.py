@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
+from jepa_wm_ros.findings.questions import Question
 from jepa_wm_ros.findings.runs import Plan, Run
 
 
@@ -23,19 +24,23 @@ def ended(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def expected_seconds(missing: Sequence[Run], known: Sequence[dict[str, Any]]) -> float | None:
-    """Seconds that runs will take together; None where none has ended yet to tell by.
+def expected_seconds(
+    question: Question, missing: Sequence[Run], known: Sequence[dict[str, Any]]
+) -> float | None:
+    """Seconds that runs of a question will take together; None where none has ended to tell by.
 
     A run takes as long as those of its variant with other seeds did on the average; where there
-    are none, as all that have ended.
+    are none, as those of its question; where there are none either, as all that have ended.
     """
     if not known:
         return None
-    of_variant: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     for one in known:
-        of_variant.setdefault(one['variant'], []).append(one['seconds'])
-    every = [one['seconds'] for one in known]
-    return sum(mean(of_variant.get(run.variant.name, every)) for run in missing)
+        seconds.setdefault(one['variant'], []).append(one['seconds'])
+    asked = {variant.name for variant in question.variants}
+    of_question = [one['seconds'] for one in known if one['variant'] in asked]
+    others = of_question or [one['seconds'] for one in known]
+    return sum(mean(seconds.get(run.variant.name, others)) for run in missing)
 
 
 def in_words(seconds: float | None) -> str:

@@ -58,7 +58,7 @@ class Frozen:
 
 _LITE0 = EncoderSpec('efficientnet_lite0', 112, patch_size=16)
 ENCODERS = {
-    'efficientnet_lite0': Frozen(_LITE0, 'efficientnet_lite0.pth', True, HALF, HALF),
+    'efficientnet_lite0': Frozen(_LITE0, 'efficientnet-lite0-57934424.pth', True, HALF, HALF),
     'random': Frozen(_LITE0, '', True, HALF, HALF),
     'dinov2': Frozen(dinov2('s'), DINOV2_VITS.file, False),
     'dinov3': Frozen(dinov3('l'), DINOV3_VITL.file, False),
