@@ -10,7 +10,7 @@ import numpy as np
 
 from jepa_wm_ros.findings.answer import Answer
 
-# The paper's figures are in words: nobody has read its bars off for us.
+# The paper's part is in words: its values were not to be had here.
 HEAD = ('', 'the paper', 'ours: success', '95 %', 'over seeds', 'seeds', 'episodes')
 
 
