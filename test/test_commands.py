@@ -47,6 +47,7 @@ RUN = {
     rf'{OURS} tasks freeze': 'tasks/test_frozen.py',
     rf'{OURS} findings': 'test_findings.py',
     r'python -m jepa_wm_ros.learning.throughput': 'learning/test_throughput.py',
+    r'python -m jepa_wm_ros.learning.cost': 'learning/test_cost.py',
     rf'{OURS} dataset': 'learning/test_dataset.py',
     rf'{OURS} memory': 'control/test_recollection.py',
     rf'{OURS} record': 'sim/test_direct.py',

@@ -2,9 +2,12 @@
 """Command `findings`: ask the paper's questions again.
 
     jepa-wm findings wall --data data/wall --out out/findings --question 1 2 --seeds 1 2 3
+    jepa-wm findings wall --data data/wall --out out/findings --question 4
+        --encoder dinov2=dinov2_vits14_pretrain.pth
 
-Says first what is to be done. Every run that has ended is kept, and the same command goes on;
-tables, CSV files and figures are written anew after each.
+Says first what is to be done, and how long that will take where runs have ended to tell by. Every
+run that has ended is kept, and the same command goes on; tables, CSV files and figures are written
+anew after each.
 """
 
 from __future__ import annotations
@@ -14,8 +17,11 @@ import sys
 from pathlib import Path
 
 from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.findings.answer import Answer
+from jepa_wm_ros.findings.expected import ended, expected_seconds, in_words
+from jepa_wm_ros.findings.frozen import files_of, needed
 from jepa_wm_ros.findings.questions import QUESTIONS, Question
-from jepa_wm_ros.findings.report import Found, draw, markdown, write_csv
+from jepa_wm_ros.findings.report import draw, markdown, write_csv
 from jepa_wm_ros.findings.runs import Plan, Run
 from jepa_wm_ros.tasks.worlds import WORLDS
 
@@ -38,6 +44,13 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--executed', type=int, default=1, help='steps carried out of a plan')
     parser.add_argument('--iterations', type=int, help="of each stage (default: the base's)")
     parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument(
+        '--encoder',
+        nargs='+',
+        default=[],
+        metavar='KIND=FILE',
+        help="published weights for question 4's encoders; what has none is not run",
+    )
     return parser.parse_args(words)
 
 
@@ -53,24 +66,47 @@ def plan_of(options: argparse.Namespace) -> Plan:
         options.size,
         options.executed,
         options.threads,
+        files_of(options.encoder),
     )
+
+
+def runs_of(question: Question, plan: Plan, seeds: list[int]) -> list[Run]:
+    """Those that can be made, seed by seed."""
+    needs = needed(question, plan.encoders)
+    variants = [variant for variant in question.variants if variant.name not in needs]
+    return [Run(plan, variant, seed) for seed in seeds for variant in variants]
+
+
+def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
+    """Say what is to be done, and how long it will take."""
+    known, count, seconds = ended(plan), 0, 0.0
+    for question in questions:
+        runs = runs_of(question, plan, seeds)
+        missing = [run for run in runs if not run.result.exists()]
+        expected = expected_seconds(question, missing, known)
+        count, seconds = count + len(missing), seconds + (expected or 0.0)
+        told = f', {in_words(expected)}' if missing else ''
+        print(f'{question.number}. {question.text} {len(missing)} of {len(runs)} runs to do{told}')
+        for name, file in needed(question, plan.encoders).items():
+            print(f'   {name}: not run, needs {file}')
+    if count:
+        print(f'in all {count} runs, {in_words(seconds if known else None)}', flush=True)
 
 
 def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
     """Make what is missing of one question, and write what there is after each run."""
-    runs = [Run(plan, variant, seed) for seed in seeds for variant in question.variants]
-    found: Found = {}
-    for run in runs:
-        found.setdefault(run.variant.name, []).append(run.figures())
-        write(plan, question, found)
+    answer = Answer(question, plan.world, seeds, {}, needed(question, plan.encoders))
+    for run in runs_of(question, plan, seeds):
+        answer.found.setdefault(run.variant.name, []).append(run.figures())
+        write(plan, answer)
 
 
-def write(plan: Plan, question: Question, found: Found) -> None:
+def write(plan: Plan, answer: Answer) -> None:
     """Table, CSV and figure of one question."""
-    stem = plan.out / f'{plan.world}_{question.number}'
-    stem.with_suffix('.md').write_text(markdown(question, plan.world, found))
-    write_csv(stem.with_suffix('.csv'), question, plan.world, found)
-    draw(stem.with_suffix('.png'), question, plan.world, found)
+    stem = plan.out / f'{plan.world}_{answer.question.number}'
+    stem.with_suffix('.md').write_text(markdown(answer))
+    write_csv(stem.with_suffix('.csv'), answer)
+    draw(stem.with_suffix('.png'), answer)
 
 
 @exit_status('interrupted; the same command goes on')
@@ -80,10 +116,7 @@ def main(words: list[str] | None = None) -> int:
     plan = plan_of(options)
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = [QUESTIONS[number] for number in options.question]
-    for question in chosen:
-        runs = [Run(plan, v, seed) for v in question.variants for seed in options.seeds]
-        missing = sum(not run.result.exists() for run in runs)
-        print(f'{question.number}. {question.text} {missing} of {len(runs)} runs to do', flush=True)
+    announce(chosen, plan, options.seeds)
     for question in chosen:
         ask(question, plan, options.seeds)
         print((plan.out / f'{plan.world}_{question.number}.md').read_text(), flush=True)

@@ -4,72 +4,88 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from jepa_wm_ros.findings.questions import Question
+from jepa_wm_ros.findings.answer import Answer
 
-Found = dict[str, list[dict[str, Any]]]  # figures of the runs of each variant
-
-
-def summary(figures: Sequence[dict[str, Any]]) -> tuple[float, float]:
-    """Mean success over seeds, and its standard deviation (of n - 1; NaN for one seed)."""
-    shares = [one['success'] for one in figures]
-    return float(np.mean(shares)), float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan
+# The paper's part is in words: its values were not to be had here.
+HEAD = ('', 'the paper', 'ours: success', '95 %', 'over seeds', 'seeds', 'episodes')
 
 
-def markdown(question: Question, world: str, found: Found) -> str:
-    """One question's table."""
+def markdown(answer: Answer) -> str:
+    """One question's table, the paper's answer above it and the word about it below."""
+    question = answer.question
     lines = [
-        f'### {question.number}. {question.text} ({world})',
+        f'### {question.number}. {question.text} ({answer.world})',
         '',
         f'The paper ({question.figure}): {question.answer}.',
         '',
-        '| | success | over seeds | seeds | episodes |',
-        '|---|---|---|---|---|',
+        _row(HEAD),
+        '|---' * len(HEAD) + '|',
     ]
     for variant in question.variants:
-        figures = found.get(variant.name, [])
-        if not figures:
-            lines.append(f'| {variant.name} | not run | | | |')
+        name, share = variant.name, answer.share(variant.name)
+        said = question.paper(name)
+        if share is None:
+            why = f': needs {answer.needs[name]}' if name in answer.needs else ''
+            lines.append(_row((name, said, f'not run{why}', '', '', '', '')))
             continue
-        mean, deviation = summary(figures)
-        spread = f'± {deviation:.0%}' if np.isfinite(deviation) else ''
-        lines.append(
-            f'| {variant.name} | {mean:.0%} | {spread} | {len(figures)} | '
-            f'{len(figures[0]["ends"])} |'
-        )
-    return '\n'.join([*lines, ''])
+        spread = f'± {share.spread:.0%}' if np.isfinite(share.spread) else ''
+        counted = (f'{share.mean:.0%}', f'± {share.half_width:.0%}', spread)
+        lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes))))
+    lines += [
+        '',
+        f'Beside the paper: **{answer.verdict()}**.',
+        '',
+        "95 %: half of Wilson's binomial interval over all episodes of all seeds. Over seeds: "
+        'standard deviation. Agrees, or disagrees: the intervals of what the paper puts above and '
+        'below do not overlap, and every seed says the same.',
+        '',
+    ]
+    return '\n'.join(lines)
 
 
-def write_csv(path: Path, question: Question, world: str, found: Found) -> None:
+def _row(cells: tuple[str, ...]) -> str:
+    return '|' + ''.join(f' {cell} |' if cell else ' |' for cell in cells)
+
+
+def write_csv(path: Path, answer: Answer) -> None:
     """A row for every run."""
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['question', 'world', 'variant', 'seed', 'episodes', 'success'])
-        for name, figures in found.items():
+        for name, figures in answer.found.items():
             for one in figures:
                 row = [name, one['seed'], len(one['ends']), one['success']]
-                writer.writerow([question.number, world, *row])
+                writer.writerow([answer.question.number, answer.world, *row])
 
 
-def draw(path: Path, question: Question, world: str, found: Found) -> None:
-    """A bar for every variant, with the spread over seeds."""
+def draw(path: Path, answer: Answer) -> None:
+    """A bar for every variant with its 95 % interval, a dot for every seed."""
     import matplotlib
 
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    names = [variant.name for variant in question.variants if found.get(variant.name)]
-    if not names:
+    shares = {
+        variant.name: share
+        for variant in answer.question.variants
+        if (share := answer.share(variant.name)) is not None
+    }
+    if not shares:
         return
-    means, spreads = zip(*(summary(found[name]) for name in names), strict=True)
-    figure, axes = pyplot.subplots(figsize=(1.6 + 0.7 * len(names), 3.4), layout='constrained')
-    axes.bar(names, 100 * np.array(means), yerr=100 * np.nan_to_num(spreads), capsize=4)
-    axes.set(ylabel='success [%]', ylim=(0, 103), title=f'{question.text} ({world})')
+    names, means = list(shares), np.array([100 * share.mean for share in shares.values()])
+    ends = np.array([[100 * share.low, 100 * share.high] for share in shares.values()]).T
+    figure, axes = pyplot.subplots(figsize=(1.6 + 0.7 * len(names), 3.6), layout='constrained')
+    axes.bar(names, means, yerr=np.abs(ends - means), capsize=4, color='tab:blue', alpha=0.7)
+    for name in names:
+        dots = [100 * one['success'] for one in answer.found[name]]
+        axes.scatter([name] * len(dots), dots, color='black', s=10, zorder=3)
+    title = f'{answer.question.text} ({answer.world})\nbeside the paper: {answer.verdict()}'
+    axes.set(ylabel='success [%]', ylim=(0, 103), title=title)
+    axes.title.set_wrap(True)
     axes.tick_params(axis='x', rotation=45)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -3,26 +3,29 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from jepa_wm_ros import resources
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy
 from jepa_wm_ros.evaluation.worlds import ends, profile_for, session_of
 from jepa_wm_ros.findings.questions import Variant
-from jepa_wm_ros.learning import train
+from jepa_wm_ros.findings.recipes import configuration
+from jepa_wm_ros.learning import dataset, train
 from jepa_wm_ros.learning.settings import TrainingError
 from jepa_wm_ros.tasks.world import World
 from jepa_wm_ros.tasks.worlds import WORLDS
+from jepa_wm_ros.world_model.files.safe_files import sha256
+
+BASE = Variant('')  # nothing is changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Plan:
     data, out     folders of the episodes, and of everything that is made
     iterations    of each stage; None: the configuration's
     episodes, size, executed    of the evaluation
+    encoders      files of encoders that are frozen as they are, by kind (frozen.ENCODERS)
     """
 
     world: str
@@ -44,6 +48,7 @@ class Plan:
     size: str
     executed: int
     threads: int
+    encoders: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,17 @@ class Run:
         return self.plan.out / 'results' / f'{_digest(told)}.json'
 
     def _training_key(self) -> dict[str, Any]:
-        return {
+        key = {
             'world': self.plan.world,
-            'config': configuration(self.plan.config, self.variant.training),
+            'config': configuration(self.plan.config, self.variant),
             'iterations': self.plan.iterations,
             'seed': self.seed,
         }
+        frozen = self.variant.encoder
+        if not frozen:
+            return key
+        file = self.plan.encoders.get(frozen)
+        return key | {'encoder': [frozen, _sha256(file) if file else '']}
 
     def figures(self) -> dict[str, Any]:
         """What it has reached, made now where it is not there yet."""
@@ -110,7 +120,10 @@ class Run:
         of a seed.
         """
         key = self._training_key()
-        base = configuration(self.plan.config, {})
+        if frozen := self.variant.encoder:
+            file = self.plan.encoders.get(frozen, frozen)
+            return self._train(key, key['config'], ['--stage', 'predictor', '--encoder', str(file)])
+        base = configuration(self.plan.config, BASE)
         common = key | {'config': {**base, 'predictor': None, 'retrained': None}}
         encoder = self._train(common, base, ['--stage', 'encoder'])
         words = ['--stage', 'predictor', '--encoder-from', str(encoder)]
@@ -123,7 +136,8 @@ class Run:
             return weights
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'config.yaml').write_text(yaml.safe_dump(config))
-        words = [*words, '--config', str(folder / 'config.yaml'), '--data', str(self.plan.data)]
+        data = self._data(config['model']['img_size'])
+        words = [*words, '--config', str(folder / 'config.yaml'), '--data', str(data)]
         words += ['--out', str(folder), '--seed', str(self.seed), '--cache', str(self.plan.out)]
         words += ['--threads', str(self.plan.threads)]
         if self.plan.iterations:
@@ -132,22 +146,18 @@ class Run:
             raise TrainingError(f'{folder} has not been trained, see above')
         return weights
 
+    def _data(self, size: int) -> Path:
+        """The episodes with pictures of a side of `size` [px], the base's or made now from them."""
+        if size == configuration(self.plan.config, BASE)['model']['img_size']:
+            return self.plan.data
+        resized = self.plan.out / f'{self.plan.world}_{size}px'
+        words = ['convert', str(self.plan.data), str(resized), '--to', 'hdf5', '--size', str(size)]
+        if not resized.exists() and dataset.main(words):
+            raise TrainingError(f'{resized} has not been made, see above')
+        return resized
 
-def configuration(base: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The training configuration with changes by dotted keys, see questions.Variant."""
-    path = Path(base)
-    if path.suffix not in ('.yaml', '.yml'):
-        path = resources.find('config', 'train', f'{base}.yaml')
-    config = copy.deepcopy(yaml.safe_load(path.read_text()))
-    for key, value in changes.items():
-        *parents, name = key.split('.')
-        table = config['predictor'] if parents == ['stage'] else config['model']
-        for parent in parents if parents != ['stage'] else []:
-            table = table[parent]
-        table[name] = value
-        if parents == ['predictor'] and name in config.get('retrained', {}):
-            config['retrained'][name] = value
-    return config
+
+_sha256 = lru_cache(sha256)  # of an encoder's file: it is hundreds of megabytes
 
 
 def _digest(told: Any) -> str:

@@ -30,6 +30,7 @@ from jepa_wm_ros.recordings.sanity import complaints
 
 WRONG = 3
 FORMATS = ('lerobot', 'hdf5')  # that are written
+READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID or RoboCasa'
 
 
 @exit_status('interrupted')
@@ -48,9 +49,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     view = words.add_parser('view', help='draw what was seen, where the hand was, its actions')
     convert = words.add_parser('convert', help='write to another format, merge, split')
     for word in (info, check, view):
-        word.add_argument('path', type=Path, help='episodes')
+        word.add_argument('path', type=Path, help=READ)
     view.add_argument('picture', type=Path, help='file that is written, such as view.png')
-    convert.add_argument('sources', type=Path, nargs='+', help='episodes, of one size and rate')
+    convert.add_argument('sources', type=Path, nargs='+', help=f'{READ}, of one size and rate')
     convert.add_argument('out', type=Path, help='folder that is made')
     convert.add_argument('--to', choices=FORMATS, default=FORMATS[0], help='(default %(default)s)')
     convert.add_argument(

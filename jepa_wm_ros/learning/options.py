@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jepa_wm_ros.learning.settings import STAGES, TrainingError, TrainSettings
 
+RANDOM = 'random'  # in place of an encoder's file
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
@@ -59,7 +61,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         '--encoder',
         type=Path,
         help="published weights of the configuration's encoder (DINOv2, DINOv3, V-JEPA, "
-        'EfficientNet-lite), which stays as it is: only a predictor is trained',
+        f'EfficientNet-lite), which stays as it is: only a predictor is trained; {RANDOM}: those '
+        'of the seed, which nobody trained, to compare with',
     )
     parser.add_argument(
         '--iterations',

@@ -35,6 +35,7 @@ from jepa_wm_ros.world_model import ModelSpec, WorldModel, build, load_world_mod
 from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.training_loss import (
+    LossSettings,
     draw_prefix,
     frame_loss,
     published_settings,
@@ -299,15 +300,20 @@ def prediction_loss(
     settings: StageSettings,
     generator: torch.Generator,
 ) -> Tensor:
-    """The paper's loss of clips as the model's family has it, over this stage's rollout."""
-    wanted = replace(
-        published_settings(model.spec),
-        rollout_steps=settings.rollout_steps,
-        window=settings.context_window or model.spec.context_window,
-        stop_gradient=settings.stop_gradient,
-    )
+    """The paper's loss of clips as `loss_settings` has it."""
+    wanted = loss_settings(model.spec, settings)
     prefix = draw_prefix(settings.window, wanted, generator)
     return training_loss(model, latents, actions, wanted, prefix).total
+
+
+def loss_settings(spec: ModelSpec, settings: StageSettings) -> LossSettings:
+    """The loss that the model's family was published with, over this stage's rollout."""
+    return replace(
+        published_settings(spec),
+        rollout_steps=settings.rollout_steps,
+        window=settings.context_window or spec.context_window,
+        stop_gradient=settings.stop_gradient,
+    )
 
 
 def narrow_numbers(

@@ -33,7 +33,7 @@ from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import Progress, optimise
-from jepa_wm_ros.learning.options import check_options, parse
+from jepa_wm_ros.learning.options import RANDOM, check_options, parse
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import probe
 from jepa_wm_ros.learning.proposing import ProposalStage
@@ -63,6 +63,9 @@ from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_wo
 from jepa_wm_ros.world_model.files.official import load_encoder
 
 HELD_OUT = 10  # one episode in so many, where none are given to measure by
+# What of a configuration's model, beside its predictor, is not the encoder's but of what is
+# trained on it.
+OF_PREDICTION = ('family', 'context_window', 'normalize_latents')
 
 
 def train(options: argparse.Namespace) -> dict:
@@ -95,7 +98,8 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     metrics = _describe(options, settings, recording, val)
     if options.encoder:
         model = new_model(settings, recording, options.seed).to(device)
-        load_encoder(model.encoder, options.encoder)
+        if str(options.encoder) != RANDOM:
+            load_encoder(model.encoder, options.encoder)
     elif options.stage in ('predictor', 'proposal'):
         frozen = options.encoder_from or options.start
         model = load_world_model(str(frozen), device=str(device))
@@ -193,7 +197,8 @@ def _train_predictor(
         spec = trained.spec.replace(
             predictor=dataclasses.replace(
                 trained.spec.predictor, **settings.model['predictor'] | settings.retrained
-            )
+            ),
+            **{name: settings.model[name] for name in OF_PREDICTION if name in settings.model},
         )
         model = build(spec, seed=options.seed).to(trained.device)
         model.encoder.load_state_dict(trained.encoder.state_dict())

@@ -59,9 +59,13 @@ def published_settings(spec: ModelSpec) -> LossSettings:
 
 
 def draw_prefix(frames: int, settings: LossSettings, generator: torch.Generator) -> int:
-    """Where the rollout of clips of `frames` frames starts: 0 ... frames - k - 1."""
-    last = max(1, frames - settings.rollout_steps) if settings.random_prefix else 1
-    return int(torch.randint(last, (), generator=generator))
+    """Where the rollout of clips of `frames` frames starts: one of `prefixes`."""
+    return int(torch.randint(len(prefixes(frames, settings)), (), generator=generator))
+
+
+def prefixes(frames: int, settings: LossSettings) -> range:
+    """Where the rollout of clips of `frames` frames may start: 0 ... frames - k - 1."""
+    return range(max(1, frames - settings.rollout_steps) if settings.random_prefix else 1)
 
 
 def training_loss(

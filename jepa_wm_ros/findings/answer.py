@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was found of a question: shares with their intervals, and a word about the paper's answer.
+
+The rule of that word. The paper's answer is a list of claims, one variant above another. A claim is
+*agreed* with when Wilson's 95 % intervals of both shares, each over all episodes of all seeds, do
+not overlap, the claimed one is above, and so it is in every seed; it is *disagreed* with when all
+that is so the other way round. Nothing else can be told, nor where a seed is missing or there is
+only one: the intervals take episodes for independent and know nothing of what a seed's training
+does, so the seeds have to say the same one by one. The answer `disagrees` with the paper when one
+claim does, `agrees` when all do, and else one `cannot tell`: no difference is never agreed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from jepa_wm_ros.findings.questions import Question
+
+Found = dict[str, list[dict[str, Any]]]  # figures of the runs of each variant, see runs.Run
+AGREES, DISAGREES, CANNOT_TELL = 'agrees', 'disagrees', 'cannot tell'
+LEAST_SEEDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Successes of a variant.
+
+    mean       of all episodes of all seeds, between low and high with 95 % (Wilson's interval)
+    spread     standard deviation over seeds (of n - 1; NaN for one seed)
+    """
+
+    mean: float
+    low: float
+    high: float
+    spread: float
+    seeds: int
+    episodes: int
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question in one world, as far as it is answered.
+
+    seeds    those that were asked for
+    needs    by the names of the variants that cannot be run: the file each would need
+    """
+
+    question: Question
+    world: str
+    seeds: Sequence[int]
+    found: Found
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    def share(self, name: str) -> Share | None:
+        """What a variant reached; None where no run of it has ended."""
+        figures = self.found.get(name)
+        if not figures:
+            return None
+        shares = [one['success'] for one in figures]
+        episodes = sum(len(one['ends']) for one in figures)
+        successes = sum(round(one['success'] * len(one['ends'])) for one in figures)
+        interval = binomtest(successes, episodes).proportion_ci(0.95, method='wilson')
+        return Share(
+            successes / episodes,
+            float(interval.low),
+            float(interval.high),
+            float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan,
+            len(shares),
+            episodes,
+        )
+
+    def verdict(self) -> str:
+        """AGREES, DISAGREES or CANNOT_TELL, by the rule above."""
+        said = [self._judged(better, worse) for better, worse in self.question.claims]
+        if DISAGREES in said:
+            return DISAGREES
+        return AGREES if said and set(said) == {AGREES} else CANNOT_TELL
+
+    def _judged(self, better: str, worse: str) -> str:
+        one, other = self.share(better), self.share(worse)
+        if one is None or other is None or len(self.seeds) < LEAST_SEEDS:
+            return CANNOT_TELL
+        above, below = self._by_seed(better), self._by_seed(worse)
+        if not set(self.seeds) <= above.keys() & below.keys():
+            return CANNOT_TELL
+        if one.low > other.high and all(above[seed] > below[seed] for seed in self.seeds):
+            return AGREES
+        if one.high < other.low and all(above[seed] < below[seed] for seed in self.seeds):
+            return DISAGREES
+        return CANNOT_TELL
+
+    def _by_seed(self, name: str) -> dict[int, float]:
+        return {one['seed']: one['success'] for one in self.found[name]}

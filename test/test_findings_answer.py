@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was found beside what the paper says: shares and intervals by hand, and the one word."""
+
+import csv
+import math
+
+import pytest
+
+from jepa_wm_ros.findings.answer import AGREES, CANNOT_TELL, DISAGREES, Answer
+from jepa_wm_ros.findings.questions import QUESTIONS
+from jepa_wm_ros.findings.report import draw, markdown, write_csv
+
+SEEDS = (1, 2, 3)
+
+
+def figures(*shares, episodes=100, seeds=SEEDS):
+    """Runs of a variant that reached these shares."""
+    told = zip(seeds, shares, strict=False)
+    return [{'seed': s, 'success': share, 'ends': [0.0] * episodes} for s, share in told]
+
+
+def said(with_it, without, seeds=SEEDS):
+    """The word about question 3, which says that `with` is above `without`."""
+    return Answer(QUESTIONS[3], 'wall', seeds, {'with': with_it, 'without': without}).verdict()
+
+
+def test_the_interval_is_wilsons_over_all_episodes_of_all_seeds():
+    share = Answer(QUESTIONS[3], 'wall', SEEDS, {'with': figures(0.5, 0.7, 0.9)}).share('with')
+    n, p, z = 300, 0.7, 1.959964
+    centre, width = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n)
+    width *= math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert (share.low, share.high) == pytest.approx((centre - width, centre + width), abs=1e-6)
+    assert share.half_width == pytest.approx(width, abs=1e-6)
+    assert (share.mean, share.seeds, share.episodes) == (pytest.approx(0.7), 3, 300)
+    assert share.spread == pytest.approx(0.2)
+    none = Answer(QUESTIONS[3], 'wall', SEEDS, {'with': figures(0.0, 0.0)}).share('with')
+    assert none.low == pytest.approx(0, abs=1e-9) and none.high > 0.01  # never is not certain
+
+
+def test_clear_orders_agree_or_disagree():
+    assert said(figures(0.9, 0.8, 0.9), figures(0.5, 0.4, 0.5)) == AGREES
+    assert said(figures(0.5, 0.4, 0.5), figures(0.9, 0.8, 0.9)) == DISAGREES
+
+
+@pytest.mark.parametrize(
+    ('with_it', 'without', 'seeds'),
+    [
+        (figures(0.6, 0.6, 0.6), figures(0.55, 0.55, 0.55), SEEDS),  # intervals overlap
+        (figures(0.5, 0.5, 0.5), figures(0.5, 0.5, 0.5), SEEDS),
+        (figures(0.9, 0.8), figures(0.5, 0.4, 0.5), SEEDS),  # a seed is missing
+        (figures(0.9, 0.9, 0.9), [], SEEDS),  # a variant is
+        (figures(0.9), figures(0.1), (1,)),  # a single seed tells nothing of seeds
+        (figures(1.0, 1.0, 0.3), figures(0.4, 0.4, 0.4), SEEDS),  # one seed says the opposite
+        (figures(0.3, 0.3, 0.5), figures(1.0, 1.0, 0.4), SEEDS),
+        (figures(0.9, 0.8, 0.9, episodes=5), figures(0.5, 0.4, 0.5, episodes=5), SEEDS),  # too few
+    ],
+)
+def test_what_is_not_clear_cannot_be_told(with_it, without, seeds):
+    assert said(with_it, without, seeds) == CANNOT_TELL
+
+
+def test_an_answer_of_several_claims_needs_all_of_them_and_one_against_it_is_enough():
+    high, middle, low = figures(0.9, 0.9, 0.9), figures(0.6, 0.6, 0.6), figures(0.2, 0.2, 0.2)
+    names = [variant.name for variant in QUESTIONS[8].variants]
+
+    def word(*found):
+        return Answer(QUESTIONS[8], 'wall', SEEDS, dict(zip(names, found, strict=True))).verdict()
+
+    assert names == ['3 layers', '6 layers', '12 layers']
+    assert word(low, high, middle) == AGREES
+    assert word(low, middle, high) == DISAGREES
+    assert word(low, high, high) == CANNOT_TELL  # six layers are not clearly above twelve
+    assert word([], middle, high) == DISAGREES
+
+
+def test_every_question_claims_something_of_its_own_variants():
+    for question in QUESTIONS.values():
+        names = {variant.name for variant in question.variants}
+        assert question.claims and {name for pair in question.claims for name in pair} <= names
+
+
+def test_the_table_has_the_papers_word_beside_ours(tmp_path):
+    found = {'DINOv2': figures(0.5, 1.0, episodes=2)}
+    answer = Answer(QUESTIONS[4], 'wall', SEEDS, found, {'V-JEPA': 'vitl16.pth.tar'})
+    lines = markdown(answer).splitlines()
+    assert "The paper (Figure 4 right): DINO's are above V-JEPA's." in lines
+    half = 100 * answer.share('DINOv2').half_width
+    row = f'| DINOv2 | above V-JEPA, V-JEPA 2 | 75% | ± {half:.0f}% | ± 35% | 2 | 4 |'
+    assert row in lines
+    assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | |' in lines
+    assert '| trained on the task | | not run | | | | |' in lines
+    assert 'Beside the paper: **cannot tell**.' in lines
+    write_csv(tmp_path / 'a.csv', answer)
+    rows = list(csv.reader((tmp_path / 'a.csv').open()))
+    assert rows[1:] == [
+        ['4', 'wall', 'DINOv2', str(s), '2', x] for s, x in ((1, '0.5'), (2, '1.0'))
+    ]
+    draw(tmp_path / 'a.png', answer)
+    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
