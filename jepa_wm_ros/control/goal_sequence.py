@@ -14,16 +14,17 @@ from collections.abc import Sequence
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
 NEVER_REACHED = 1e-12  # tolerance of a model without a calibrated one: the limits end the goal
-SWITCHES = ('cost', 'steps', 'either', 'plan')
+SWITCHES = ('cost', 'steps', 'either', 'plan')  # in the order of ReachGoal's constants
 LEAST_GAIN = 0.05  # share of the cost of standing still that a plan has to save to be worth a step
 
 
 class GoalSequence:
     """Which goal counts now.
 
-    Call `update` with each new latent distance and `step` after each executed step; `index` is
-    the goal to plan for (a switch on 'plan' also asks `exhausted` of each plan), `finished` says that the last one is done. `reached` tells whether the
-    newest distance was within the threshold, which a switch on steps does not imply.
+    Call `update` with each new latent distance and `step` after each executed step; a switch on
+    'plan' also asks `exhausted` of each plan. `index` is the goal to plan for, `finished` says
+    that the last one is done. `reached` tells whether the newest distance was within the
+    threshold, which a switch on steps does not imply.
     """
 
     def __init__(

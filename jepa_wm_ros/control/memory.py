@@ -75,8 +75,8 @@ class Memory:
             raise RecollectionError(f'{path} is no memory: write one with `memory`') from error
         if latents.ndim != 2 or latents.shape[1] != size or len(latents) != len(episode):
             raise RecollectionError(
-                f'{path} holds latents {latents.shape}, the model makes {size} numbers of a picture: '
-                'write a memory with this model'
+                f'{path} holds latents {latents.shape}, the model makes {size} numbers of a '
+                'picture: write a memory with this model'
             )
         return cls.of(latents, episode)
 

@@ -75,11 +75,7 @@ def encoded_views(
     if folder is None:
         views = [
             torch.cat(
-                list(
-                    _encoded(
-                        model, recording, settings.light if view else 0.0, generator, encode
-                    )
-                )
+                list(_encoded(model, recording, settings.light if view else 0.0, generator, encode))
             )
             for view in range(settings.views)
         ]

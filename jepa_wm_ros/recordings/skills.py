@@ -2,7 +2,7 @@
 """How the arm is moved while it is recorded what a gripper can do: grasp, carry, put down, push.
 
 An episode is a chain of skills about one thing on the table, whose place anybody can point at, made
-with errors: it is grasped beside its middle and now and then missed, dropped, carried about, pushed.
+with errors: it is grasped beside its middle and now and then missed, dropped, carried, pushed.
 Between them the hand reaches, hovers and wanders as in exploration.py. Metres and radians.
 """
 

@@ -19,6 +19,7 @@ from typing import TextIO
 
 from jepa_wm_msgs.action import ReachGoal
 
+from jepa_wm_ros.control.goal_sequence import SWITCHES
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.goals.library import read_picture
 from jepa_wm_ros.ros.commander import JepaCommander
@@ -81,6 +82,15 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--namespace', default='', help='namespace of the arm')
     parser.add_argument('--max-steps', type=int, default=0, help="0: the planner's parameter")
     parser.add_argument('--tolerance', type=float, default=0.0, help="0: the model's own")
+    parser.add_argument(
+        '--switch',
+        choices=SWITCHES,
+        default=SWITCHES[0],
+        help='when to go on to the next picture (default %(default)s)',
+    )
+    parser.add_argument(
+        '--steps', type=int, nargs='+', default=(), help='for each picture, at most; for --switch'
+    )
     options = parser.parse_args(words)
     if options.max_steps < 0 or not 0 <= options.tolerance < math.inf:
         parser.error('--max-steps and --tolerance must be 0 or more')
@@ -94,7 +104,12 @@ def reach(options: argparse.Namespace) -> int:
     with JepaCommander(options.namespace, timeout=PATIENCE) as arm:
         try:
             result = arm.reach(
-                pictures, progress, max_steps=options.max_steps, tolerance=options.tolerance
+                pictures,
+                progress,
+                max_steps=options.max_steps,
+                tolerance=options.tolerance,
+                switch_on=SWITCHES.index(options.switch),
+                steps_of_goals=options.steps,
             )
         finally:
             progress.end()

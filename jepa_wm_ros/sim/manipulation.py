@@ -17,7 +17,7 @@ from jepa_wm_ros.recordings.skills import nearest_side
 from jepa_wm_ros.sim.design import NOMINAL, CellDesign
 from jepa_wm_ros.sim.variation import CellState, cell_of_seed
 
-LOW, HIGH = np.array([0.40, -0.18]), np.array([0.60, 0.18])  # where the cube is to lie, and the hand begins
+LOW, HIGH = (np.array([0.40, -0.18]), np.array([0.60, 0.18]))  # of places for cube and hand
 CARRIED, PUSHED = (0.12, 0.30), (0.07, 0.12)  # how far it is to go
 LIFT = 0.15  # height of a lifted hand
 GRASP = 0.025  # height of a hand that grasps

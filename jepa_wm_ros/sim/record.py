@@ -83,13 +83,7 @@ def _reset(cell, explorer, state):
 
 
 def record(
-    out: Path,
-    episodes: int,
-    seed: int,
-    jobs: int,
-    steps: int,
-    cell: int = 0,
-    skills: bool = False,
+    out: Path, episodes: int, seed: int, jobs: int, steps: int, cell: int = 0, skills: bool = False
 ) -> None:
     """Record what is still missing of `episodes` episodes in folder `out`."""
     from tqdm import tqdm

@@ -12,14 +12,7 @@ from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.direct import DirectCell
-from jepa_wm_ros.sim.manipulation import (
-    CARRIED_NEAR,
-    LIFTED,
-    ON_TABLE,
-    OPEN,
-    expert,
-    sample_task,
-)
+from jepa_wm_ros.sim.manipulation import CARRIED_NEAR, LIFTED, ON_TABLE, OPEN, expert, sample_task
 from jepa_wm_ros.sim.scene import SimError
 from jepa_wm_ros.sim.variation import sample_reach_task
 from jepa_wm_ros.tasks.frozen import NEAR, FrozenTasks

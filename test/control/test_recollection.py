@@ -32,8 +32,7 @@ def line(begin, end, count=14):
 
 @pytest.fixture(scope='module')
 def corner():
-    """One episode goes east, another begins where it has ended and goes north. A third lies apart.
-    """
+    """An episode goes east, one begins where it has ended and goes north, a third is apart."""
     return memory_of(line([0, 0], [13, 0]), line([13, 0.1], [13, 13.1]), line([99, 99], [99, 112]))
 
 

@@ -178,7 +178,8 @@ def test_windows_in_which_the_gripper_acts_or_holds_are_drawn_more_often():
     starts = data.windows(3)
     weights = gripper_weights(data, starts, 3, 4.0)
     stroke, held = 5, range(12, 15)
-    wanted = [4.0 if any(f == stroke or f in held for f in range(s, s + 3)) else 1.0 for s in starts]
+    acts = [any(f == stroke or f in held for f in range(s, s + 3)) for s in starts]
+    wanted = [4.0 if act else 1.0 for act in acts]
     assert weights.tolist() == wanted
     drawn = draw_frames(starts, 3, 20_000, torch.Generator().manual_seed(0), weights)[:, 0]
     often = (drawn[:, None] == starts[weights > 1]).any(1).float().mean()

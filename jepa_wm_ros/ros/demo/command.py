@@ -23,6 +23,7 @@ import numpy as np
 
 from jepa_wm_ros import resources
 from jepa_wm_ros.bringup import ProcessGroup, plan_processes
+from jepa_wm_ros.control.goal_sequence import SWITCHES
 from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.ros.commander import CommanderError
@@ -34,7 +35,6 @@ TOLERANCE = 0.04  # m, hand to goal
 FINE = 0.025  # m
 MAX_STEPS = 12
 LEAST_PLACED = 0.85  # share of the cubes
-SWITCHES = ('cost', 'steps', 'either', 'plan')  # in the order of ReachGoal's constants
 
 
 def parse(args: list[str] | None) -> argparse.Namespace:

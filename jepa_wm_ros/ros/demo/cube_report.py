@@ -46,7 +46,7 @@ def write_png(path: Path, record: CubeRecord) -> None:
     for goal in range(len(record.goals)):
         points = [(step, cost) for step, of, cost in record.costs if of == goal]
         if points:
-            curve.plot(*zip(*points, strict=True), 'o-', label=f'latent distance to goal {goal + 1}')
+            curve.plot(*zip(*points, strict=True), 'o-', label=f'to goal {goal + 1}')
     curve.set(xlabel='step', ylabel='latent distance', ylim=(0, None))
     curve.xaxis.get_major_locator().set_params(integer=True)
     curve.legend(loc='upper left')
@@ -68,7 +68,7 @@ def table(records: list[CubeRecord]) -> str:
         f'\ngrasped {sum(r.grasped for r in records)}/{count}   carried '
         f'{sum(r.carried for r in records)}/{count}   placed {sum(r.placed for r in records)}/'
         f'{count} ({placed:.0%} ± {half_width(placed, count):.0%})   median error '
-        f'{100 * float(np.median([r.error for r in records])):.1f} cm',
+        f'{100 * float(np.median([r.error for r in records])):.1f} cm'
     ]
     done = [r for r in records if r.steps]
     planning = [s for r in done for s in r.planning_seconds]

@@ -61,7 +61,7 @@ class WorldModelNode(NodeBase):
             **fixed,
         )
         self.declare(
-            'memory', '', 'File of what was seen, for sub-goals (see `memory`); empty: none.', **fixed
+            'memory', '', 'File of what was seen, for sub-goals, see `memory`; or none.', **fixed
         )
         self.declare('device', 'cpu', 'Torch device: cpu, cuda, cuda:1, ...', **fixed)
         self.declare(
