@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks with the cube through real nodes, DDS, franky and the gripper of the simulated arm."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
+
+from jepa_wm_ros import resources  # noqa: E402
+from jepa_wm_ros.actions import GRIPPER, POSITION  # noqa: E402
+from jepa_wm_ros.bringup import plan_processes  # noqa: E402
+from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
+from jepa_wm_ros.ros.demo import cube, cube_report  # noqa: E402
+from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
+from jepa_wm_ros.sim.manipulation import sample_task  # noqa: E402
+from support.paths import ROOT  # noqa: E402
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+GRASP = resources.find('config', 'grasp.yaml')
+SEED = 3003
+
+
+@pytest.fixture(scope='module')
+def cell(new_arm_address):
+    processes = plan_processes(arm_address=new_arm_address(), params_file=GRASP)
+    with ProcessGroup(processes) as group, DemoCell(group) as demo:
+        demo.wait_until_ready()
+        yield demo
+
+
+def test_the_expert_shows_the_task_with_the_arm_itself_and_puts_everything_back(cell):
+    task = sample_task('pick_place', SEED)
+    goals, place = cube.show(cell, task, SEED)
+    assert np.linalg.norm(place - task.place) < 0.01, 'franky and the gripper carried it there'
+    assert len(goals) == 3 and all(goal.shape == (480, 640, 3) for goal in goals)
+    assert np.linalg.norm(cell.cube_position()[:2] - task.cell.cube[:2]) < 0.005
+    assert np.linalg.norm((cell.pose() - task.start)[POSITION]) < 0.01
+    assert cell.pose()[GRIPPER] < 0.05
+
+
+def test_the_shipped_model_places_a_cube_from_three_pictures(cell, tmp_path):
+    record = cube.episode(cell, 'pick_place', SEED, switch=1)
+    assert record.grasped and record.carried and record.placed, record.message
+    assert not record.fault and len(record.shown) == len(record.frames) > 10
+    cube_report.write_png(tmp_path / 'demo.png', record)
+    cube_report.write_gif(tmp_path / 'demo.gif', record)
+    assert 'placed 1/1' in cube_report.table([record])
+
+
+def test_the_demo_pushes(tmp_path):
+    words = ['demo', '--task', 'push', '--seed', str(SEED), '--out', str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, '-m', 'jepa_wm_ros', *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert re.search(r'seed \d+: (placed|missed), cube', ended.stdout), ended.stderr
+    assert ended.returncode in (0, 1) and (tmp_path / 'demo.png').exists()
