@@ -14,7 +14,7 @@ from jepa_wm_ros.tables import read_table
 from jepa_wm_ros.world_model.files.registry import find
 
 SCHEDULES = ('cosine', 'constant', 'hold')
-STAGES = ('encoder', 'predictor', 'proposal')
+STAGES = ('encoder', 'predictor', 'proposal', 'decoder')
 
 
 class TrainingError(JepaWmError):
@@ -99,12 +99,14 @@ class TrainSettings:
     encoder: None where the encoder is never trained.
     retrained: what is different about the predictor of stage 2 (planning time is its time).
     proposal: the head that proposes what to try first, of window - 1 steps; None: no head.
+    decoder: the picture decoder, which only its own stage trains; None: no decoder.
     """
 
     model: dict[str, Any]
     predictor: StageSettings
     encoder: StageSettings | None = None
     proposal: StageSettings | None = None
+    decoder: StageSettings | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
 
     def stage(self, name: str) -> StageSettings | None:
