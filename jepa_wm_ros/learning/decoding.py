@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings
 from jepa_wm_ros.learning.stages import LatentStage
@@ -42,7 +40,8 @@ class DecoderStage(LatentStage):
         super().__init__(model, recording, settings, seed, cache)
 
     def losses(self, generator: torch.Generator) -> LossTerms:
-        """Mean absolute error of the pixels (0..1), which blurs less than the square would.
+        """Mean square error of the pixels (0..1): the absolute one would leave out what is small
+        and not known to the pixel, as the cube is.
 
         In whatever light a view is, its picture is wanted as it was recorded.
         """
@@ -51,7 +50,7 @@ class DecoderStage(LatentStage):
         view = torch.randint(s.views, (s.batch,), generator=generator)
         seen = wanted_pixels(self.model, self._recording.frames[frame])
         drawn = _decoder(self.model).pixels(self.latents(view, frame))
-        return {'pixels': (1.0, functional.l1_loss(drawn, seen.to(drawn)))}
+        return {'pixels': (1.0, functional.mse_loss(drawn, seen.to(drawn)))}
 
 
 def give_decoder(model: WorldModel, seed: int) -> None:
@@ -73,28 +72,21 @@ def wanted_pixels(model: WorldModel, frames: Tensor) -> Tensor:
 
 
 def psnr(drawn: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio [dB] of pixels in 0..1: of the mean square error of all."""
-    return -10 * math.log10(functional.mse_loss(drawn, truth).item())
+    """Peak signal-to-noise ratio [dB] of pixels in 0..1, from the mean square error of all."""
+    return (-10 * functional.mse_loss(drawn, truth).log10()).item()
 
 
 def validation(model: WorldModel, recording: Recording) -> Callable[[], dict[str, float]]:
     """A function that measures the PSNR on a recording, beside that of the mean of its pictures,
     which is the best that somebody draws who has seen nothing.
     """
-    shown = _some(recording, _MEASURED)
-    truth, latents = shown_pixels(model, recording, shown), encode_frames(model, recording)[shown]
+    truth, latents = _some(model, recording, _MEASURED)
     mean = truth.mean(dim=0, keepdim=True).expand_as(truth)
 
     def measure() -> dict[str, float]:
         return {'val_psnr': psnr(_drawn(model, latents), truth), 'val_psnr_mean': psnr(mean, truth)}
 
     return measure
-
-
-def shown_pixels(model: WorldModel, recording: Recording, shown: Tensor) -> Tensor:
-    """Pixels (n, 3, S, S) of frames of a recording, read in parts."""
-    parts = [wanted_pixels(model, recording.frames[part]) for part in shown.split(_CHUNK)]
-    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -113,14 +105,19 @@ def draw(model: WorldModel, recording: Recording, path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import image
 
-    shown = _some(recording, _SHOWN)
-    truth, latents = shown_pixels(model, recording, shown), encode_frames(model, recording)[shown]
+    truth, latents = _some(model, recording, _SHOWN)
     both = torch.stack([truth, _drawn(model, latents)])  # (2, n, 3, S, S)
     rows = both.permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)
     image.imsave(path, (255 * rows).round().numpy().astype(np.uint8))
 
 
-def _some(recording: Recording, count: int) -> Tensor:
-    """At most so many frames of a recording, evenly spread."""
-    frames = len(recording.episode)
-    return torch.linspace(0, frames - 1, min(count, frames)).round().long()
+@torch.no_grad()
+def _some(model: WorldModel, recording: Recording, count: int) -> tuple[Tensor, Tensor]:
+    """At most so many frames of a recording, evenly spread: what is wanted of them (n, 3, S, S),
+    and their latents (n, 1, g, g, D).
+    """
+    total = len(recording.episode)
+    places = torch.linspace(0, total - 1, min(count, total)).round().long()
+    frames = recording.frames[places]
+    pixels = model.prepare_images(frames)
+    return wanted_pixels(model, frames), model.encode_visual(pixels).visual[:, 0]

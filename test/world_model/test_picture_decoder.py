@@ -11,6 +11,7 @@ from jepa_wm_ros.world_model import (
     load_world_model,
     save_world_model,
 )
+from jepa_wm_ros.world_model.files.checkpoints import weights_file
 from jepa_wm_ros.world_model.files.decoders import decoder_file, save_decoder
 from jepa_wm_ros.world_model.files.registry import cell_spec
 from jepa_wm_ros.world_model.images import to_uint8
@@ -144,3 +145,19 @@ def test_a_damaged_decoder_is_named(stored):
     decoder_file(path).write_bytes(content)
     with pytest.raises(CheckpointError, match='mine.decoder.safetensors has SHA-256'):
         load_world_model(path)
+
+
+def test_a_model_that_is_called_as_a_shipped_one_is_not_given_its_decoder(tmp_path):
+    (tmp_path / 'weights').mkdir()
+    (tmp_path / 'weights' / 'jepa_wm_cell.decoder.safetensors').write_bytes(b'of another')
+    model = model_of()
+    assert model.spec.name == 'jepa_wm_cell'
+    save_world_model(model, tmp_path / 'run.safetensors')
+    again = load_world_model(tmp_path / 'run.safetensors', weights_dir=tmp_path / 'weights')
+    assert again.decoder is None
+
+
+def test_the_shipped_model_comes_with_its_decoder():
+    decoder = load_world_model('jepa_wm_cell').decoder
+    assert isinstance(decoder, PictureDecoder)
+    assert decoder_file(weights_file('jepa_wm_cell')).stat().st_size < 3e6

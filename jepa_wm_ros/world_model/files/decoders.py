@@ -92,7 +92,7 @@ def present_decoder(model: WorldModel, weights: Path, folder: Path) -> nn.Module
     if entry is None or not entry.decoder:
         return None
     path = folder / DECODERS[entry.decoder].file
-    if not path.is_file():
-        return None
+    if path.name.endswith(SUFFIX) or not path.is_file():
+        return None  # ours is beside its model or nowhere
     check_sha256(path, DECODERS[entry.decoder].sha256)
     return load_image_head(path, published_head_spec(model.spec, entry.decoder))
