@@ -41,6 +41,7 @@ RUN = {
     ),
     r'python -m jepa_wm_ros.evaluation.closed_loop.cube': 'evaluation/test_cube.py',
     r'python -m jepa_wm_ros.evaluation.closed_loop': 'evaluation/test_closed_loop.py',
+    r'python -m jepa_wm_ros.evaluation.counterfactual': 'evaluation/test_counterfactual.py',
     rf'{OURS} tasks ceiling': 'evaluation/test_ceiling.py',
     rf'{OURS} tasks evaluate': 'evaluation/test_worlds.py',
     rf'{OURS} tasks collect': 'test_findings.py',

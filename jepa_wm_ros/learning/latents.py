@@ -20,16 +20,9 @@ from tqdm import tqdm
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError
 from jepa_wm_ros.learning.windows import Recording, vary_light
 from jepa_wm_ros.world_model import WorldModel
+from jepa_wm_ros.world_model.files.decoders import encoder_digest
 
 _BATCH = 256  # pictures
-_DESCRIBED = (  # what of a spec changes the visual latents
-    'encoder',
-    'img_size',
-    'antialias',
-    'image_mean',
-    'image_std',
-    'normalize_latents',
-)
 
 
 Encode = Callable[[WorldModel, Tensor], Tensor]
@@ -160,12 +153,8 @@ def _encoded(
 
 def _key(model: WorldModel, recording: Recording, settings: StageSettings, seed: int) -> str:
     """What the numbers of a file depend on."""
-    told = {name: getattr(model.spec, name) for name in _DESCRIBED}
-    told |= {'light': settings.light, 'views': settings.views, 'seed': seed}
-    digest = hashlib.sha256(repr(sorted(told.items())).encode())
-    for name, value in sorted(model.encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().float().cpu().numpy().tobytes())
+    told = (encoder_digest(model), settings.light, settings.views, seed)
+    digest = hashlib.sha256(repr(told).encode())
     digest.update(recording.episode.numpy().tobytes())
     for frames in recording.frames.split(_BATCH):
         digest.update(frames.numpy().tobytes())

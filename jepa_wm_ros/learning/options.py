@@ -49,7 +49,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default='all',
         help='encoder: end to end; predictor: again, on the frozen encoder of --encoder-from; '
         'proposal: the head that proposes where a search begins, for the model of --from, which '
-        'stays as it is; all: one after the other (default)',
+        'stays as it is; decoder: the decoder that draws what the model of --from imagines, in a '
+        'file of its own; all: encoder, predictor, proposal one after the other (default)',
     )
     parser.add_argument(
         '--encoder-from',
@@ -123,6 +124,11 @@ def check_options(options: argparse.Namespace, settings: TrainSettings, processe
         raise TrainingError(
             '--stage proposal needs --from, the model that is given the head, and a configuration '
             'with a table proposal'
+        )
+    if options.stage == 'decoder' and not (options.start and settings.decoder):
+        raise TrainingError(
+            '--stage decoder needs --from, the model whose latents are drawn, and a configuration '
+            'with a table decoder'
         )
     if options.stage in ('encoder', 'all') and not (settings.encoder or options.encoder):
         raise TrainingError(

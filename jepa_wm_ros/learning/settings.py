@@ -14,7 +14,7 @@ from jepa_wm_ros.tables import read_table
 from jepa_wm_ros.world_model.files.registry import find
 
 SCHEDULES = ('cosine', 'constant', 'hold')
-STAGES = ('encoder', 'predictor', 'proposal')
+STAGES = ('encoder', 'predictor', 'proposal', 'decoder')
 
 
 class TrainingError(JepaWmError):
@@ -113,12 +113,14 @@ class TrainSettings:
     retrained: what is different about the predictor of stage 2 (planning time is its time).
     goes_on: stage 2 goes on with the predictor of stage 1, in place of a fresh one.
     proposal: the head that proposes what to try first, of window - 1 steps; None: no head.
+    decoder: the picture decoder, which only its own stage trains; None: no decoder.
     """
 
     model: dict[str, Any]
     predictor: StageSettings
     encoder: StageSettings | None = None
     proposal: StageSettings | None = None
+    decoder: StageSettings | None = None
     retrained: dict[str, Any] = field(default_factory=dict)
     goes_on: bool = False
 

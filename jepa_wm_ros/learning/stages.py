@@ -78,9 +78,9 @@ def going_on_from(model: WorldModel, recording: Recording) -> WorldModel:
             f'{spec.name} takes {_shape(wanted)}, the recording has {_shape(told)}: '
             f'`dataset convert --size {spec.img_size}` makes pictures of another size'
         )
-    # What is learnt anew at the end.
+    # What is learnt anew at the end, or afterwards.
     model.spec, model.proposal = spec.replace(proposal_steps=0), None
-    model.familiarity = None
+    model.familiarity = model.decoder = None
     model = model.float().requires_grad_(True)
     if spec.predictor.proprio == 'feature':
         model.predictor.proprio_encoder.requires_grad_(False)  # see fix_proprio_encoder

@@ -6,10 +6,13 @@
     train --data data/my_cell --out data/my_run --from jepa_wm_cell --name my_cell
     train --data data/my_cell --out data/my_run --config efficientnet --encoder lite0.pth
     train --data data/my_cell --out data/my_run --stage proposal --from my_cell.safetensors
+    train --data data/my_cell --out data/my_run --stage decoder --from my_cell.safetensors
     torchrun --nproc-per-node 8 -m jepa_wm_ros train --stage predictor --device cuda …
 
 The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
-that the same command resumes from.
+that the same command resumes from. Of a picture decoder it holds FILE.decoder.safetensors, FILE the
+model's, beside which it is looked for; decoder.json, decoder_losses.png and decoder.png, pictures
+held out above what is drawn of them. Nothing of the model's own: its folder may be --out.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import torch
 from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.learning import decoding
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.latents import encode_frames
@@ -60,6 +64,8 @@ from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import complaints
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
+from jepa_wm_ros.world_model.files.checkpoints import weights_file
+from jepa_wm_ros.world_model.files.decoders import decoder_file, save_decoder
 from jepa_wm_ros.world_model.files.official import load_encoder
 
 HELD_OUT = 10  # one episode in so many, where none are given to measure by
@@ -96,6 +102,10 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
             f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
         )
     metrics = _describe(options, settings, recording, val)
+    if options.stage == 'decoder':
+        assert settings.decoder is not None  # see check_options
+        _train_decoder(options, settings.decoder, recording, val, metrics, device)
+        return metrics
     if options.encoder:
         model = new_model(settings, recording, options.seed).to(device)
         if str(options.encoder) != RANDOM:
@@ -238,6 +248,28 @@ def _train_proposal(
     measures = [proposal_validation(model, val, settings)]
     _run('proposal', stage, settings, measures, options, metrics, World())
     model.freeze()
+
+
+def _train_decoder(
+    options,
+    settings: StageSettings,
+    recording: Recording,
+    val: Recording,
+    metrics: dict,
+    device: torch.device,
+) -> None:
+    """Train and write the picture decoder of a model, whose own file stays as it is."""
+    torch.set_num_threads(options.threads or settings.threads)
+    model = load_world_model(options.start, device=str(device))
+    cache = options.cache or options.out
+    stage = decoding.DecoderStage(model, recording, settings, options.seed, cache)
+    measures = [decoding.validation(model, val)]
+    _run('decoder', stage, settings, measures, options, metrics, World())
+    path = options.out / decoder_file(weights_file(options.start)).name
+    save_decoder(model.freeze(), path, {'training': json.dumps(metrics['run'])})
+    decoding.draw(model, val, options.out / 'decoder.png')
+    (options.out / 'decoder.json').write_text(json.dumps(metrics, indent=1))
+    plot_losses(metrics['history'], options.out / 'decoder_losses.png')
 
 
 def _run(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoders: latents back to pictures and proprioception, for people to look at.
 
-The picture decoder is the published one; planning never uses it.
+The picture decoder is the published one, planning never uses it; our own is picture_decoder.py.
 doc/reference/models.md section 1.4.
 """
 

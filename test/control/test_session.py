@@ -12,6 +12,7 @@ from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model import build
 from jepa_wm_ros.world_model.files.registry import cell_spec
+from jepa_wm_ros.world_model.picture_decoder import PictureDecoder
 
 HERE = np.array([0.5, 0.1, 0.3, np.pi, 0.0, 0.0, 0.2])
 ACTIONS = np.random.default_rng(0).normal(0, 0.05, (4, 3, 7)).astype(np.float32)
@@ -132,3 +133,22 @@ def test_what_is_wrong_with_a_picture_looked_at_is_left_for_freeze_to_say(sessio
 
     session.look(7, unreadable)
     assert session.ahead is None
+
+
+def test_what_is_imagined_of_the_first_candidate_is_decoded_where_there_is_a_decoder(session):
+    [goal], _ = session.prepare_goals([picture(1)], None)
+    context = session.freeze(picture(0), HERE, goal).id
+    assert session.score(context, ACTIONS, False, True).imagined is None
+    model = session.model
+    model.decoder = PictureDecoder(model.spec).requires_grad_(False)
+    with torch.no_grad():
+        now = model.encode(model.prepare_images(picture(0)[None]), torch.from_numpy(HERE)[None])
+        taken = model.normalize_actions(torch.from_numpy(ACTIONS[0])[:, None])
+        frames = model.decode(model.unroll(now, taken)).numpy()
+    imagined = session.score(context, ACTIONS, False, True).imagined
+    assert imagined.shape == (96, 4 * 96, 3) and imagined.dtype == np.uint8
+    for step, frame in enumerate(frames):
+        shown = imagined[:, 96 * step : 96 * step + 96].astype(int)
+        assert np.abs(shown - frame).max() <= 1
+    assert session.score(context, ACTIONS, True, True).imagined is not None
+    assert session.score(context, ACTIONS, False, False).imagined is None

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from jepa_wm_ros.evaluation.offline import perceptual
-from jepa_wm_ros.evaluation.offline.illustrate import _Studio, counterfactual_actions
+from jepa_wm_ros.evaluation.offline.illustrate import Studio, counterfactual_actions
 from jepa_wm_ros.evaluation.offline.pictures import Gallery, square
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial
 from jepa_wm_ros.world_model import Latents, build
@@ -50,7 +50,7 @@ def test_the_gallery_gives_the_recorded_picture_with_the_nearest_latent(model):
 
 def test_imagined_frames_are_decoded_where_the_model_has_a_decoder(model):
     model.decoder = Grey()
-    studio = _Studio(ClipTrial(model, 'grey', [], [1]), None)
+    studio = Studio(ClipTrial(model, 'grey', [], [1]), recorded=None)
     strip = studio.strip(latents_of(model, 0, 40, 80), np.full((30, 30, 3), 7, np.uint8))
     assert 'decoded' in studio.note
     assert [int(strip[5, 128 * i + 3 * i + 5, 0]) for i in range(3)] == [7, 40, 80]

@@ -7,7 +7,7 @@ differ in the gripper alone, imagined from the same frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
         chosen = choose_clips(rows, trial.name, planner)
         if not chosen:
             continue
-        studio = _Studio(trial, recordings[chosen[0][1].bag])
+        studio = _studio(trial, recordings[chosen[0][1].bag])
         notes.append(studio.note)
         for name, row in chosen:
             films.append(_film(studio, recordings[row.bag], rows, row, name))
@@ -86,14 +86,15 @@ def illustrate(plan: EvaluationPlan, rows: Sequence[Row]) -> Illustrations:
     return Illustrations(films, counterfactuals, notes)
 
 
-class _Studio:
+class Studio:
     """Turns rollouts of one model into pictures."""
 
-    def __init__(self, trial: ClipTrial, recording: BagRecording) -> None:
+    def __init__(self, trial: ClipTrial, recorded: Callable[[], Gallery]) -> None:
+        """recorded: gives pictures to choose from, asked where the model has no decoder."""
         self.trial = trial
         self._gallery = None
         if trial.model.decoder is None:
-            self._gallery = self._recorded(recording)
+            self._gallery = recorded()
             self.note = (
                 f'{short(trial.name)} has no picture decoder loaded: imagined pictures '
                 'are the recorded frames nearest in latent space, out of '
@@ -104,18 +105,6 @@ class _Studio:
                 f'{short(trial.name)}: imagined pictures are decoded from the predicted latents'
             )
 
-    def _recorded(self, recording: BagRecording) -> Gallery:
-        known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
-        chosen = known[np.linspace(0, len(known) - 1, min(GALLERY, len(known))).astype(int)]
-        pictures, latents = [], []
-        with Bag(recording.path, Findings()) as bag:
-            for index in chosen.tolist():
-                frame = read_frames(bag, recording, [index])[index]
-                if isinstance(frame, np.ndarray):
-                    pictures.append(square(frame, SIDE))
-                    latents.append(self.trial.encode(frame, recording.timeline.poses[index]))
-        return Gallery.of(pictures, latents)
-
     def strip(self, rollout: Latents, first: np.ndarray) -> np.ndarray:
         """The recorded first frame, then the imagined ones, side by side."""
         if self._gallery is None:
@@ -124,6 +113,38 @@ class _Studio:
         else:
             imagined = list(self._gallery.nearest(rollout.visual[1:]))
         return beside([square(first, SIDE), *imagined])
+
+    def counterfactuals(self, frame: np.ndarray, pose: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Captions and strips of what is imagined from one frame (H, W, 3) and the pose7 it was
+        taken at: the gripper opens, or closes, while the hand goes up.
+        """
+        context = self.trial.encode(frame, pose)
+        return [
+            (caption, self.strip(self.trial.imagine(context, counterfactual_actions(way)), frame))
+            for caption, way in (('open and up', -STROKE), ('close and up', STROKE))
+        ]
+
+
+def spread(count: int) -> np.ndarray:
+    """Which of so many recorded frames are in a gallery: at most GALLERY, evenly spread."""
+    return np.linspace(0, count - 1, min(GALLERY, count)).astype(int)
+
+
+def _studio(trial: ClipTrial, recording: BagRecording) -> Studio:
+    return Studio(trial, lambda: _recorded(trial, recording))
+
+
+def _recorded(trial: ClipTrial, recording: BagRecording) -> Gallery:
+    known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
+    chosen = known[spread(len(known))]
+    pictures, latents = [], []
+    with Bag(recording.path, Findings()) as bag:
+        for index in chosen.tolist():
+            frame = read_frames(bag, recording, [index])[index]
+            if isinstance(frame, np.ndarray):
+                pictures.append(square(frame, SIDE))
+                latents.append(trial.encode(frame, recording.timeline.poses[index]))
+    return Gallery.of(pictures, latents)
 
 
 def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -142,7 +163,7 @@ def _frames(recording: BagRecording, number: int) -> list[np.ndarray]:
 
 
 def _film(
-    studio: _Studio, recording: BagRecording, rows: Sequence[Row], row: Row, name: str
+    studio: Studio, recording: BagRecording, rows: Sequence[Row], row: Row, name: str
 ) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
@@ -163,14 +184,7 @@ def _film(
     )
 
 
-def _counterfactual(studio: _Studio, recording: BagRecording, row: Row) -> Strip:
-    clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
-    context = studio.trial.encode(frames[0], clip.poses[0])
-    strips = [
-        (
-            caption,
-            studio.strip(studio.trial.imagine(context, counterfactual_actions(stroke)), frames[0]),
-        )
-        for caption, stroke in (('open and up', -STROKE), ('close and up', STROKE))
-    ]
-    return Strip(f'{short(row.model)}: {row.bag} #{row.clip}', strips)
+def _counterfactual(studio: Studio, recording: BagRecording, row: Row) -> Strip:
+    frame, pose = _frames(recording, row.clip)[0], recording.clips[row.clip].poses[0]
+    title = f'{short(row.model)}: {row.bag} #{row.clip}'
+    return Strip(title, studio.counterfactuals(frame, pose))

@@ -14,15 +14,10 @@ from pathlib import Path
 import torch
 
 from jepa_wm_ros.world_model.familiarity import Familiarity
+from jepa_wm_ros.world_model.files.decoders import present_decoder
 from jepa_wm_ros.world_model.files.official import allocate, load_entry, load_folder
 from jepa_wm_ros.world_model.files.official_config import spec_from_official
-from jepa_wm_ros.world_model.files.registry import (
-    DECODERS,
-    ENTRIES,
-    find,
-    find_file,
-    weights_directory,
-)
+from jepa_wm_ros.world_model.files.registry import find, find_file, weights_directory
 from jepa_wm_ros.world_model.files.safe_files import (
     CheckpointError,
     check_sha256,
@@ -31,19 +26,25 @@ from jepa_wm_ros.world_model.files.safe_files import (
     read_json,
     read_metadata,
     read_safetensors,
-    sha256,
-    sidecar,
+    record_sha256,
     write_safetensors,
 )
-from jepa_wm_ros.world_model.heads import ImageHead, load_image_head, published_head_spec
 from jepa_wm_ros.world_model.model import WorldModel
 from jepa_wm_ros.world_model.spec import ModelSpec
 
-__all__ = ['CheckpointError', 'load_world_model', 'read_spec', 'save_world_model', 'spec_of']
+__all__ = [
+    'CheckpointError',
+    'load_world_model',
+    'read_spec',
+    'save_world_model',
+    'spec_of',
+    'weights_file',
+]
 
 SPEC_KEY = 'jepa_wm_spec'
 FAMILIARITY = 'familiarity.'
 SAFETENSORS = '.safetensors'
+CHECKPOINT = 'checkpoint.pth.tar'  # of a folder of the published layout
 
 
 def load_world_model(
@@ -58,24 +59,32 @@ def load_world_model(
     name_or_path: a name of `ros2 run jepa_wm_ros model list`, a .safetensors file of ours, a
     published .pth.tar file under its own name (with its encoder's file beside it or in the
     weights folder), or a folder with config.json, checkpoint.pth.tar and the encoder's file.
-    Its picture decoder is loaded when the file is in the weights folder. Raises CheckpointError
+    Its picture decoder is loaded when its file is there, see decoders.py. Raises CheckpointError
     with one line that says what is wrong and what to do.
     """
-    path = Path(name_or_path).expanduser()
     folder = Path(weights_dir) if weights_dir else weights_directory()
-    if path.suffix == SAFETENSORS:
-        model = _load_own(path)
-    elif path.is_dir():
-        model = load_folder(path)
-    elif path.name != str(name_or_path) or path.is_file():
-        model = load_entry(find_file(existing_file(path)), path, folder)
+    weights = weights_file(name_or_path, folder)
+    if weights.suffix == SAFETENSORS:
+        model = _load_own(weights)
+    elif weights.name == CHECKPOINT:
+        model = load_folder(weights.parent)
     else:
-        entry = find(str(name_or_path))
-        weights = entry.weights.present_file(folder)
-        own = weights.suffix == SAFETENSORS
-        model = _load_own(weights) if own else load_entry(entry, weights, folder)
-    model.decoder = _present_decoder(model, folder)
+        model = load_entry(find_file(weights), weights, folder)
+    model.decoder = present_decoder(model, weights, folder)
     return model.to(device=device, dtype=dtype).freeze()
+
+
+def weights_file(name_or_path: str | Path, folder: Path | None = None) -> Path:
+    """The file that `load_world_model` reads a model from; `folder` holds those that have a name.
+
+    Raises CheckpointError where there is none.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir() and path.suffix != SAFETENSORS:
+        return path / CHECKPOINT
+    if path.suffix == SAFETENSORS or path.name != str(name_or_path) or path.is_file():
+        return existing_file(path)
+    return find(str(name_or_path)).weights.present_file(folder or weights_directory())
 
 
 def save_world_model(
@@ -96,7 +105,7 @@ def save_world_model(
             SPEC_KEY: json.dumps(model.spec.to_dict()),
         },
     )
-    return _record_sha256(path)
+    return record_sha256(path)
 
 
 def add_familiarity(path: Path, familiarity: Familiarity) -> str:
@@ -104,13 +113,7 @@ def add_familiarity(path: Path, familiarity: Familiarity) -> str:
     tensors, metadata = read_safetensors(path)
     state = familiarity.state_dict(prefix=FAMILIARITY)
     write_safetensors(tensors | state, path, metadata)
-    return _record_sha256(path)
-
-
-def _record_sha256(path: Path) -> str:
-    digest = sha256(path)
-    sidecar(path).write_text(f'{digest}  {path.name}\n')
-    return digest
+    return record_sha256(path)
 
 
 def read_spec(metadata: Mapping[str, str], source: str | Path) -> ModelSpec:
@@ -140,22 +143,10 @@ def spec_of(name_or_path: str | Path) -> ModelSpec:
 
 
 def _load_own(path: Path) -> WorldModel:
-    check_sha256(existing_file(path))
+    check_sha256(path)
     tensors, metadata = read_safetensors(path)
     model = allocate(read_spec(metadata, path), path)
     if any(key.startswith(FAMILIARITY) for key in tensors):
         model.familiarity = Familiarity(model.spec.encoder.features)
     load_strict(model, tensors, str(path))
     return model
-
-
-def _present_decoder(model: WorldModel, folder: Path) -> ImageHead | None:
-    """The published picture decoder of a model, when its file is there."""
-    entry = ENTRIES.get(model.spec.name)
-    if entry is None or not entry.decoder:
-        return None
-    path = folder / DECODERS[entry.decoder].file
-    if not path.is_file():
-        return None
-    check_sha256(path, DECODERS[entry.decoder].sha256)
-    return load_image_head(path, published_head_spec(model.spec, entry.decoder))

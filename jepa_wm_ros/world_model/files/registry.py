@@ -103,6 +103,7 @@ VJEPA2_VITG = WeightFile(
 
 # --- picture decoders ---------------------------------------------------------------------------
 
+OURS = 'this repository; its card says how it is made'
 DECODERS = {
     name: WeightFile(f'{name}.pth.tar', f'{MODELS_URL}/{name}.pth.tar', CC_BY_NC)
     for name in (
@@ -111,7 +112,7 @@ DECODERS = {
         'dinov3_vitl_256_INet',
         'vjepa2_vitg_256_INet',
     )
-}
+} | {'jepa_wm_cell': WeightFile('jepa_wm_cell.decoder.safetensors', OURS, 'Apache-2.0')}
 
 # --- models -------------------------------------------------------------------------------------
 
@@ -264,12 +265,9 @@ ENTRIES = {
     entry.name: entry
     for entry in (
         Entry(
-            WeightFile(
-                'jepa_wm_cell.safetensors',
-                'this repository; its card says how it is made',
-                'Apache-2.0',
-            ),
+            WeightFile('jepa_wm_cell.safetensors', OURS, 'Apache-2.0'),
             cell_spec(),
+            decoder='jepa_wm_cell',
         ),
         _jepa_wm_droid(),
         _jepa_wm_sim('metaworld', 'mw'),

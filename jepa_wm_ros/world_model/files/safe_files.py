@@ -139,6 +139,13 @@ def sidecar(path: Path) -> Path:
     return path.with_name(path.name + '.sha256')
 
 
+def record_sha256(path: Path) -> str:
+    """Write the SHA-256 of a file into its sidecar and return it."""
+    digest = sha256(path)
+    sidecar(path).write_text(f'{digest}  {path.name}\n')
+    return digest
+
+
 def check_sha256(path: Path | str, expected: str = '') -> None:
     """Compare a file to `expected`, or to its sidecar; neither known: nothing to compare."""
     path = Path(path)
