@@ -97,6 +97,7 @@ def _write(
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f'.{os.getpid()}.part')
     frames = len(recording.episode)
+    model.encoder.eval()
     with torch.no_grad():
         one = encode(model, model.prepare_images(recording.frames[:1])).cpu().numpy()
     shape = (settings.views, frames, *one.shape[1:])
