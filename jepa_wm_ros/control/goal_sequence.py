@@ -71,6 +71,13 @@ class GoalSequence:
         """
         return self.on_plan and self.steps_on_goal > 0 and gain < LEAST_GAIN and self._go_on()
 
+    def back(self) -> bool:
+        """Go back to the goal before, for all its steps again; False at the first."""
+        if not self.index:
+            return False
+        self.index, self.steps_on_goal, self.reached = self.index - 1, 0, False
+        return True
+
     def _go_on(self) -> bool:
         if self.index + 1 == self.count:
             self.finished = True

@@ -15,7 +15,7 @@ class GripperPolicy:
 
     close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
     what it has. min_hold_steps: steps a command lasts at least. reopens: a hand that has closed on
-    nothing, by its measured width, opens again at once, so that it can be planned to grasp anew.
+    nothing, by its measured width, opens again at once, and `missed` says so.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class GripperPolicy:
         self.open_below, self.close_above = open_below, close_above
         self.min_hold_steps = min_hold_steps
         self.closed, self.reopens = closed, reopens
-        self.switched = False  # by the last `update`
+        self.switched = self.missed = False  # by the last `update`
         self._held = min_hold_steps
 
     def update(self, planned_closure: float, measured_closure: float = math.nan) -> float:
@@ -44,7 +44,8 @@ class GripperPolicy:
         before the step (NaN: not known). Call once per step.
         """
         before = self.closed
-        if self.reopens and self.closed and measured_closure > EMPTY:
+        self.missed = self.reopens and self.closed and measured_closure > EMPTY
+        if self.missed:
             self.closed, self._held = False, self.min_hold_steps
         else:
             self._follow(planned_closure)

@@ -200,6 +200,8 @@ class Reach:
             self._check_cancel()
             if motion.clipped or strokes:
                 break
+        if self.gripper is not None and self.gripper.missed and self.goals.back():
+            self._begin_next_goal()  # which is the one before: the grasp is planned anew
         return True
 
     def _closure(self, target: np.ndarray, seen: Observation) -> float:

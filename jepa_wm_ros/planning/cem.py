@@ -30,19 +30,46 @@ class Cem(SearchPlanner[CemSettings]):
     def _search(self, search: Search) -> Plan:
         """Noise is drawn once per iteration with shape (H, S, A)."""
         s = self.settings
+        if s.gripper is not None:
+            return self._search_strokes(search, s.gripper)
         mean, std = search.start(), search.first_std()
         while search.proceed():
             eps = search.normal(search.horizon, s.num_samples, search.action_dim)
             actions = mean + std * eps.transpose(0, 1)
             actions[0] = mean
-            if s.gripper is not None:
-                s.gripper.mix_into(actions, search.generator)
             actions = search.clip(actions)
             costs = search.evaluate(actions)
             elites, _ = search.finite_elites(actions, costs, s.num_elites)
             mean, std = refit(mean, std, elites, s)
             search.report(actions, costs, mean, std)
         return search.finish(mean)
+
+    def _search_strokes(self, search: Search, gripper: GripperSampling) -> Plan:
+        """The same for every stroke of the gripper by itself, (mean, std)_s <- elites with stroke
+        s. They share the candidates, and after each iteration the worse half is given up.
+        """
+        s = self.settings
+        strokes = gripper.strokes(search.horizon)
+        means = search.start().repeat(len(strokes), 1, 1)
+        stds = search.first_std().repeat(len(strokes), 1, 1)
+        while search.proceed():
+            each = max(2, s.num_samples // len(strokes))
+            share = max(2, round(s.num_elites * each / s.num_samples))
+            shape = len(strokes), each, search.horizon, search.action_dim
+            actions = means[:, None] + stds[:, None] * search.normal(*shape)
+            actions[:, 0] = means
+            gripper.impose(actions, strokes)
+            actions = search.clip(actions)
+            costs = search.evaluate(actions.flatten(0, 1)).view(len(strokes), each)
+            best, where = costs.topk(share, largest=False)
+            for k in range(len(strokes)):
+                elites = actions[k, where[k][best[k].isfinite()]]
+                if len(elites):
+                    means[k], stds[k] = refit(means[k], stds[k], elites, s)
+            search.report(actions.flatten(0, 1), costs.flatten(), means[0], stds[0])
+            kept = best.mean(1).argsort()[: -(-len(strokes) // 2)]
+            strokes, means, stds = strokes[kept.cpu()], means[kept], stds[kept]
+        return search.finish(means[0])
 
 
 def refit(

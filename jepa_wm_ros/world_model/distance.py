@@ -20,10 +20,15 @@ def distance_per_frame(rollout: Latents, goal: Latents, objective: Objective) ->
 
 
 def distance(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:
-    """Costs (B,): the last frame's distance, or the sum over all frames."""
+    """Costs (B,): the last frame's distance, or the weighted sum over all frames."""
     if not objective.sum_all:
         return distance_per_frame(rollout[-1:], goal, objective)[0]
-    return distance_per_frame(rollout, goal, objective).sum(dim=0)
+    d = distance_per_frame(rollout, goal, objective)
+    return (
+        (d * d.new_tensor(objective.weights(len(d)))[:, None]).sum(0)
+        if objective.rise
+        else d.sum(0)
+    )
 
 
 def distance_curve(rollout: Latents, goal: Latents, objective: Objective) -> Tensor:

@@ -90,10 +90,18 @@ def test_a_hand_that_closed_on_nothing_opens_again_at_once():
     hand = GripperPolicy(min_hold_steps=3, reopens=True)
     assert hand.update(1.0, 0.0) == 1.0 and hand.switched
     assert hand.update(1.0, 0.4) == 1.0 and not hand.switched  # it holds something
-    assert hand.update(1.0, 0.98) == 0.0 and hand.switched  # it slipped out
-    assert hand.update(1.0, 0.0) == 1.0  # and can be grasped anew
+    assert hand.update(1.0, 0.98) == 0.0 and hand.switched and hand.missed  # it slipped out
+    assert hand.update(1.0, 0.0) == 1.0 and not hand.missed  # and can be grasped anew
 
 
 def test_a_hand_stays_closed_on_nothing_where_that_is_meant():
     hand = GripperPolicy(min_hold_steps=0)
     assert [hand.update(1.0, 0.98) for _ in range(3)] == [1.0] * 3
+
+
+def test_a_missed_grasp_goes_back_to_the_goal_before_for_all_its_steps():
+    goals = GoalSequence(2, 'steps', steps_per_goal=2)
+    assert not goals.back()
+    walk(goals, [1.0, 1.0])
+    goals.update(1.0)
+    assert goals.index == 1 and goals.back() and (goals.index, goals.steps_left) == (0, 2)

@@ -354,6 +354,35 @@ def test_the_hand_stands_while_the_gripper_makes_a_stroke_and_what_followed_is_p
     assert cell.targets[1][2] == pytest.approx(begin[2] + 0.07)
 
 
+class Slippery(ToyCell):
+    """Whose fingers close on nothing at the first two strokes, and on a thing at the third."""
+
+    def move(self, target, planned_from, gripper):
+        motion = super().move(target, planned_from, gripper)
+        closings = sum(b > a for a, b in zip([0.0, *self.grippers], self.grippers, strict=False))
+        self.pose[6] = gripper * (1.0 if closings < 3 else 0.4)
+        return motion
+
+
+def test_a_grasp_that_missed_is_seen_by_the_width_and_begun_again_from_the_goal_before():
+    cell = Slippery(goals=[np.array([0.5, 0.2, 0.3]), np.array([0.5, 0.2, 0.4])])
+    visited = []
+    goals = GoalSequence(2, 'steps', steps_per_goal=2)
+    closing = np.array([0, 0, 0, 0, 0, 0, 1.0])
+    outcome = Reach(
+        cell,
+        StraightPlanner(cell, closing),
+        GripperPolicy(min_hold_steps=0, reopens=True),
+        goals,
+        Limits(12, 60.0),
+        say=lambda said: visited.append(said.goal_index),
+    ).run([0, 1])
+    assert outcome.code is FaultCode.SUCCEEDED
+    assert cell.grippers[:5] == [1.0, 0.0, 1.0, 0.0, 1.0] and all(cell.grippers[4:])
+    changes = [b for a, b in zip([-1, *visited], visited, strict=False) if a != b]
+    assert changes == [0, 1, 0, 1], 'at the first goal there is none before it'
+
+
 class Distracted(ToyCell):
     """From the second step on the cost is that of another scene."""
 

@@ -6,8 +6,8 @@ import torch
 
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.planning import Budget, Mpc, SettingsError, load_profile
-from jepa_wm_ros.planning.gripper import GripperSampling
 from jepa_wm_ros.planning.mpc import shifted
+from jepa_wm_ros.planning.registry import make_planner, make_settings
 
 
 class Bowl:
@@ -119,15 +119,51 @@ def test_the_profile_gives_the_time_where_the_caller_names_none():
 # -- gripper -------------------------------------------------------------------------------------
 
 
-def test_gripper_samples_open_keep_or_close_at_one_step_and_spare_the_mean():
-    actions = torch.full((60, 3, 7), 0.01)
-    generator = torch.Generator().manual_seed(0)
-    GripperSampling(fraction=0.5, size=0.8).mix_into(actions, generator)
-    assert bool((actions[:30] == 0.01).all()) and bool((actions[..., :6] == 0.01).all())
-    column = actions[30:, :, 6]
-    assert set(column.sum(1).mul(10).round().int().tolist()) == {-8, 0, 8}
-    assert bool(((column != 0).sum(1) <= 1).all())
-    assert set(column.nonzero()[:, 1].tolist()) == {0, 1, 2}
+class Door:
+    """A handle: going up (dimension 2) is worth something alone, and much after it was grasped."""
+
+    action_dim = 7
+
+    def __init__(self, grasp_at=None):
+        self.seen = []
+
+    def __call__(self, actions):
+        self.seen.append(actions.clone())
+        closed = actions[..., 6].cumsum(1) > 0.5
+        lifted = (actions[..., 2] * closed).sum(1)
+        up = actions[..., 2].sum(1)
+        return 1.0 - up - 10 * lifted + actions[..., :2].square().sum((1, 2))
+
+
+def grasping(**changes):
+    given = {'horizon': 3, 'iterations': 6, 'num_samples': 140, 'num_elites': 14, 'seed': 3}
+    given |= {
+        'var_scale': (0.05,) * 6 + (0.0,),
+        'max_norms': (0.07,),
+        'max_norm_dims': ((0, 1, 2),),
+    }
+    return make_planner('cem', make_settings('cem', given | changes | {'gripper': {'dim': 6}}))
+
+
+def test_a_plan_closes_first_and_lifts_then_though_lifting_at_once_looks_better_at_first():
+    door = Door()
+    plan = grasping().plan(door)
+    assert plan.actions[:, 6].tolist() == [1.0, 0.0, 0.0]
+    assert plan.actions[0, :6].abs().max() == 0  # the hand stands meanwhile
+    assert (plan.actions[1:, 2] > 0.06).all()
+    assert plan.evaluations <= 6 * 140 + 1
+
+
+def test_no_candidate_makes_half_a_stroke_two_strokes_or_one_on_the_way():
+    door = Door()
+    grasping(iterations=1).plan(door)
+    actions = torch.cat(door.seen)
+    strokes = actions[..., 6]
+    assert set(strokes.unique().tolist()) == {-1.0, 0.0, 1.0}
+    assert ((strokes != 0).sum(1) <= 1).all()
+    assert actions[..., :6][strokes != 0].abs().max() == 0
+    kinds = strokes.unique(dim=0)
+    assert len(kinds) == 7  # none, and opening and closing at each of three steps
 
 
 # -- profiles ------------------------------------------------------------------------------------
@@ -180,7 +216,7 @@ def test_a_planner_that_descends_keeps_its_own_length_of_search(planner, iterati
         ('planner: cem\nobjective: {beta: 1}', ['beta', 'alpha']),
         ('planner: cem\nmode: quick', ['quick', 'exact']),
         ('planner: cem\nsteps_executed: 4', ['4', 'horizon 3']),
-        ('planner: cem\nsettings: {gripper: {fractoin: 0.5}}', ['fractoin', 'fraction']),
+        ('planner: cem\nsettings: {gripper: {sise: 0.5}}', ['sise', 'size']),
         ('planner: cem\nsettings: {num_elites: 400}', ['400', '300']),
         ('planner: cem\nsettings: {max_norms: [0.1]}', ['max_norm_dims']),
         ('- cem', ['planner']),
@@ -198,5 +234,5 @@ def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text
 
 
 def test_an_unknown_profile_is_refused_with_the_shipped_ones():
-    with pytest.raises(SettingsError, match='cell, fast, paper, proposal, reactive'):
+    with pytest.raises(SettingsError, match='cell, fast, grasp, paper, proposal, reactive'):
         load_profile('papre')

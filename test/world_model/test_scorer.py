@@ -158,6 +158,9 @@ def test_distances_are_those_done_by_hand(kind, want):
     assert per_frame.tolist() == pytest.approx(want)
     assert distance(rollout, goal, Objective(kind)).item() == pytest.approx(want[-1])
     assert distance(rollout, goal, Objective(kind, sum_all=True)).item() == pytest.approx(sum(want))
+    rising = sum(w * d for w, d in zip((0.5, 0.75, 1.0), want, strict=True))
+    told = distance(rollout, goal, Objective(kind, sum_all=True, rise=0.5)).item()
+    assert told == pytest.approx(rising)
 
 
 def test_alpha_weighs_proprioception_when_both_sides_have_it():
@@ -176,6 +179,8 @@ def test_alpha_weighs_proprioception_when_both_sides_have_it():
         ({'alpha': -0.1}, 'a number >= 0'),
         ({'alpha': float('nan')}, 'a number >= 0'),
         ({'alpha': True}, 'a number >= 0'),
+        ({'rise': 1.1, 'sum_all': True}, 'a number from 0 to 1'),
+        ({'rise': 0.5}, 'with sum_all'),
     ],
 )
 def test_an_objective_that_no_scorer_knows_is_refused(wrong, rule):

@@ -34,7 +34,12 @@ class TrueCost:
         costs = np.stack([self.world.distance(states, self.goal) for states in paths])
         if self.objective.kind == 'L2':
             costs = costs**2
-        return torch.from_numpy(costs.sum(0) if self.objective.sum_all else costs[-1]).float()
+        counted = (
+            np.array(self.objective.weights(len(costs))) @ costs
+            if self.objective.sum_all
+            else costs[-1]
+        )
+        return torch.from_numpy(counted).float()
 
     def _paths(self, actions: Tensor) -> np.ndarray:
         """States (H, N, S) after each model step."""

@@ -125,7 +125,7 @@ def run_cube_trial(
         policy.decider(task, seed),
         hand,
         goals,
-        Limits(sum(schedule), DAY),
+        Limits(2 * sum(schedule), DAY),  # a missed grasp is tried again
         policy.reached_distance,
         note,
     )

@@ -58,13 +58,16 @@ def message_class(kind: str) -> type:
 def objective_message(objective: Objective) -> ObjectiveMessage:
     """The objective as a message."""
     return ObjectiveMessage(
-        kind=objective.kind, sum_all=objective.sum_all, alpha=float(objective.alpha)
+        kind=objective.kind,
+        sum_all=objective.sum_all,
+        alpha=float(objective.alpha),
+        rise=float(objective.rise),
     )
 
 
 def to_objective(message: ObjectiveMessage) -> Objective:
     """The objective of a message, an empty kind standing for L2; ObjectiveError if unknown."""
-    return Objective(message.kind or 'L2', message.sum_all, message.alpha)
+    return Objective(message.kind or 'L2', message.sum_all, message.alpha, message.rise)
 
 
 def to_ns(stamp: Time) -> int:
