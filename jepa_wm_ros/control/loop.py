@@ -121,7 +121,7 @@ class Reach:
         return seen
 
     def _begin_next_goal(self) -> None:
-        self._say(goal_index=self.goals.index, best_cost=math.inf)
+        self._say(goal_index=self.goals.index, cost=math.nan, best_cost=math.inf)
         self._best_step = self.progress.step
         self._first, self._bound = math.nan, math.inf
         self.decider.reset()

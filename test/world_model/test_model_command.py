@@ -23,7 +23,7 @@ def run(capsys):
 def test_list_names_every_model_its_files_and_where_they_come_from(run, tmp_path):
     status, out, _ = run('--weights', tmp_path, 'list')
     assert status == 0
-    assert len(ENTRIES) == 13
+    assert len(ENTRIES) == 14
     for name, entry in ENTRIES.items():
         line = next(line for line in out.splitlines() if line.startswith(name + ' '))
         assert entry.spec.licence in line and ' no ' in line

@@ -49,7 +49,7 @@ def write_png(path: Path, record: CubeRecord) -> None:
             curve.plot(*zip(*points, strict=True), 'o-', label=f'to goal {goal + 1}')
     curve.set(xlabel='step', ylabel='latent distance', ylim=(0, None))
     curve.xaxis.get_major_locator().set_params(integer=True)
-    curve.legend(loc='upper left')
+    curve.legend(loc='upper center')
     if record.away:
         steps, away = zip(*record.away, strict=True)
         right = curve.twinx()

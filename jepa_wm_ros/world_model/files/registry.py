@@ -227,6 +227,7 @@ def _vjepa2_ac(name: str, file: str, state: bool) -> Entry:
 
 def cell_spec(
     *,
+    name: str = 'jepa_wm_cell',
     width: int = 128,
     grid: int = 1,
     depth: int = 4,
@@ -235,7 +236,7 @@ def cell_spec(
     proprio_features: int = 16,
     predict_change: bool = True,
 ) -> ModelSpec:
-    """The small model of the simulated cell: 96 px pictures, one latent token, AdaLN + RoPE.
+    """A small model of the simulated cell: 96 px pictures, one latent token, AdaLN + RoPE.
 
     Its statistics are units until training replaces them.
     """
@@ -248,7 +249,7 @@ def cell_spec(
         predict_change=predict_change,
     )
     return ModelSpec(
-        'jepa_wm_cell',
+        name,
         'adaln',
         conv_spec(width, grid),
         predictor,
@@ -268,6 +269,10 @@ ENTRIES = {
             WeightFile('jepa_wm_cell.safetensors', OURS, 'Apache-2.0'),
             cell_spec(),
             decoder='jepa_wm_cell',
+        ),
+        Entry(
+            WeightFile('jepa_wm_cell_grasp.safetensors', OURS, 'Apache-2.0'),
+            cell_spec(name='jepa_wm_cell_grasp', depth=2, predictor_width=96),
         ),
         _jepa_wm_droid(),
         _jepa_wm_sim('metaworld', 'mw'),
