@@ -64,8 +64,7 @@ def checked_mode(mode: str) -> str:
 
 
 def _number(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check(valid: bool, name: str, value: object, rule: str) -> None:

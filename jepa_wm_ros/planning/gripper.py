@@ -4,7 +4,7 @@
 A gripper action is a change of closure in [-1, 1] (positive closes). A normal distribution of
 standard deviation 0.1 hardly ever proposes a whole stroke, and the mean of plans that close now and
 of plans that close later is none of them: a hand that closes by a third at each step. So a plan
-makes one stroke or none, and every stroke is searched for by itself.
+makes one stroke or none, and CEM searches for every stroke by itself.
 """
 
 from __future__ import annotations

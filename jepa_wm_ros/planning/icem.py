@@ -25,7 +25,6 @@ from torch import Tensor
 
 from jepa_wm_ros.planning.cem import refit
 from jepa_wm_ros.planning.descent import descend
-from jepa_wm_ros.planning.gripper import GripperSampling
 from jepa_wm_ros.planning.protocol import Plan
 from jepa_wm_ros.planning.search import Search, SearchPlanner
 from jepa_wm_ros.planning.settings import EliteSettings, is_count, is_number, require
@@ -40,8 +39,7 @@ class IcemSettings(EliteSettings):
     2 x num_elites); keep_fraction: share of the elites that stay in the pool; warm_scale: factor
     on var_scale at the steps a warm start has planned; descents: elites that each round leads
     down (0: sampling alone), for at most descent_steps iterations; rounds: searches, of which the
-    first goes on from the warm start and the others begin at zero; gripper: separate treatment of
-    the gripper dimension while sampling, off by default.
+    first goes on from the warm start and the others begin at zero.
     """
 
     iterations: int = 5
@@ -56,7 +54,6 @@ class IcemSettings(EliteSettings):
     descents: int = 1
     descent_steps: int = 40
     rounds: int = 2
-    gripper: GripperSampling | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -156,8 +153,6 @@ class Icem(SearchPlanner[IcemSettings]):
         actions = mean + std * torch.cat([noise, -noise])[:count]
         if iteration in (1, s.iterations):
             actions[0] = mean
-        if s.gripper is not None:
-            s.gripper.mix_into(actions, search.generator)
         return search.clip(actions)
 
 

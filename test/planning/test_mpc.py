@@ -124,7 +124,7 @@ class Door:
 
     action_dim = 7
 
-    def __init__(self, grasp_at=None):
+    def __init__(self):
         self.seen = []
 
     def __call__(self, actions):
