@@ -72,7 +72,7 @@ class Session:
         self.contexts = {}
         self.asked = []
 
-    def prepare_goals(self, pictures, live):
+    def prepare_goals(self, pictures, live, recall=False):
         return list(range(len(pictures))), []
 
     def freeze(self, picture, state, goal_id, objective, mode):
