@@ -8,6 +8,7 @@ random comes from the seed and the iteration, so a resumed run ends at the same 
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,10 +30,13 @@ _SMOOTHING = 0.98
 
 @dataclass(slots=True)
 class Progress:
-    """Where a stage stands: iterations done, and the loss curves logged on the way."""
+    """Where a stage stands: iterations done, the loss curves logged on the way, and the seconds it
+    took, before an interruption too.
+    """
 
     iteration: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def make_optimizer(module: nn.Module, settings: StageSettings) -> torch.optim.AdamW:
@@ -87,6 +91,7 @@ def optimise(
     kept = Kept(module, settings.ema, score, patience)
     progress = _resume(module, optimizer, kept, checkpoint, run)
     world.wait()  # all have read it before the first one writes another
+    began = time.monotonic() - progress.seconds
     board = Board(checkpoint.parent / 'tensorboard' / title, begun=progress.iteration)
     smooth: dict[str, float] = {}
     bar = tqdm(
@@ -127,7 +132,7 @@ def optimise(
                     )
                 )
             progress.history.append({'iteration': iteration + 1, **smooth, **measured})
-            progress.iteration = iteration + 1
+            progress.iteration, progress.seconds = iteration + 1, time.monotonic() - began
             if world.first:
                 board.write(progress.history[-1])
                 _save(module, optimizer, kept, progress, checkpoint, run)
@@ -192,6 +197,7 @@ def _save(
         'run': run,
         'iteration': progress.iteration,
         'history': progress.history,
+        'seconds': progress.seconds,
         'module': module.state_dict(),
         'optimizer': optimizer.state_dict(),
         'kept': kept.state(),
@@ -229,4 +235,4 @@ def _resume(
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])
     kept.restore(saved['kept'])
-    return Progress(saved['iteration'], saved['history'])
+    return Progress(saved['iteration'], saved['history'], saved['seconds'])

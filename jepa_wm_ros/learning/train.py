@@ -285,7 +285,6 @@ def _run(
     """Optimise one stage, from its checkpoint where there is one, and note how it went. With `best`
     it ends with the weights of the round that this says was best.
     """
-    began = time.monotonic()
     progress: Progress = optimise(
         stage,
         stage.losses,
@@ -300,7 +299,7 @@ def _run(
         patience=options.patience,
     )
     metrics['history'][name] = progress.history
-    metrics['run'][f'{name}_seconds'] = round(time.monotonic() - began)
+    metrics['run'][f'{name}_seconds'] = round(progress.seconds)
 
 
 def _measure(model: WorldModel, recording: Recording, val: Recording, metrics: dict) -> None:

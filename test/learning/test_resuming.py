@@ -30,7 +30,9 @@ def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         go(broken, 'cut.pt', power_cut)
+    before = torch.load(tmp_path / 'cut.pt')['seconds']
     go(resumed, 'cut.pt')
+    assert torch.load(tmp_path / 'cut.pt')['seconds'] > before > 0
     end = resumed.state_dict()
     assert all(torch.equal(value, end[name]) for name, value in whole.state_dict().items())
 

@@ -25,6 +25,8 @@ from jepa_wm_ros.robot.pose import Pose, UnsafeCommandError  # noqa: E402
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 
+pytestmark = pytest.mark.real_time
+
 DOWN = [1.0, 0.0, 0.0, 0.0]
 CENTRE = np.array([0.5, 0.0, 0.25])
 

@@ -8,6 +8,8 @@ import pytest
 
 from jepa_wm_ros.robot import realtime
 
+pytestmark = pytest.mark.real_time
+
 
 def in_a_thread(function):
     """What `function` returns in a thread of its own: this process is to stay as it is."""

@@ -22,6 +22,8 @@ from jepa_wm_ros.robot.pose import Pose  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
 
+pytestmark = pytest.mark.real_time
+
 
 def test_a_collision_is_a_fault_until_it_is_recovered(new_arm_address):
     with reflex_arm(address := new_arm_address()) as collide:

@@ -23,6 +23,8 @@ from jepa_wm_ros.robot.pose import Pose  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.scripted_arm import STOPS, failure  # noqa: E402
 
+pytestmark = pytest.mark.real_time
+
 DOWN = [1.0, 0.0, 0.0, 0.0]
 START = Pose.of([0.5, -0.12, 0.25], DOWN)
 FAR = Pose.of([0.5, 0.12, 0.25], DOWN)

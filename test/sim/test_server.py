@@ -151,6 +151,8 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 from jepa_wm_ros.sim.shared_state import SharedState
+
+pytestmark = pytest.mark.real_time
 state, steps = SharedState(int(sys.argv[1])), 0
 data = SimpleNamespace(time=0.0, qpos=np.zeros(16), site_xpos=np.zeros((1, 3)),
                        site_xmat=np.zeros((1, 9)))
