@@ -3,6 +3,7 @@
 
     jepa-wm explore --out data/my_cell --minutes 60               # asks before it moves
     jepa-wm explore --out data/my_cell --minutes 60 --thing 0.5 0.1
+    jepa-wm explore --out data/skills --minutes 60 --thing 0.5 0.1 0.3 --skills   # grasps it
 
 Needs the camera and the controller, no model. The arm stays in the controller's envelope, stands
 still when Ctrl-C comes or anything is odd, and goes on where it was when the same command is given
@@ -32,10 +33,16 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--thing',
         type=float,
-        nargs=2,
-        metavar=('X', 'Y'),
-        help='where on the table something lies that may be pushed [m]; without it the hand stays '
-        'away from nothing but the edge of its workspace, and seeks nothing',
+        nargs='+',
+        metavar='X',
+        help='X Y [YAW]: where on the table something lies that may be pushed [m, rad]; without it '
+        'the hand stays away from nothing but the edge of its workspace, and seeks nothing',
+    )
+    parser.add_argument(
+        '--skills',
+        action='store_true',
+        help='grasp that thing, carry it, put it down and push it; for an arm whose envelope lets '
+        'the fingers down to it (params_file:=grasp.yaml)',
     )
     parser.add_argument('--size', type=int, default=96, help='of the pictures kept [px]')
     parser.add_argument('--seed', type=int, default=0, help='episode i draws from seed + i')
@@ -46,6 +53,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(words)
     if not options.minutes > 0 or options.size < 16 or options.seed < 0:
         parser.error('--minutes must be above 0, --size at least 16 and --seed at least 0')
+    if options.thing and len(options.thing) not in (2, 3):
+        parser.error('--thing takes X Y, or X Y YAW')
+    if options.skills and not options.thing:
+        parser.error(
+            '--skills needs --thing X Y YAW: where the thing lies [m] and how it is turned [rad]'
+        )
     return options
 
 
@@ -56,10 +69,11 @@ def explore(options: argparse.Namespace) -> int:
     from jepa_wm_ros.recordings.episode import STEP_RATE
     from jepa_wm_ros.recordings.folder import claim
     from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
+    from jepa_wm_ros.recordings.pointed import FORGOTTEN, Pointed
     from jepa_wm_ros.recordings.sanity import complaints
     from jepa_wm_ros.ros.commander import JepaCommander
     from jepa_wm_ros.ros.consent import ask_consent
-    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, room_of, unbent
+    from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, pointed_at, room_of, unbent
 
     done, minutes = _kept(options.out)
     if minutes >= options.minutes:
@@ -71,6 +85,7 @@ def explore(options: argparse.Namespace) -> int:
         options.yes,
     )
     common = {'steps': STEPS, 'size': options.size, 'fps': STEP_RATE, 'seed': options.seed}
+    common |= {'skills': True} if options.skills else {}
     claim(options.out, common)
     with (
         JepaCommander(
@@ -81,9 +96,10 @@ def explore(options: argparse.Namespace) -> int:
     ):
         ports = SeeingPorts(commander, commander.base_frame(), options.size)
         room = room_of(commander)
+        thing = pointed_at(options.thing, room) if options.skills else options.thing
         bar.update(minutes)
         while minutes < options.minutes:
-            start = commander, ports, room, options.seed + done, STEPS, options.thing
+            start = commander, ports, room, options.seed + done, STEPS, thing
             episode = unbent(commander, partial(explore_episode, *start))
             if said := complaints(episode):
                 raise JepaWmError(f'stopped, the last episode is not kept: {said[0]}')
@@ -94,6 +110,11 @@ def explore(options: argparse.Namespace) -> int:
             bar.set_postfix_str(f'{done} episodes, {STEPS / 60 / length:.1f} steps/s')
             if bar.disable:  # no terminal
                 print(f'{minutes:.1f} of {options.minutes:g} minutes, {done} episodes', flush=True)
+            if isinstance(thing, Pointed) and thing.lost:
+                raise JepaWmError(
+                    f'{FORGOTTEN} grasps in a row found nothing: see where the thing lies and give '
+                    'the same command with the right --thing; what is recorded is kept'
+                )
     print(f'{options.out}: {done} episodes of {STEPS} steps, {minutes:.1f} minutes')
     return 0
 

@@ -6,7 +6,7 @@ picture taken when the arm stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,16 @@ from rcl_interfaces.srv import GetParameters
 
 from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, actions_between
 from jepa_wm_ros.control.goal_sequence import GoalSequence
+from jepa_wm_ros.control.gripper import EMPTY
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
 from jepa_wm_ros.control.progress import Limits
-from jepa_wm_ros.errors import FaultCode
+from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.recordings.episode import STEP_RATE, Episode
 from jepa_wm_ros.recordings.exploration import Explorer, Room
+from jepa_wm_ros.recordings.pointed import Pointed
+from jepa_wm_ros.recordings.skills import GRASP_LOW, SkilledExplorer
 from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.ros.arm_alone import SETTINGS, BlindPorts
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander
@@ -95,15 +98,19 @@ class SeeingPorts(BlindPorts):
         )
 
 
+# From measured and commanded pose7 to where a thing is, if there is one.
+Where = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
+
+
 class Exploration(OneStep):
     """Explores, round a thing where there is one."""
 
-    def __init__(self, explorer: Explorer, thing: np.ndarray | None) -> None:
-        self._explorer, self._thing = explorer, thing
+    def __init__(self, explorer: Explorer, where: Where) -> None:
+        self._explorer, self._where = explorer, where
 
     def action(self, cost: Any) -> np.ndarray:
         """The next one, from the poses that `SeeingPorts.score` tells."""
-        return self._explorer.action(*cost, self._thing)
+        return self._explorer.action(*cost, self._where(*cost))
 
 
 def room_of(commander: JepaCommander) -> Room:
@@ -116,6 +123,17 @@ def room_of(commander: JepaCommander) -> Room:
     return Room(
         np.array(low.double_array_value), np.array(high.double_array_value), step.double_value
     )
+
+
+def pointed_at(thing: Sequence[float], room: Room) -> Pointed:
+    """A thing (x, y[, yaw]) to be grasped. Raises JepaWmError where the hand cannot come to it."""
+    if room.low[2] > GRASP_LOW + 0.001:
+        raise JepaWmError(
+            f'the hand may come down to {room.low[2]:g} m, and grasping takes {GRASP_LOW:g} m: '
+            'start the arm with params_file:=grasp.yaml, whose workspace_low fits your table'
+        )
+    x, y, *yaw = thing
+    return Pointed(np.array([x, y, GRASP_LOW, *(yaw or [0.0])]), EMPTY)
 
 
 def unbent(commander: JepaCommander, explore: Callable[[], Episode]) -> Episode:
@@ -138,16 +156,23 @@ def explore_episode(
     room: Room,
     seed: int,
     steps: int,
-    thing: tuple[float, float] | None,
+    thing: Sequence[float] | Pointed | None,
 ) -> Episode:
-    """`steps` actions drawn from a seed, from where the arm stands. Raises CommanderError when the
-    arm does not go on as it should; it has been told to stop then.
+    """`steps` actions drawn from a seed, from where the arm stands; round the place (2,) [m] of a
+    thing, or with skills about one that is followed. Raises CommanderError when the arm does not go
+    on as it should; it has been told to stop then.
     """
     rng = np.random.default_rng(seed)
-    explorer = Explorer(rng, room)
-    _stand_upright(commander, room, explorer.start_pose())
-    place = None if thing is None else np.array([*rng.normal(thing, THING_SPREAD), 0.0])
-    decider, refused = Exploration(explorer, place), 0
+    if isinstance(thing, Pointed):
+        explorer, where = SkilledExplorer(rng, room), thing.follow
+        _stand_upright(commander, room, explorer.start_pose()[ROTATION])
+    else:
+        explorer, where = Explorer(rng, room), around(thing, rng)
+        start = explorer.start_pose()
+        here = _stand_upright(commander, room, start[ROTATION])
+        if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
+            commander.set_gripper(float(start[GRIPPER]))
+    decider, refused = Exploration(explorer, where), 0
     ports.clear()
     ports.begin()
     while (done := len(ports.actions)) < steps:
@@ -160,12 +185,19 @@ def explore_episode(
     return ports.episode(seed)
 
 
-def _stand_upright(commander: JepaCommander, room: Room, start: np.ndarray) -> None:
-    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace."""
+def around(thing: Sequence[float] | None, rng: np.random.Generator) -> Where:
+    """Somewhere about `thing` (2,) for a whole episode."""
+    place = None if thing is None else np.array([*rng.normal(thing[:2], THING_SPREAD), 0.0])
+    return lambda pose, commanded: place
+
+
+def _stand_upright(commander: JepaCommander, room: Room, rotation: np.ndarray) -> np.ndarray:
+    """Turn the hand as an episode begins, where it is or at the nearest place in the workspace;
+    the pose7 it had.
+    """
     here = commander.pose()
     target = np.zeros(DIM)
     target[POSITION] = np.clip(here[POSITION], room.low, room.high)
-    target[ROTATION] = start[ROTATION]
+    target[ROTATION] = rotation
     commander.move_to(target)
-    if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
-        commander.set_gripper(float(start[GRIPPER]))
+    return here

@@ -14,9 +14,12 @@ from jepa_wm_ros import resources  # noqa: E402
 from jepa_wm_ros.actions import GRIPPER, POSITION  # noqa: E402
 from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
+from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
 from jepa_wm_ros.ros.demo import cube, cube_report  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
-from jepa_wm_ros.sim.manipulation import sample_task  # noqa: E402
+from jepa_wm_ros.ros.exploring import SeeingPorts, explore_episode, pointed_at, room_of  # noqa: E402
+from jepa_wm_ros.sim.manipulation import LIFTED, sample_task  # noqa: E402
+from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -49,6 +52,29 @@ def test_the_shipped_model_places_a_cube_from_three_pictures(cell, tmp_path):
     cube_report.write_png(tmp_path / 'demo.png', record)
     cube_report.write_gif(tmp_path / 'demo.gif', record)
     assert 'placed 1/1' in cube_report.table([record])
+
+
+def test_a_thing_that_was_pointed_at_is_grasped_and_found_again(cell):
+    """The simulator says where the cube is, to the test alone."""
+    cell.home()
+    cell.reset(SEED)
+    ports = SeeingPorts(cell, cell.base_frame(), 96)
+    room = room_of(cell)
+    thing, heights, apart = pointed_at(cell_of_seed(SEED).cube, room), [], []
+    follow = thing.follow
+
+    def watched(pose, commanded):
+        seen = follow(pose, commanded)
+        heights.append(cell.latest_cube()[2])
+        apart.append(np.linalg.norm(thing.place[:2] - cell.latest_cube()[:2]))
+        return seen
+
+    thing.follow = watched
+    for seed in range(4):
+        recorded = explore_episode(cell, ports, room, seed, 20, thing)
+        assert recorded.steps == 20 and complaints(recorded) == []
+    assert max(heights) - min(heights) > LIFTED, 'it was lifted'
+    assert np.median(apart) < 0.02 and not thing.lost
 
 
 def test_the_demo_pushes(tmp_path):

@@ -16,14 +16,22 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 from jepa_wm_ros.control.ports import Motion, MotionOutcome  # noqa: E402
-from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.recordings.exploration import CELL  # noqa: E402
 from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
 from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
+from jepa_wm_ros.recordings.skills import GRASP_LOW, TABLE  # noqa: E402
 from jepa_wm_ros.ros import explore  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
-from jepa_wm_ros.ros.exploring import MOST_BENT, MOST_REFUSED, SeeingPorts, explore_episode, unbent  # noqa: E402
+from jepa_wm_ros.ros.exploring import (  # noqa: E402
+    MOST_BENT,
+    MOST_REFUSED,
+    SeeingPorts,
+    explore_episode,
+    pointed_at,
+    unbent,
+)
 from support.running_cell import running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -35,6 +43,7 @@ class StubArm:
 
     def __init__(self, ends=()):
         self.at, self.ends, self.closures, self.stood = START.copy(), list(ends), [], 0
+        self.lowest = math.inf
 
     def begin(self):
         pass
@@ -48,6 +57,9 @@ class StubArm:
         outcome = self.ends.pop(0) if self.ends else MotionOutcome.DONE
         if outcome is MotionOutcome.DONE:
             self.at[:6] = target[:6]
+            self.lowest = min(self.lowest, self.at[2])
+            if not math.isnan(gripper):
+                self.at[6] = gripper
             self.closures.append(gripper)
         return Motion(outcome, message='as the test wants it')
 
@@ -162,6 +174,29 @@ def test_an_arm_that_was_stopped_before_an_episode_is_not_sent_home(monkeypatch,
     with pytest.raises(CommanderError):
         explore_it()
     assert arm.commander.homed == 0 and not arm.closures
+
+
+def test_skills_go_on_with_what_the_hand_holds(monkeypatch):
+    arm, _ = explored(monkeypatch)
+    monkeypatch.setattr(arm.commander, 'set_gripper', lambda closure: pytest.fail('it lets go'))
+    ports = SeeingPorts(arm.commander, 'fr3_link0', 32)
+    thing = pointed_at([0.5, 0.0, 0.3], TABLE)
+    for seed in range(6):
+        assert explore_episode(arm.commander, ports, TABLE, seed, 20, thing).steps == 20
+    assert 1.0 in arm.closures and 0.0 in arm.closures
+    assert arm.lowest < GRASP_LOW + 0.02
+
+
+def test_an_arm_that_may_not_come_down_to_the_table_is_told_of_the_file_that_lets_it():
+    with pytest.raises(JepaWmError, match=r'0.045 m.*params_file:=grasp.yaml'):
+        pointed_at([0.5, 0.0], CELL)
+
+
+@pytest.mark.parametrize('words', [['--skills'], ['--thing', '0.5'], ['--thing', *'1234']])
+def test_skills_need_a_place(words, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        explore.main(['--out', str(tmp_path), '--yes', *words])
+    assert '--thing' in capsys.readouterr().err
 
 
 def test_on_a_real_arm_nothing_of_the_simulator_is_needed():
