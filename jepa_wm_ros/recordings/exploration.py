@@ -33,6 +33,10 @@ class Room:
     high: np.ndarray
     max_step: float
 
+    def outside(self, place: np.ndarray) -> float:
+        """How far a place (3,) lies outside [m], along the axis where it is farthest."""
+        return float(np.maximum(0.0, np.maximum(self.low - place, place - self.high)).max())
+
 
 CELL = Room(FR3.workspace_low, FR3.workspace_high, FR3.max_step)
 

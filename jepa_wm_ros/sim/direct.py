@@ -12,6 +12,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, euler_to_matrix, waypoint
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.contact import TableContact
 from jepa_wm_ros.sim.design import NOMINAL, CellDesign
 from jepa_wm_ros.sim.render import CellRenderer
 from jepa_wm_ros.sim.scene import ARM_JOINTS, Layout, SimError, compile_model
@@ -98,6 +99,8 @@ class DirectCell:
         self._kinematics = InverseKinematics(self._model)
         self._renderer = CellRenderer(design=design)
         self._posture = FR3.home
+        self._contact = TableContact(self._model)
+        self.table_force = 0.0  # N, the most that the arm has pressed on the table since `reset`
 
     def __enter__(self) -> DirectCell:
         return self
@@ -132,6 +135,7 @@ class DirectCell:
         self._data.ctrl[:7] = q
         self._data.ctrl[7] = HAND_OPEN_CTRL * (1.0 - start[GRIPPER])
         self._run(SETTLE)
+        self.table_force = 0.0
         return self.frame(), self.pose
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -198,10 +202,10 @@ class DirectCell:
         phase = np.arange(1, steps + 1) / steps
         for s in phase * phase * (3.0 - 2.0 * phase):
             self._data.ctrl[:] = start + s * (goal - start)
-            self._mujoco.mj_step(self._model, self._data)
+            self._run(self._model.opt.timestep)
         self._run(SETTLE)
 
     def _run(self, seconds: float) -> None:
-        self._mujoco.mj_step(
-            self._model, self._data, nstep=round(seconds / self._model.opt.timestep)
-        )
+        for _ in range(round(seconds / self._model.opt.timestep)):
+            self._mujoco.mj_step(self._model, self._data)
+            self.table_force = max(self.table_force, self._contact.force(self._data))

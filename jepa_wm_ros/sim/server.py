@@ -27,6 +27,7 @@ from typing import IO
 import numpy as np
 
 from jepa_wm_ros.processes import TAIL_LINES, cause, how_ended
+from jepa_wm_ros.sim.contact import TableContact
 from jepa_wm_ros.sim.design import cell_design
 from jepa_wm_ros.sim.scene import Layout, SimError, new_simulator
 from jepa_wm_ros.sim.shared_state import SharedState, Snapshot
@@ -191,6 +192,8 @@ class _Server:
         self._running = True
         self._steps = 0
         self._layout: Layout  # once the cell is compiled, before its first step
+        self._contact: TableContact  # likewise
+        self._table_force = 0.0
 
     def run(self) -> None:
         """Serve until standard input closes."""
@@ -212,6 +215,7 @@ class _Server:
                     'that has it, or choose another arm_address 127.x.y.z'
                 ) from error
             self._layout = Layout.of(simulator.model)
+            self._contact = TableContact(simulator.model)
             server.run_once(realtime=False)
             threading.Thread(target=self._listen, daemon=True).start()
             self._say('ready')
@@ -237,6 +241,7 @@ class _Server:
             cube = self._requests.pop(0)['cube']
             simulator.data.qpos[self._layout.cube] = cube
             simulator.data.qvel[self._layout.cube_dof] = 0.0
+            self._table_force = 0.0
             self._say('done')
 
     def _after_step(self, simulator) -> None:
@@ -245,7 +250,8 @@ class _Server:
         mujoco.mj_kinematics(simulator.model, simulator.data)
         self._steps += 1
         closure = self._layout.closure(simulator.data.qpos)
-        self._state.write(simulator.data, self._layout.tcp, closure, self._steps)
+        self._table_force = max(self._table_force, self._contact.force(simulator.data))
+        self._state.write(simulator.data, self._layout.tcp, closure, self._steps, self._table_force)
 
     def _say(self, word: str) -> None:
         self._answers.write(word + '\n')

@@ -29,6 +29,7 @@ _RECORD = np.dtype(
         ('hand_position', np.float64, 3),
         ('hand_matrix', np.float64, 9),
         ('closure', np.float64),
+        ('table_force', np.float64),
     ]
 )
 
@@ -42,6 +43,7 @@ class Snapshot:
     sim_time   [s]
     qpos       (16,) joint positions of the scene
     hand_pose  true pose7 of the hand TCP
+    table_force  the most [N] that the arm has pressed on the table since the cube was put down
     """
 
     stamp: int
@@ -49,6 +51,7 @@ class Snapshot:
     sim_time: float
     qpos: np.ndarray
     hand_pose: np.ndarray
+    table_force: float
 
 
 class SharedState:
@@ -67,7 +70,7 @@ class SharedState:
         self._memory.close()
         os.close(self.fd)
 
-    def write(self, data, tcp: int, closure: float, steps: int) -> None:
+    def write(self, data, tcp: int, closure: float, steps: int, table_force: float) -> None:
         """Publish the state of MuJoCo `data`, whose kinematics must be up to date.
 
         An odd sequence number says that the record is being written. x86-64 and the interpreter
@@ -82,6 +85,7 @@ class SharedState:
         record['hand_position'] = data.site_xpos[tcp]
         record['hand_matrix'] = data.site_xmat[tcp]
         record['closure'] = closure
+        record['table_force'] = table_force
         record['sequence'] += 1
 
     def read(self) -> Snapshot:
@@ -98,5 +102,10 @@ def _snapshot(record) -> Snapshot:
     euler = matrix_to_euler(record['hand_matrix'].reshape(3, 3))
     pose = np.concatenate([record['hand_position'], euler, [record['closure']]])
     return Snapshot(
-        int(record['stamp']), int(record['steps']), float(record['sim_time']), record['qpos'], pose
+        int(record['stamp']),
+        int(record['steps']),
+        float(record['sim_time']),
+        record['qpos'],
+        pose,
+        float(record['table_force']),
     )

@@ -127,6 +127,11 @@ class CubeCell(CellTask):
         """Distance of the cube from its place, in the table's plane [m]."""
         return float(np.linalg.norm(self._cell.cube[:2] - self.place))
 
+    @property
+    def table_force(self) -> float:
+        """The most that the arm has pressed on the table since its start [N]."""
+        return self._cell.table_force
+
     def success(self) -> bool:
         """Whether the cube lies on the table near enough to its place, and is let go of."""
         free = self.kind == 'push' or self._cell.pose[convention.GRIPPER] < OPEN

@@ -55,7 +55,8 @@ SPOKEN = {  # topics and services of each active node
         {f'/recorder/{name}' for name in ('start', 'stop', 'keep', 'redo', 'discard')},
     ),
     'sim_cell': (
-        {'/image', '/camera_info', '/sim_cell/hand_pose', '/sim_cell/cube_pose'},
+        {'/image', '/camera_info'}
+        | {f'/sim_cell/{name}' for name in ('hand_pose', 'cube_pose', 'table_force')},
         {'/sim_cell/reset_scene'},
     ),
     'goal_gallery': (

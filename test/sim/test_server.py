@@ -24,6 +24,8 @@ from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from jepa_wm_ros.sim.shared_state import SharedState  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.fixture(scope='module')
 def server(new_arm_address):
@@ -151,13 +153,11 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 from jepa_wm_ros.sim.shared_state import SharedState
-
-pytestmark = pytest.mark.real_time
 state, steps = SharedState(int(sys.argv[1])), 0
 data = SimpleNamespace(time=0.0, qpos=np.zeros(16), site_xpos=np.zeros((1, 3)),
                        site_xmat=np.zeros((1, 9)))
 while True:
-    state.write(data, 0, 0.0, steps)
+    state.write(data, 0, 0.0, steps, 0.0)
     steps += 1
     data.qpos[:] = steps
 """
@@ -168,6 +168,7 @@ while True:
         try:
             seen = set()
             while len(seen) < 3000:
+                assert writer.poll() is None
                 snapshot = reader.read()
                 assert (snapshot.qpos == snapshot.steps).all()
                 seen.add(snapshot.steps)

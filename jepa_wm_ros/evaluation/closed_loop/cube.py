@@ -50,7 +50,9 @@ AT = 0.008  # m, from where a move of the expert was to end
 
 @dataclass(frozen=True, slots=True)
 class CubeTrial:
-    """What became of the cube; `error` is its distance from its place at the end [m]."""
+    """What became of the cube; `error` is its distance from its place at the end [m], `table_force`
+    the most that the arm has pressed on the table [N].
+    """
 
     seed: int
     grasped: bool
@@ -59,6 +61,7 @@ class CubeTrial:
     error: float
     steps: int
     code: str
+    table_force: float
     plan_seconds: tuple[float, ...]
 
 
@@ -138,6 +141,7 @@ def run_cube_trial(
         task.error(),
         outcome.progress.step,
         outcome.code.name,
+        task.table_force,
         tuple(planning),
     )
 
@@ -167,12 +171,22 @@ def row(name: str, trials: list[CubeTrial]) -> str:
         f'{placed:>7.0%} ±{half_width(placed, len(trials)):>4.0%}'
         f'{100 * float(np.median([t.error for t in trials])):>9.1f}'
         f'{float(np.mean([t.steps for t in trials])):>7.1f}'
+        f'{max(t.table_force for t in trials):>8.0f}'
         + (f'{1000 * float(np.median(took)):>8.0f}' if took else f'{"-":>8}')
     )
 
 
-HEADER = (
-    f'{"":<40}{"grasped":>9}{"carried":>9}{"placed":>11}{"":>13}{"cm":>8}{"steps":>7}{"ms/plan":>8}'
+HEADER = f'{"":<40}' + ''.join(
+    f'{title:>{width}}'
+    for title, width in {
+        'grasped': 9,
+        'carried': 9,
+        'placed': 11,
+        'cm': 21,
+        'steps': 7,
+        'N': 8,
+        'ms/plan': 8,
+    }.items()
 )
 
 

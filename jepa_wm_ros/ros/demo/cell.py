@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import DescribeModel, ResetScene
+from std_msgs.msg import Float64
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.bringup import ProcessGroup
@@ -54,9 +55,11 @@ class DemoCell(JepaCommander):
         self._group = group
         self._hand: tuple[int, np.ndarray] | None = None
         self._cube: tuple[int, np.ndarray] | None = None
+        self.table_force = math.nan  # N, the most since the cube was laid down
         self.latencies: list[float] = []
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
         self.node.create_subscription(PoseStamped, 'sim_cell/cube_pose', self._on_cube, 1)
+        self.node.create_subscription(Float64, 'sim_cell/table_force', self._on_force, 1)
         self._walk = RandomWalk(self.node)
 
     def wait_until_ready(self) -> None:
@@ -107,6 +110,10 @@ class DemoCell(JepaCommander):
     def latest_cube(self) -> np.ndarray:
         """The newest cube position (3,) [m] that the simulator has told."""
         return self.cube_position() if self._cube is None else self._cube[1]
+
+    def latest_hand(self) -> np.ndarray:
+        """The newest hand position (3,) [m] that the simulator has told."""
+        return self.hand_position() if self._hand is None else self._hand[1]
 
     def _next(self, told: Callable[[], tuple[int, np.ndarray] | None], topic: str) -> np.ndarray:
         asked = self.node.get_clock().now().nanoseconds
@@ -163,6 +170,9 @@ class DemoCell(JepaCommander):
         with self._news:
             self._cube = _place(message)
             self._news.notify_all()
+
+    def _on_force(self, message: Float64) -> None:
+        self.table_force = message.data
 
 
 def _place(message: PoseStamped) -> tuple[int, np.ndarray]:

@@ -17,6 +17,7 @@ from jepa_wm_msgs.action import ReachGoal
 
 from jepa_wm_ros.actions import GRIPPER, POSITION
 from jepa_wm_ros.errors import FaultCode
+from jepa_wm_ros.recordings.skills import TABLE
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.sim.manipulation import (
@@ -49,6 +50,8 @@ class CubeRecord:
     carried: bool = False
     placed: bool = False
     error: float = np.inf
+    table_force: float = np.nan  # the most that the arm has pressed on the table [N]
+    outside: float = 0.0  # how far the hand has been outside the workspace at most
     steps: int = 0
     seconds: float = 0.0
     message: str = ''
@@ -98,6 +101,7 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         away = float(np.linalg.norm(cube[:2] - record.place))
         record.grasped |= height > LIFTED
         record.carried |= height > LIFTED and away <= CARRIED_NEAR
+        record.outside = max(record.outside, TABLE.outside(cell.latest_hand()))
         if said.phase == ReachGoal.Feedback.MOVING:
             record.latencies.append(said.latency_seconds)
             record.planning_seconds.append(said.planning_seconds)
@@ -140,6 +144,7 @@ def judge(cell: DemoCell, record: CubeRecord) -> None:
     record.error = float(np.linalg.norm(cube[:2] - record.place))
     lies = cube[2] - task.cell.height < ON_TABLE
     free = task.kind == 'push' or cell.pose()[GRIPPER] < OPEN
+    record.table_force = cell.table_force
     record.placed = bool(record.error <= task.tolerance and lies and free)
 
 

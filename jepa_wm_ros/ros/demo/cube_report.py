@@ -80,6 +80,10 @@ def table(records: list[CubeRecord]) -> str:
             f'{p95:.0f} ms, {np.mean([r.steps for r in done]):.1f} steps and '
             f'{np.mean([r.seconds for r in done]):.0f} s an episode'
         )
+        lines.append(
+            f'the arm pressed on the table with {max(r.table_force for r in done):.0f} N at most, '
+            f'and was {1000 * max(r.outside for r in done):.0f} mm outside its workspace at most'
+        )
     ends: dict[str, int] = {}
     for record in records:
         ends[record.message or 'done'] = ends.get(record.message or 'done', 0) + 1

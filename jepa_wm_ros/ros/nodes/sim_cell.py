@@ -2,8 +2,9 @@
 """Node `sim_cell`: a simulated arm on a loopback address and the camera that looks at it.
 
 Says    image (Image) and camera_info (CameraInfo) unless `pictures` is false, ~/hand_pose and
-        ~/cube_pose (PoseStamped: the simulator's truth, to judge by and never to plan from),
-        /tf_static (camera), /diagnostics
+        ~/cube_pose (PoseStamped) and ~/table_force (Float64, the most [N] that the arm has pressed
+        on the table since the last ~/reset_scene): the simulator's truth, to judge by and never to
+        plan from; /tf_static (camera), /diagnostics
 Serves  the arm's network protocol at `arm_address`, ~/reset_scene
 """
 
@@ -16,7 +17,7 @@ from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.srv import ResetScene
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from std_msgs.msg import Float64, Header
 
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.fr3 import FR3, arm_named
@@ -94,6 +95,7 @@ class SimCell(NodeBase):
         self._said = {
             'hand': self.create_publisher(PoseStamped, '~/hand_pose', 1),
             'cube': self.create_publisher(PoseStamped, '~/cube_pose', 1),
+            'force': self.create_publisher(Float64, '~/table_force', 1),
         }
         place = pose_message(*self._design.camera_pose())
         FrameSpeaker(self, fixed=True).say(
@@ -139,6 +141,7 @@ class SimCell(NodeBase):
         self._said['cube'].publish(
             PoseStamped(header=header, pose=pose_message(cube[:3], cube[[4, 5, 6, 3]]))
         )
+        self._said['force'].publish(Float64(data=snapshot.table_force))
 
     # What it serves
 
