@@ -15,7 +15,8 @@ class GripperPolicy:
 
     close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
     what it has. min_hold_steps: steps a command lasts at least. reopens: a hand that has closed on
-    nothing, by its measured width, opens again at once, and `missed` says so.
+    nothing, by its measured width, opens again at once, `missed` says so, and `misses` how often
+    in a row.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class GripperPolicy:
         self.min_hold_steps = min_hold_steps
         self.closed, self.reopens = closed, reopens
         self.switched = self.missed = False  # by the last `update`
+        self.misses = 0
         self._held = min_hold_steps
 
     def update(self, planned_closure: float, measured_closure: float = math.nan) -> float:
@@ -45,6 +47,9 @@ class GripperPolicy:
         """
         before = self.closed
         self.missed = self.reopens and self.closed and measured_closure > EMPTY
+        if self.closed and measured_closure <= EMPTY:
+            self.misses = 0
+        self.misses += self.missed
         if self.missed:
             self.closed, self._held = False, self.min_hold_steps
         else:

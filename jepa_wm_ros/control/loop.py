@@ -24,6 +24,7 @@ from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.planning import Budget
 
 MAX_REPLANS = 5  # times in a row that a moved arm discards a plan
+MOST_MISSED = 4  # grasps in a row that close on nothing
 MOST_INVALID = 0.5  # share of candidates without a finite cost that a plan may have
 CODES = {  # of a motion that did not say its own
     MotionOutcome.STOPPED: FaultCode.STOPPED,
@@ -200,9 +201,21 @@ class Reach:
             self._check_cancel()
             if motion.clipped or strokes:
                 break
-        if self.gripper is not None and self.gripper.missed and self.goals.back():
-            self._begin_next_goal()  # which is the one before: the grasp is planned anew
+        self._grasp_anew()
         return True
+
+    def _grasp_anew(self) -> None:
+        """Go back to the picture before when the hand has closed on nothing; not for ever."""
+        if self.gripper is None or not self.gripper.missed:
+            return
+        if self.gripper.misses >= MOST_MISSED:
+            raise Fault(
+                FaultCode.NO_PROGRESS,
+                f'the hand has closed on nothing {MOST_MISSED} times in a row: is the thing where '
+                'the pictures show it?',
+            )
+        if self.goals.back():
+            self._begin_next_goal()
 
     def _closure(self, target: np.ndarray, seen: Observation) -> float:
         if self.gripper is None:

@@ -92,6 +92,9 @@ def test_a_hand_that_closed_on_nothing_opens_again_at_once():
     assert hand.update(1.0, 0.4) == 1.0 and not hand.switched  # it holds something
     assert hand.update(1.0, 0.98) == 0.0 and hand.switched and hand.missed  # it slipped out
     assert hand.update(1.0, 0.0) == 1.0 and not hand.missed  # and can be grasped anew
+    assert hand.misses == 1 and hand.update(1.0, 0.98) == 0.0 and hand.misses == 2
+    hand.update(1.0, 0.0)
+    assert hand.update(1.0, 0.4) == 1.0 and hand.misses == 0  # it has got something
 
 
 def test_a_hand_stays_closed_on_nothing_where_that_is_meant():

@@ -11,7 +11,7 @@ import torch
 from jepa_wm_ros import actions
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
-from jepa_wm_ros.control.loop import MAX_REPLANS, Reach
+from jepa_wm_ros.control.loop import MAX_REPLANS, MOST_MISSED, Reach
 from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
 from jepa_wm_ros.control.progress import Limits, Phase
 from jepa_wm_ros.errors import Fault, FaultCode
@@ -355,12 +355,14 @@ def test_the_hand_stands_while_the_gripper_makes_a_stroke_and_what_followed_is_p
 
 
 class Slippery(ToyCell):
-    """Whose fingers close on nothing at the first two strokes, and on a thing at the third."""
+    """Whose fingers close on nothing at the first strokes, and then on a thing."""
+
+    vain = 2
 
     def move(self, target, planned_from, gripper):
         motion = super().move(target, planned_from, gripper)
         closings = sum(b > a for a, b in zip([0.0, *self.grippers], self.grippers, strict=False))
-        self.pose[6] = gripper * (1.0 if closings < 3 else 0.4)
+        self.pose[6] = gripper * (1.0 if closings <= self.vain else 0.4)
         return motion
 
 
@@ -381,6 +383,20 @@ def test_a_grasp_that_missed_is_seen_by_the_width_and_begun_again_from_the_goal_
     assert cell.grippers[:5] == [1.0, 0.0, 1.0, 0.0, 1.0] and all(cell.grippers[4:])
     changes = [b for a, b in zip([-1, *visited], visited, strict=False) if a != b]
     assert changes == [0, 1, 0, 1], 'at the first goal there is none before it'
+
+
+def test_a_thing_that_is_not_there_is_not_grasped_for_ever():
+    cell = Slippery(goals=[np.array([0.5, 0.2, 0.3])])
+    cell.vain = 100
+    outcome = Reach(
+        cell,
+        StraightPlanner(cell, np.array([0, 0, 0, 0, 0, 0, 1.0])),
+        GripperPolicy(min_hold_steps=0, reopens=True),
+        GoalSequence(1, 'steps', steps_per_goal=50),
+        Limits(50, 60.0),
+    ).run([0])
+    assert outcome.code is FaultCode.NO_PROGRESS and 'closed on nothing 4 times' in outcome.message
+    assert sum(closure == 1.0 for closure in cell.grippers) == MOST_MISSED and cell.stops == 1
 
 
 class Distracted(ToyCell):
