@@ -32,8 +32,9 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class CellDesign:
-    """One cell: where its camera is and looks, how it appears, and half the edges (3,) of the box
-    that lies on its table, which everything here calls the cube.
+    """One cell: where its camera is and looks, how it appears, half the edges (3,) of the box that
+    lies on its table, which everything here calls the cube, and where (2,) a second one stands that
+    nobody moves, if there is one.
     """
 
     camera_position: np.ndarray
@@ -41,6 +42,7 @@ class CellDesign:
     camera_fovy: float
     appearance: Appearance
     cube_half: np.ndarray
+    second: np.ndarray | None = None
 
     def camera_rotation(self) -> np.ndarray:
         """Rotation (3, 3) of the camera's optical frame (x right, y down, z forward)."""

@@ -157,6 +157,13 @@ class DirectCell:
         self._target_q, self._commanded = goal_q, target
         return self.frame(), self.pose
 
+    def lay(self, cube_pose: np.ndarray) -> np.ndarray:
+        """Put the cube at rest at position [m] and quaternion (w, x, y, z) (7,); the frame then."""
+        self._data.qpos[self._layout.cube] = cube_pose
+        self._data.qvel[self._layout.cube_dof] = 0.0
+        self._run(SETTLE)
+        return self.frame()
+
     def goal_frame(self, pose: np.ndarray) -> np.ndarray:
         """What the camera would see with the hand at pose7 `pose`; the cell is left as it is."""
         qpos = self._data.qpos.copy()

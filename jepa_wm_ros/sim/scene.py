@@ -114,6 +114,17 @@ def _furnish(scene: ET.Element, worldbody: ET.Element, design: CellDesign) -> No
         friction='0.6 0.005 0.0001',
     )
 
+    if design.second is not None:
+        ET.SubElement(
+            worldbody,
+            'geom',
+            name='second',
+            type='box',
+            pos=_text([*design.second, design.cube_half[2]]),
+            size=_text(design.cube_half),
+            rgba='0.15 0.35 0.80 1',
+        )
+
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
     ET.SubElement(hand, 'site', name='hand_tcp', pos=_text([0.0, 0.0, FR3.tcp]), rgba='0 0 0 0')
     right, down, _ = design.camera_rotation().T

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from jepa_wm_ros import actions as convention
 from jepa_wm_ros.errors import Fault, FaultCode
 from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
+from jepa_wm_ros.sim.changes import AFTER, FAR, place_after, recoloured
 from jepa_wm_ros.sim.direct import DirectCell
 from jepa_wm_ros.sim.manipulation import CARRIED_NEAR, LIFTED, ON_TABLE, OPEN, expert, sample_task
 from jepa_wm_ros.sim.scene import SimError
@@ -90,23 +92,29 @@ class ReachCell(CellTask):
 class CubeCell(CellTask):
     """`Task` of the cube, of a kind of sim/manipulation.py, in a DirectCell that lets the hand down
     to it. An expert does the task once for the goal pictures, of which the last `pictures` are
-    given; where it leaves the cube is the goal.
+    given; where it leaves the cube is the goal. `change` is what is then otherwise, one of
+    sim/changes.py.
     """
 
-    def __init__(self, cell: DirectCell, kind: str, pictures: int = 0) -> None:
+    def __init__(self, cell: DirectCell, kind: str, pictures: int = 0, change: str = '') -> None:
         """pictures: 0 gives them all."""
         super().__init__(cell)
-        self.kind, self._pictures = kind, pictures
+        self.kind, self._pictures, self._change = kind, pictures, change
 
     def reset(self, seed: int) -> None:
         """Have the goals of `seed` shown, then stand at its start."""
+        self._seed, self._steps = seed, 0
         self.task = sample_task(self.kind, seed, self._cell.design)
+        if self._change == 'colour':
+            self.task = replace(self.task, cell=recoloured(self.task.cell, seed))
         self._seen = self._cell.reset(self.task.start, self.task.cell)
         self._goals = []
         for move in expert(self.task):
             frame, _ = self._cell.move_to(move.pose)
             if move.goal:
                 self._goals.append(frame)
+        if self._change == 'far':
+            self._goals[-1] = self._cell.lay(self._at(FAR))
         self.place = self._cell.cube[:2]
         self._seen = self._cell.reset(self.task.start, self.task.cell)
         self.lifted = self.carried = False
@@ -121,7 +129,16 @@ class CubeCell(CellTask):
         in_air = self._height() > LIFTED
         self.lifted |= in_air
         self.carried |= in_air and self.error() <= CARRIED_NEAR
+        self._steps += 1
+        if self._change in ('moved', 'taken') and self._steps == AFTER:
+            cube, hand = self._cell.cube[:2], self._cell.pose[:2]
+            place = place_after(self._change, self._seed, cube, hand)
+            self._seen = self._cell.lay(self._at(place)), self._cell.pose
         return clipped
+
+    def _at(self, place: np.ndarray) -> np.ndarray:
+        """The pose (7,) of a cube that lies at (2,), turned as in the task."""
+        return np.array([*place, *self.task.cell.cube_pose[2:]])
 
     def error(self) -> float:
         """Distance of the cube from its place, in the table's plane [m]."""

@@ -12,6 +12,7 @@ from jepa_wm_ros.evaluation.closed_loop.baselines import NoMotion
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.skills import TABLE
+from jepa_wm_ros.sim import changes
 from jepa_wm_ros.sim.direct import DirectCell
 from jepa_wm_ros.sim.manipulation import CARRIED, PUSHED, expert, sample_task
 from jepa_wm_ros.tasks.cell import CubeCell
@@ -71,6 +72,54 @@ def test_tasks_are_those_of_their_seed_and_within_reach(kind, far):
         for move in expert(task):
             assert (move.pose[POSITION] >= TABLE.low - 1e-9).all()
             assert (move.pose[POSITION] <= FR3.workspace_high + 1e-9).all()
+
+
+def changed(cell, change, seed=3002, steps=3):
+    """The task of a seed before and after so many steps in which nobody moves."""
+    task = CubeCell(cell, 'pick_place', change=change)
+    task.reset(seed)
+    before = task.observe()[0].copy(), cell.cube.copy()
+    for _ in range(steps):
+        task.act(cell.commanded, 0.0)
+    return task, before, (task.observe()[0].copy(), cell.cube.copy())
+
+
+@pytest.mark.parametrize('change', ['moved', 'taken'])
+def test_what_happens_while_the_arm_approaches_is_seen_after_it_and_in_no_goal(cell, change):
+    task, (picture, cube), (later, there) = changed(cell, change)
+    plain = CubeCell(cell, 'pick_place')
+    plain.reset(3002)
+    assert all(map(np.array_equal, task.goals(), plain.goals()))
+    away = np.linalg.norm(there[:2] - cube[:2])
+    assert (
+        changes.MOVED[0] - 0.01 < away < changes.MOVED[1] + 0.01
+        if change == 'moved'
+        else (
+            there[2] < -0.1  # it has fallen behind the table
+        )
+    )
+    assert (np.abs(picture.astype(int) - later).max(axis=2) > 30).sum() > 200
+    assert task.error() > 0.04
+
+
+def test_other_colours_and_a_cube_out_of_reach_are_in_the_pictures(cell):
+    plain, (usual, _), _ = changed(cell, '', steps=0)
+    goals = plain.goals()
+    _, (picture, _), _ = changed(cell, 'colour', steps=0)
+    differs = np.abs(picture.astype(int) - usual).max(axis=2) > 30
+    assert 200 < differs.sum() < 0.05 * differs.size  # the cube alone
+    far, _, (_, cube) = changed(cell, 'far', steps=3)
+    assert np.array_equal(far.goals()[0], goals[0])
+    assert not np.array_equal(far.goals()[-1], goals[-1]) and far.error() > 0.1
+    assert np.linalg.norm(cube[:2] - far.task.cell.cube[:2]) < 1e-3, 'the scene is put back'
+
+
+def test_a_second_thing_is_seen_and_stays_where_it_is(cell):
+    with DirectCell(design=changes.design_of('second'), low=TABLE.low) as two:
+        _, (picture, _), _ = changed(two, 'second', steps=0)
+    _, (usual, _), _ = changed(cell, '', steps=0)
+    differs = np.abs(picture.astype(int) - usual).max(axis=2) > 30
+    assert 200 < differs.sum() < 0.05 * differs.size
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
     python -m jepa_wm_ros.evaluation.closed_loop.cube pick_place --model jepa_wm_cell_grasp
     python -m jepa_wm_ros.evaluation.closed_loop.cube push --model jepa_wm_cell_grasp --pictures 1
+    python -m jepa_wm_ros.evaluation.closed_loop.cube pick_place --change taken
 
 Goals are pictures that an expert leaves (sim/manipulation.py); the loop, its gripper policy and its
 sequence of goals are those of the planner node. The simulator says what became of the cube.
@@ -38,6 +39,7 @@ from jepa_wm_ros.evaluation.walks import half_width
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.recordings.skills import wrapped
+from jepa_wm_ros.sim.changes import CHANGES
 from jepa_wm_ros.sim.manipulation import expert
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
@@ -195,6 +197,7 @@ def evaluate(
     chosen: list[Policy],
     seeds: range,
     pictures: int,
+    change: str,
     switch: str,
     steps: tuple[int, ...],
     say: Callable[[str], None],
@@ -203,14 +206,15 @@ def evaluate(
     from tqdm import tqdm
 
     from jepa_wm_ros.recordings.skills import TABLE
+    from jepa_wm_ros.sim.changes import design_of
     from jepa_wm_ros.sim.direct import DirectCell
 
     found: dict[str, list[CubeTrial]] = {}
     with (
-        DirectCell(low=TABLE.low) as cell,
+        DirectCell(design=design_of(change), low=TABLE.low) as cell,
         tqdm(total=len(chosen) * len(seeds), unit='episode', disable=None, leave=False) as bar,
     ):
-        task = CubeCell(cell, kind, pictures)
+        task = CubeCell(cell, kind, pictures, change)
         for policy in chosen:
             planned = policy.session is not None
             trials = found[policy.name] = []
@@ -233,6 +237,12 @@ def main(words: list[str] | None = None) -> int:
         '--pictures', type=int, default=0, help='the last so many of the goals (default: all)'
     )
     parser.add_argument('--memory', type=Path, help='go by sub-goals out of this memory')
+    parser.add_argument(
+        '--change',
+        default='',
+        choices=CHANGES,
+        help='what is otherwise than the pictures say, or than anything trained on',
+    )
     parser.add_argument('--switch', choices=SWITCHES, default='steps')
     parser.add_argument('--steps', type=int, nargs='+', help='for each picture, at most')
     parser.add_argument('--episodes', type=int, default=40)
@@ -250,6 +260,7 @@ def main(words: list[str] | None = None) -> int:
         list(policies(options)),
         seeds,
         options.pictures,
+        options.change,
         options.switch,
         steps,
         lambda line: print(line, flush=True),
