@@ -13,6 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from jepa_wm_msgs.action import ReachGoal
 from jepa_wm_msgs.msg import ArmStatus
 from jepa_wm_msgs.srv import DescribeModel, ResetScene
+from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
 from jepa_wm_ros import ros_image
@@ -60,6 +61,8 @@ class DemoCell(JepaCommander):
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
         self.node.create_subscription(PoseStamped, 'sim_cell/cube_pose', self._on_cube, 1)
         self.node.create_subscription(Float64, 'sim_cell/table_force', self._on_force, 1)
+        self.on_imagined: Callable[[np.ndarray], None] | None = None  # hears of filmstrips
+        self.node.create_subscription(Image, 'world_model/imagined', self._on_imagined, 1)
         self._walk = RandomWalk(self.node)
 
     def wait_until_ready(self) -> None:
@@ -130,13 +133,20 @@ class DemoCell(JepaCommander):
             return latest[1]
 
     @contextlib.contextmanager
-    def filming(self, on_frame: Callable[[np.ndarray], None]) -> Iterator[None]:
-        """Hand over every picture of the camera, at half its size."""
+    def filming(
+        self,
+        on_frame: Callable[[np.ndarray], None],
+        on_imagined: Callable[[np.ndarray], None] | None = None,
+    ) -> Iterator[None]:
+        """Hand over every picture of the camera, at half its size, and what a model with a decoder
+        imagines of its plans, as filmstrips.
+        """
         self.on_frame = lambda message: on_frame(ros_image.to_rgb8(message)[::2, ::2])
+        self.on_imagined = on_imagined
         try:
             yield
         finally:
-            self.on_frame = None
+            self.on_frame = self.on_imagined = None
 
     def watch(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
         """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
@@ -170,6 +180,10 @@ class DemoCell(JepaCommander):
         with self._news:
             self._cube = _place(message)
             self._news.notify_all()
+
+    def _on_imagined(self, message: Image) -> None:
+        if self.on_imagined is not None:
+            self.on_imagined(ros_image.to_rgb8(message))
 
     def _on_force(self, message: Float64) -> None:
         self.table_force = message.data

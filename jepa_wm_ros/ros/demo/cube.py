@@ -41,6 +41,7 @@ class CubeRecord:
     goals: list[np.ndarray] = field(default_factory=list)
     place: np.ndarray = field(default_factory=lambda: np.zeros(2))  # of the cube in the last goal
     frames: list[np.ndarray] = field(default_factory=list)
+    imagined: dict[int, np.ndarray] = field(default_factory=dict)  # of the first plan to a goal
     shown: list[int] = field(default_factory=list)  # which goal counted when a frame was taken
     costs: list[tuple[int, int, float]] = field(default_factory=list)  # step, goal, cost
     away: list[tuple[int, float]] = field(default_factory=list)  # step, cube from its place
@@ -118,7 +119,10 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         record.frames.append(picture)
         record.shown.append(goal)
 
-    with cell.filming(on_frame):
+    def on_imagined(strip: np.ndarray) -> None:
+        record.imagined.setdefault(goal, strip)
+
+    with cell.filming(on_frame, on_imagined):
         result = cell.reach(
             record.goals,
             on_feedback,

@@ -19,7 +19,9 @@ def write_gif(path: Path, record: CubeRecord) -> None:
 
 
 def write_png(path: Path, record: CubeRecord) -> None:
-    """Start, goals and end side by side over the curves of cost and of the cube's distance."""
+    """Start, goals and end side by side, below them what the first plan to each goal imagined where
+    the model has a decoder, over the curves of cost and of the cube's distance.
+    """
     import matplotlib
 
     matplotlib.use('Agg')
@@ -32,13 +34,21 @@ def write_png(path: Path, record: CubeRecord) -> None:
         **{f'goal {i + 1}': goal for i, goal in enumerate(record.goals)},
         told: record.frames[-1],
     }
+    strips = {f'imagined on the way to goal {i + 1}': s for i, s in record.imagined.items()}
+    rows, heights = [list(pictures), ['curve'] * len(pictures)], [1, 0.8]
+    if strips:
+        blank = ['.'] * len(record.goals)
+        for name, goal in zip(strips, record.imagined, strict=True):
+            blank[goal] = name
+        rows.insert(1, ['.', *blank, '.'])
+        heights.insert(1, 0.4)
     figure, axes = plt.subplot_mosaic(
-        [list(pictures), ['curve'] * len(pictures)],
-        figsize=(3.2 * len(pictures), 5.6),
-        height_ratios=[1, 0.8],
+        rows,
+        figsize=(3.2 * len(pictures), 3.1 * sum(heights)),
+        height_ratios=heights,
         layout='constrained',
     )
-    for name, picture in pictures.items():
+    for name, picture in (pictures | strips).items():
         axes[name].imshow(picture)
         axes[name].set_title(name)
         axes[name].axis('off')
