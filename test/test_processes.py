@@ -18,8 +18,6 @@ import pytest
 from jepa_wm_ros import processes
 from jepa_wm_ros.processes import ProcessError, ProcessGroup
 
-pytestmark = pytest.mark.real_time
-
 OBEDIENT = 'import signal; print("up", flush=True); signal.pause()'
 PAUSE = threading.Event()  # never set: a log file cannot be awaited
 STUBBORN = (

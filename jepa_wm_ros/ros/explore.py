@@ -34,7 +34,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         '--thing',
         type=float,
         nargs='+',
-        metavar='X',
+        metavar=('X', 'Y'),
         help='X Y [YAW]: where on the table something lies that may be pushed [m, rad]; without it '
         'the hand stays away from nothing but the edge of its workspace, and seeks nothing',
     )

@@ -15,15 +15,18 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
+from jepa_wm_ros.bringup import plan_processes  # noqa: E402
 from jepa_wm_ros.control.ports import Motion, MotionOutcome  # noqa: E402
 from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
+from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
 from jepa_wm_ros.recordings.exploration import CELL  # noqa: E402
 from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
 from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
 from jepa_wm_ros.recordings.skills import GRASP_LOW, TABLE  # noqa: E402
 from jepa_wm_ros.ros import explore  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError  # noqa: E402
+from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 from jepa_wm_ros.ros.exploring import (  # noqa: E402
     MOST_BENT,
     MOST_REFUSED,
@@ -32,7 +35,6 @@ from jepa_wm_ros.ros.exploring import (  # noqa: E402
     pointed_at,
     unbent,
 )
-from support.running_cell import running_cell  # noqa: E402
 
 pytestmark = pytest.mark.ros
 START = np.array([0.5, 0.0, 0.25, *FR3.hand_down, 0.0])
@@ -217,7 +219,9 @@ def test_it_explores_another_cell_goes_on_and_stands_after_an_interrupt(
     monkeypatch.setattr(explore, 'STEPS', 6)
     out = tmp_path / 'mine'
     words = ['--yes', '--size', '64', '--minutes']
-    with running_cell(new_arm_address(), cell='5') as cell:
+    processes = plan_processes(arm_address=new_arm_address(), cell='5')
+    with ProcessGroup(processes) as group, DemoCell(group) as cell:
+        cell.wait_until_ready()
         assert explore.main([*words, '0.01', '--out', str(out)]) == 0
         first = list(open_episodes(out))
         assert len(first) == 1 and complaints(first[0]) == []
