@@ -34,6 +34,7 @@ COMMAND = [sys.executable, '-m', 'jepa_wm_ros']
 STARTS = {'from the shipped weights': ['--from', 'jepa_wm_cell'], 'from nothing': []}
 STAGES = 'encoder', 'predictor', 'proposal'
 MOVED_EVERY = 5.0  # minutes
+RECOVERIES = 5  # of an arm that was stopped, in so many minutes
 FIRST_TASK, FIRST_PLACE = 7000, 9000  # seeds of the goals, and of where the thing is laid
 FOREIGN = 'is unlike those'  # said of every picture where there is no table
 ROW = re.compile(r'^planner +(\d+)/(\d+) +(\d+)/\d+ +([\d.]+) cm', re.MULTILINE)
@@ -71,10 +72,27 @@ def explore(options: argparse.Namespace, minutes: float, data: Path) -> None:
             until = min((part + 1) * MOVED_EVERY, minutes)
             place = lay_elsewhere(part)
             thing = ['--thing', *place] if part % 2 == 0 else []
-            run(['explore', '--out', kept, '--minutes', until, '--yes', *thing])
+            take_up(['explore', '--out', kept, '--minutes', until, '--yes', *thing])
     data.mkdir()
     for path in kept.iterdir():
         os.link(path, data / path.name)
+
+
+def take_up(words: list) -> None:
+    """Explore; where something has stopped the arm, such as a machine too busy for it, let it go on
+    as the newcomer does: recover, home, and the same command again.
+    """
+    for _ in range(RECOVERIES):
+        try:
+            run(words)
+            return
+        except SystemExit as stopped:
+            print(f'{stopped}; it is let go on', flush=True)
+            with JepaCommander(timeout=60.0) as arm:
+                arm.stop()
+                arm.recover()
+                arm.home()
+    run(words)
 
 
 def attempt(
