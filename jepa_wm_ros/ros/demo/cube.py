@@ -126,7 +126,7 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         result = cell.reach(
             record.goals,
             on_feedback,
-            max_steps=sum(STEPS[kind]),
+            max_steps=2 * sum(STEPS[kind]),  # a missed grasp is tried again
             switch_on=switch,
             steps_of_goals=STEPS[kind],
         )
