@@ -9,12 +9,15 @@ from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION
 
 CLOSED = 0.5  # commanded closure above which the hand was told to close
 NEAR = 0.06  # m, between a hand that closes and the thing it finds
+LOW = 0.05  # m above the thing's middle, below which a hand that passes takes it along
+BESIDE = 0.04  # m, from its middle to the way of a hand that takes it along
+BEFORE = 0.035  # m, from such a hand to the middle of what it pushes
 FORGOTTEN = 4  # grasps in a row that found nothing: it does not lie where it was said to
 
 
 class Pointed:
     """Follows a thing (place (3,) [m] and yaw [rad]) by what the hand does with it: held, it is
-    where the hand is, and let go of, it lies below.
+    where the hand is, let go of, it lies below, and pushed, it lies before the hand.
     """
 
     def __init__(self, place: np.ndarray, empty: float) -> None:
@@ -23,6 +26,7 @@ class Pointed:
         self._height, self._empty = float(self._place[2]), empty
         self.held = False
         self._told = False  # to close, at the step before
+        self._hand: np.ndarray | None = None  # (3,), at the step before
         self._missed = 0
 
     @property
@@ -51,4 +55,19 @@ class Pointed:
             self._place[3] = pose[ROTATION][2]
         else:
             self._place[2] = self._height  # it falls
+            self._push(pose[POSITION])
+        self._hand = pose[POSITION].copy()
         return None if self.lost else self.place
+
+    def _push(self, hand: np.ndarray) -> None:
+        """Lay it before a hand (3,) that went through where it lay, low and level."""
+        if self._hand is None or max(hand[2], self._hand[2]) > self._height + LOW:
+            return
+        way = hand[:2] - self._hand[:2]
+        length = float(np.linalg.norm(way))
+        if length <= abs(hand[2] - self._hand[2]):
+            return
+        along = float((self._place[:2] - self._hand[:2]) @ way) / length
+        nearest = self._hand[:2] + np.clip(along, 0.0, length) * way / length
+        if np.linalg.norm(self._place[:2] - nearest) < BESIDE and along < length + BEFORE:
+            self._place[:2] = hand[:2] + BEFORE * way / length

@@ -64,3 +64,16 @@ def test_grasped_in_vain_again_and_again_it_is_lost_and_one_grasp_forgives(thing
     for _ in range(FORGOTTEN - 1):
         assert grasp(thing, EMPTY_HAND) is not None
     assert grasp(thing, EMPTY_HAND) is None and thing.lost
+
+
+def test_pushed_it_lies_before_the_hand_and_passed_by_or_approached_from_above_where_it_lay(thing):
+    thing.follow(pose([0.40, 0.1, 0.05], 1.0), told(1.0))
+    there = thing.follow(pose([0.55, 0.1, 0.05], 1.0), told(1.0))
+    np.testing.assert_allclose(there[:2], [0.585, 0.1])
+    for before, after in (
+        ([0.4, 0.2, 0.05], [0.6, 0.2, 0.05]),  # beside it
+        ([0.5, 0.1, 0.2], [0.65, 0.1, 0.2]),  # above it
+        ([0.56, 0.1, 0.12], [0.585, 0.1, 0.03]),  # down to it
+    ):
+        thing.follow(pose(before), told(0.0))
+        np.testing.assert_allclose(thing.follow(pose(after), told(0.0))[:2], [0.585, 0.1])
