@@ -68,6 +68,7 @@ class Pointed:
         if length <= abs(hand[2] - self._hand[2]):
             return
         along = float((self._place[:2] - self._hand[:2]) @ way) / length
-        nearest = self._hand[:2] + np.clip(along, 0.0, length) * way / length
-        if np.linalg.norm(self._place[:2] - nearest) < BESIDE and along < length + BEFORE:
+        nearest = self._hand[:2] + min(along, length) * way / length
+        met = np.linalg.norm(self._place[:2] - nearest) < BESIDE
+        if met and 0.0 < along < length + BEFORE:
             self._place[:2] = hand[:2] + BEFORE * way / length
