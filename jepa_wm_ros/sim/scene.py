@@ -15,6 +15,7 @@ import numpy as np
 from jepa_wm_ros.actions import matrix_to_euler
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.sim.contact import add_sensors
 from jepa_wm_ros.sim.design import HEIGHT, NOMINAL, WIDTH, CellDesign
 
 PREFIX = 'robot0_'
@@ -125,6 +126,7 @@ def _furnish(scene: ET.Element, worldbody: ET.Element, design: CellDesign) -> No
             rgba='0.15 0.35 0.80 1',
         )
 
+    add_sensors(scene, f'{PREFIX}base')
     hand = next(body for body in worldbody.iter('body') if body.get('name') == f'{PREFIX}hand')
     ET.SubElement(hand, 'site', name='hand_tcp', pos=_text([0.0, 0.0, FR3.tcp]), rgba='0 0 0 0')
     right, down, _ = design.camera_rotation().T

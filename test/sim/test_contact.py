@@ -9,7 +9,7 @@ mujoco = pytest.importorskip('mujoco')
 
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.recordings.skills import TABLE  # noqa: E402
-from jepa_wm_ros.sim.contact import TableContact  # noqa: E402
+from jepa_wm_ros.sim.contact import CUBE_ON_TABLE, TableContact  # noqa: E402
 from jepa_wm_ros.sim.direct import DirectCell  # noqa: E402
 from jepa_wm_ros.sim.scene import compile_model  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
@@ -51,14 +51,29 @@ def test_a_fist_on_the_cube_presses_it_down(cell):
     assert cell.table_force > 5.0
 
 
-def test_the_force_is_the_weight_and_what_pushes():
-    """The hand touches the cube, which is pushed down by 20 N from outside."""
+def pressed(cell):
+    """The sum of the contacts of arm and cube with the table, one by one [N]."""
+    data, model, wrench, total = cell._data, cell._model, np.zeros(6), 0.0
+    table = model.geom('table').id
+    for i in range(data.ncon):
+        if table in data.contact[i].geom:
+            mujoco.mj_contactForce(model, data, i, wrench)
+            total += wrench[0]
+    return total
+
+
+def test_the_force_is_that_of_all_contacts_with_the_table(cell):
+    cell.reset(above(0.15, 1.0), CUBE)
+    cell.move_to(above(0.045, 1.0))
+    standing = cell._contact.force(cell._data)
+    assert standing > 5.0 and standing == pytest.approx(pressed(cell), rel=1e-3)
+
+
+def test_a_cube_under_a_load_presses_with_it_and_its_weight():
     model = compile_model()
-    data, contact = mujoco.MjData(model), TableContact(model)
-    mujoco.mj_resetData(model, data)
-    cube = model.body('cube').id
-    data.xfrc_applied[cube, 2] = -20.0
+    data = mujoco.MjData(model)
+    data.xfrc_applied[model.body('cube').id, 2] = -20.0
     mujoco.mj_step(model, data, nstep=500)
-    assert contact.force(data) == 0.0  # nothing of the arm is near
-    contact._arm[contact._table] = True  # the table, taken for a part of the arm, touches it
-    assert contact.force(data) == pytest.approx(20.0 + 0.15 * 9.81, rel=0.02)
+    assert TableContact(model).force(data) == 0.0  # nothing of the arm is near
+    sensed = data.sensor(CUBE_ON_TABLE).data[2]
+    assert sensed == pytest.approx(20.0 + 0.15 * 9.81, rel=0.02)
