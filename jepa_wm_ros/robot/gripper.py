@@ -39,6 +39,7 @@ class FrankaGripper:
         self._waiting: tuple[float, Future] | None = None
         self._closing = False
         self._closure = 0.0
+        self._commanded: float | None = None
         self._max_width = self._speed = self._measured = 0.0
         self._failure: str | None = None
 
@@ -46,6 +47,13 @@ class FrankaGripper:
     def closure(self) -> float:
         """Measured closure, 0 open .. 1 closed; the last one known when the hand is lost."""
         return self._closure
+
+    @property
+    def commanded(self) -> float:
+        """Last commanded closure, which fingers about a thing never come to; the measured one
+        before the first command.
+        """
+        return self._closure if self._commanded is None else self._commanded
 
     @property
     def width(self) -> float:
@@ -127,7 +135,7 @@ class FrankaGripper:
                 return future
             if self._waiting is not None:
                 self._waiting[1].cancel()
-            self._waiting = (closure, future)
+            self._waiting, self._commanded = (closure, future), closure
             self._wake.notify_all()
         return future
 

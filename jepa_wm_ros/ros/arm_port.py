@@ -61,12 +61,12 @@ class ArmPort:
     def measured(self) -> np.ndarray:
         """The measured pose7 of the arm."""
         status = self._fresh_status()
-        return self._pose7(status.pose, status)
+        return self._pose7(status.pose, status.gripper)
 
     def commanded(self) -> np.ndarray:
-        """The last commanded pose7; for the closure, which nobody tells, the measured one."""
+        """The last commanded pose7; fingers about a thing never come to the closure in it."""
         status = self._fresh_status()
-        return self._pose7(status.commanded, status)
+        return self._pose7(status.commanded, status.commanded_gripper)
 
     def move(
         self,
@@ -116,14 +116,14 @@ class ArmPort:
             return False
         return bool(future.result().success)
 
-    def _pose7(self, pose: Pose, status: ArmStatus) -> np.ndarray:
+    def _pose7(self, pose: Pose, closure: float) -> np.ndarray:
         if usable_pose(*position_and_quaternion(pose)) is None:
             raise Fault(
                 FaultCode.STALE_STATE,
                 f'{self._status_topic} tells a pose that is not finite or has no orientation: '
                 'look at the franka_controller node and its connection to the arm',
             )
-        return to_pose7(pose, status.gripper)
+        return to_pose7(pose, closure)
 
     def _publish(self, target: np.ndarray, planned_from: np.ndarray, gripper: float) -> None:
         self._sequence += 1

@@ -45,7 +45,6 @@ class SeeingPorts(BlindPorts):
     def __init__(self, commander: JepaCommander, base_frame: str, size: int) -> None:
         super().__init__(commander.node, {**SETTINGS, 'base_frame': base_frame})
         self._commander, self._size = commander, size
-        self.told: float | None = None  # closure that the hand was told last; None: nothing yet
         self.clear()
 
     def clear(self) -> None:
@@ -66,13 +65,8 @@ class SeeingPorts(BlindPorts):
         return Observation(0, self.stamps[-1], pose, math.nan)
 
     def score(self, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
-        """What is decided by: the measured and the commanded pose7; about a thing the fingers never
-        come to the closure that they were told.
-        """
-        commanded = self.arm.commanded()
-        if self.told is not None:
-            commanded[GRIPPER] = self.told
-        return self.poses[-1], commanded
+        """What is decided by: the measured and the commanded pose7."""
+        return self.poses[-1], self.arm.commanded()
 
     def waypoints(self, seen: Observation, actions: np.ndarray) -> np.ndarray:
         """The path (2, 7) of one action (1, 7) from the pose7 seen."""
@@ -85,8 +79,6 @@ class SeeingPorts(BlindPorts):
         motion = super().move(target, planned_from, closure)
         if motion.outcome is MotionOutcome.DONE:
             self.actions.append(self._next)
-            if not math.isnan(closure):
-                self.told = closure
         return motion
 
     def episode(self, seed: int) -> Episode:
@@ -180,7 +172,6 @@ def explore_episode(
         here = _stand_upright(commander, room, start[ROTATION])
         if abs(here[GRIPPER] - start[GRIPPER]) > 0.1:
             commander.set_gripper(float(start[GRIPPER]))
-            ports.told = float(start[GRIPPER])
     decider, refused = Exploration(explorer, where), 0
     ports.clear()
     ports.begin()

@@ -242,7 +242,9 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
     driver = ArmDriver(arm, gripper, SafetyEnvelope())
     target = Pose.of(CENTRE + [0.0, 0.03, 0.0], DOWN)
     done = (Outcome.DONE, '', FaultCode.SUCCEEDED)
+    assert gripper.commanded == gripper.closure  # nothing has been told yet
     assert driver.execute(target, 0.4, driver.permit()) == done
+    assert gripper.commanded == 0.4
     assert server.snapshot().hand_pose[6] == pytest.approx(0.4, abs=0.03)
     assert gripper.closure == pytest.approx(0.4, abs=0.03)
 
@@ -271,7 +273,7 @@ def test_a_gripper_that_does_not_answer_in_time_fails_and_is_not_preempted(cell)
     gripper.connect()
     closure = 0.0 if gripper.closure > 0.5 else 1.0
     assert not gripper.request(closure).result(10.0)
-    assert 'did not finish within' in gripper.failure
+    assert 'did not finish within' in gripper.failure and gripper.commanded == closure
     assert not gripper.request(0.5).result(10.0)
     assert 'has not answered an earlier command' in gripper.failure
     assert gripper.recover() and gripper.failure is None

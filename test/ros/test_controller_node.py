@@ -219,6 +219,7 @@ def test_home_and_gripper_are_services(rig, planner):
     assert np.allclose(rig.server.snapshot().qpos[:7], rig.controller.value('home_q'), atol=0.005)
     assert planner.ask('set_gripper', SetGripper, closure=0.6).success
     assert rig.server.snapshot().hand_pose[6] == pytest.approx(0.6, abs=0.03)
+    planner.until(lambda: planner.status.commanded_gripper == 0.6)
     assert not planner.ask('set_gripper', SetGripper, closure=2.0).success
     assert planner.ask('set_gripper', SetGripper, closure=0.0).success
 

@@ -286,6 +286,7 @@ class FrankaController(NodeBase):
             mode=state.mode.value,
             errors=list(state.errors),
             gripper=gripper.closure if gripper else 0.0,
+            commanded_gripper=gripper.commanded if gripper else 0.0,
             gripper_failed=bool(gripper and gripper.failure),
             pose=pose_message(state.pose.position, state.pose.quaternion),
             commanded=pose_message(state.commanded.position, state.commanded.quaternion),
