@@ -47,12 +47,12 @@ class GripperPolicy:
         """
         before = self.closed
         self.missed = self.reopens and self.closed and measured_closure > EMPTY
-        if self.closed and measured_closure <= EMPTY:
-            self.misses = 0
-        self.misses += self.missed
         if self.missed:
+            self.misses += 1
             self.closed, self._held = False, self.min_hold_steps
         else:
+            if self.closed and measured_closure <= EMPTY:
+                self.misses = 0
             self._follow(planned_closure)
         self.switched = self.closed != before
         return float(self.closed)

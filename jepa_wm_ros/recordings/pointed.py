@@ -6,9 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION
+from jepa_wm_ros.recordings.skills import CLOSED, NEAR
 
-CLOSED = 0.5  # commanded closure above which the hand was told to close
-NEAR = 0.06  # m, between a hand that closes and the thing it finds
 LOW = 0.05  # m above the thing's middle, below which a hand that passes takes it along
 BESIDE = 0.04  # m, from its middle to the way of a hand that takes it along
 BEFORE = 0.035  # m, from such a hand to the middle of what it pushes

@@ -25,6 +25,7 @@ CARRY_SHARES = {'put': 0.70, 'drop': 0.15, 'keep': 0.15}  # how a carrying ends
 CLOSES = 0.85  # share of the descents after which the hand closes
 MISSES = 0.30  # share of the grasps that may be beside the thing
 ALIGNED = 0.7  # share of the grasps with the fingers along the thing's sides
+CLOSED = 0.5  # commanded closure above which the hand was told to close
 NEAR = 0.06  # m, between a closed hand and a thing in it
 STROKES = 0.03  # share of the other steps that move the gripper
 
@@ -68,7 +69,7 @@ class SkilledExplorer(Explorer):
     def _new_skill(self, pose: np.ndarray, commanded: np.ndarray, thing: np.ndarray) -> None:
         rng = self._rng
         self._speed = float(np.exp(rng.uniform(np.log(0.03), np.log(self._room.max_step))))
-        closed = bool(commanded[GRIPPER] > 0.5)
+        closed = bool(commanded[GRIPPER] > CLOSED)
         held = closed and float(np.linalg.norm(pose[POSITION] - thing[:3])) < NEAR
         if held:
             self._moves = self._carry(pose)

@@ -28,6 +28,8 @@ LIFTED = 0.03  # above how it lies: a cube in the air
 CARRIED_NEAR = 0.06  # of its place, in the air
 ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
 OPEN = 0.3  # measured closure of a hand that has let go of the cube
+STEPS = {'pick_place': (8, 10, 8), 'push': (8, 12)}  # for each picture
+TRIES = 2  # times those steps at most: a missed grasp is tried again
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 
 
@@ -44,6 +46,22 @@ class CubeTask:
     def tolerance(self) -> float:
         """How near to its place the cube has to come."""
         return PLACED if self.kind == 'pick_place' else SHIFTED
+
+    def in_air(self, cube: np.ndarray) -> bool:
+        """Whether a cube at (3,) is lifted."""
+        return bool(cube[2] - self.cell.height > LIFTED)
+
+    def carried(self, cube: np.ndarray, place: np.ndarray) -> bool:
+        """Whether a cube at (3,) is in the air above its place (2,), nearly."""
+        return self.in_air(cube) and bool(np.linalg.norm(cube[:2] - place) <= CARRIED_NEAR)
+
+    def placed(self, cube: np.ndarray, place: np.ndarray, closure: float) -> bool:
+        """Whether a cube at (3,) lies on the table near enough to its place (2,), and is let go of
+        by a hand of this measured closure.
+        """
+        near = np.linalg.norm(cube[:2] - place) <= self.tolerance
+        lies = cube[2] - self.cell.height < ON_TABLE
+        return bool(near and lies and (self.kind == 'push' or closure < OPEN))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from jepa_wm_ros.robot.pose import Pose
 from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError, limit
 from jepa_wm_ros.sim.changes import AFTER, FAR, place_after, recoloured
 from jepa_wm_ros.sim.direct import DirectCell
-from jepa_wm_ros.sim.manipulation import CARRIED_NEAR, LIFTED, ON_TABLE, OPEN, expert, sample_task
+from jepa_wm_ros.sim.manipulation import expert, sample_task
 from jepa_wm_ros.sim.scene import SimError
 from jepa_wm_ros.sim.variation import sample_reach_task
 from jepa_wm_ros.tasks.frozen import NEAR, FrozenTasks
@@ -126,9 +126,8 @@ class CubeCell(CellTask):
     def act(self, target: np.ndarray, gripper: float) -> bool:
         """As `CellTask.act`; notes what has been done with the cube."""
         clipped = super().act(target, gripper)
-        in_air = self._height() > LIFTED
-        self.lifted |= in_air
-        self.carried |= in_air and self.error() <= CARRIED_NEAR
+        self.lifted |= self.task.in_air(self._cell.cube)
+        self.carried |= self.task.carried(self._cell.cube, self.place)
         self._steps += 1
         if self._change in ('moved', 'taken') and self._steps == AFTER:
             cube, hand = self._cell.cube[:2], self._cell.pose[:2]
@@ -151,11 +150,8 @@ class CubeCell(CellTask):
 
     def success(self) -> bool:
         """Whether the cube lies on the table near enough to its place, and is let go of."""
-        free = self.kind == 'push' or self._cell.pose[convention.GRIPPER] < OPEN
-        return bool(self.error() <= self.task.tolerance and self._height() < ON_TABLE and free)
-
-    def _height(self) -> float:
-        return float(self._cell.cube[2] - self.task.cell.height)
+        closure = self._cell.pose[convention.GRIPPER]
+        return self.task.placed(self._cell.cube, self.place, closure)
 
 
 def _pose(pose7: np.ndarray) -> Pose:

@@ -40,11 +40,10 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.recordings.skills import wrapped
 from jepa_wm_ros.sim.changes import CHANGES
-from jepa_wm_ros.sim.manipulation import expert
+from jepa_wm_ros.sim.manipulation import STEPS, TRIES, expert
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
 
-STEPS = {'pick_place': (8, 10, 8), 'push': (8, 12)}  # for each picture
 YAW = ROTATION.stop - 1  # of a hand that points down
 BETWEEN = 6  # steps for each sub-goal
 AT = 0.008  # m, from where a move of the expert was to end
@@ -130,7 +129,7 @@ def run_cube_trial(
         policy.decider(task, seed),
         hand,
         goals,
-        Limits(2 * sum(schedule), DAY),  # a missed grasp is tried again
+        Limits(TRIES * sum(schedule), DAY),
         policy.reached_distance,
         note,
     )

@@ -20,17 +20,7 @@ from jepa_wm_ros.errors import FaultCode
 from jepa_wm_ros.recordings.skills import TABLE
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
-from jepa_wm_ros.sim.manipulation import (
-    CARRIED_NEAR,
-    LIFTED,
-    ON_TABLE,
-    OPEN,
-    CubeTask,
-    expert,
-    sample_task,
-)
-
-STEPS = {'pick_place': [8, 10, 8], 'push': [8, 12]}  # for each picture, at most
+from jepa_wm_ros.sim.manipulation import STEPS, TRIES, CubeTask, expert, sample_task
 
 
 @dataclass
@@ -98,10 +88,9 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         nonlocal goal
         goal = said.goal_index
         cube = cell.latest_cube()
-        height = float(cube[2] - task.cell.height)
         away = float(np.linalg.norm(cube[:2] - record.place))
-        record.grasped |= height > LIFTED
-        record.carried |= height > LIFTED and away <= CARRIED_NEAR
+        record.grasped |= task.in_air(cube)
+        record.carried |= task.carried(cube, record.place)
         record.outside = max(record.outside, TABLE.outside(cell.latest_hand()))
         if said.phase == ReachGoal.Feedback.MOVING:
             record.latencies.append(said.latency_seconds)
@@ -126,7 +115,7 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         result = cell.reach(
             record.goals,
             on_feedback,
-            max_steps=2 * sum(STEPS[kind]),  # a missed grasp is tried again
+            max_steps=TRIES * sum(STEPS[kind]),
             switch_on=switch,
             steps_of_goals=STEPS[kind],
         )
@@ -146,10 +135,8 @@ def judge(cell: DemoCell, record: CubeRecord) -> None:
     """What the simulator says of the end."""
     cube, task = cell.cube_position(), record.task
     record.error = float(np.linalg.norm(cube[:2] - record.place))
-    lies = cube[2] - task.cell.height < ON_TABLE
-    free = task.kind == 'push' or cell.pose()[GRIPPER] < OPEN
     record.table_force = cell.table_force
-    record.placed = bool(record.error <= task.tolerance and lies and free)
+    record.placed = task.placed(cube, record.place, cell.pose()[GRIPPER])
 
 
 def attempt(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
