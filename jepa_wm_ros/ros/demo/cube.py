@@ -68,11 +68,14 @@ def show(cell: DemoCell, task: CubeTask, seed: int) -> tuple[list[np.ndarray], n
 
 
 def stand(cell: DemoCell, start: np.ndarray) -> None:
-    """Bring the hand to a start pose7, from above."""
+    """Bring the hand to a start pose7, from above and by way of the home posture: straight motions
+    let the elbow drift, episode after episode, to where no recording has seen it.
+    """
     above = cell.pose()
     above[POSITION.stop - 1] = max(above[POSITION.stop - 1], start[POSITION.stop - 1])
     cell.set_gripper(float(start[GRIPPER]))
     cell.move_to(np.concatenate([above[POSITION], start[POSITION.stop :]]))
+    cell.home()
     cell.move_to(start)
 
 
