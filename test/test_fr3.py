@@ -109,6 +109,14 @@ def test_profiles_plan_no_longer_step_than_the_arm_makes(name):
     assert planning.load_profile(name).settings.max_norms == (FR3.max_step,)
 
 
+def test_the_profile_that_grasps_comes_down_slower_than_it_goes_across_within_a_step_of_the_arm():
+    settings = pytest.importorskip('jepa_wm_ros.planning').load_profile('grasp').settings
+    longest = dict(zip(settings.max_norm_dims, settings.max_norms, strict=True))
+    assert longest[2,] < longest[0, 1] / 1.5
+    assert np.hypot(longest[2,], longest[0, 1]) <= FR3.max_step
+    assert longest[5,] <= FR3.max_turn
+
+
 @pytest.mark.parametrize('arm', ARMS.values(), ids=ARMS)
 def test_the_frames_of_an_arm_begin_at_its_base_and_end_at_its_hand(arm):
     frames = arm.frames(arm.home)

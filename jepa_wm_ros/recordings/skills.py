@@ -28,12 +28,14 @@ ALIGNED = 0.7  # share of the grasps with the fingers along the thing's sides
 CLOSED = 0.5  # commanded closure above which the hand was told to close
 NEAR = 0.06  # m, between a closed hand and a thing in it
 STROKES = 0.03  # share of the other steps that move the gripper
+RESTS = (0.5, 0.3, 0.2)  # shares of strokes with so many steps of standing before, and after them
+MIDST, MOST_BEFORE = 0.6, 24  # share of episodes that begin in the midst of things, and how deep
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """A part of a skill: go to `place` (3,) and turn to `yaw`, or, with a `closure`, move the
-    gripper where the hand is.
+    gripper where the hand is, or, with neither, stand there for a step.
     """
 
     place: np.ndarray | None = None
@@ -49,8 +51,10 @@ class SkilledExplorer(Explorer):
         self._moves: list[Move] = []
 
     def steps_before(self) -> int:
-        """Steps to be made before the first that is kept: episodes begin in the midst of things."""
-        return int(self._rng.integers(0, 11)) if self._rng.random() < 0.4 else 0
+        """Steps to be made before the first that is kept: a chain of skills is longer than an
+        episode, and its end, letting go, is to be seen as often as its beginning.
+        """
+        return int(self._rng.integers(0, MOST_BEFORE)) if self._rng.random() < MIDST else 0
 
     def action(
         self, pose: np.ndarray, commanded: np.ndarray, thing: np.ndarray | None
@@ -76,10 +80,15 @@ class SkilledExplorer(Explorer):
             return
         kind = rng.choice(SKILLS, p=SKILL_SHARES)
         if kind == 'grasp':
-            self._moves = [Move(closure=0.0)] * int(closed) + self._grasp(pose, commanded, thing)
+            opened = self._stroke_at_rest(0.0) if closed else []
+            self._moves = opened + self._grasp(pose, commanded, thing)
         elif kind == 'snap':
             closure = float(not closed)
-            self._moves = [Move(closure=closure), Move(self._anywhere()), Move(closure=1 - closure)]
+            self._moves = [
+                *self._stroke_at_rest(closure),
+                Move(self._anywhere()),
+                *self._stroke_at_rest(1 - closure),
+            ]
         else:
             self._new_leg(kind, thing[:3])
 
@@ -94,7 +103,7 @@ class SkilledExplorer(Explorer):
         moves = [Move(above, yaw), Move(place, yaw)]
         if rng.random() >= CLOSES:
             return [*moves, Move(above + [0, 0, rng.uniform(0.0, 0.1)])]
-        return [*moves, Move(closure=1.0), *self._carry(place)]
+        return [*moves, *self._stroke_at_rest(1.0), *self._carry(place)]
 
     def _carry(self, start: np.ndarray) -> list[Move]:
         rng = self._rng
@@ -108,9 +117,16 @@ class SkilledExplorer(Explorer):
         if end == 'put':
             moves.append(Move(np.array([*last[:2], rng.uniform(GRASP_LOW, 0.035)])))
         if end != 'keep':
-            moves.append(Move(closure=0.0))
+            moves += self._stroke_at_rest(0.0)
             moves.append(Move(np.array([*last[:2], rng.uniform(0.08, 0.2)])))
         return moves
+
+    def _stroke_at_rest(self, closure: float) -> list[Move]:
+        """A stroke, and now and then some steps of standing before and after it: what follows a
+        stroke is to be imagined for a hand that stays, too.
+        """
+        before, after = self._rng.choice(len(RESTS), size=2, p=RESTS)
+        return [Move()] * before + [Move(closure=closure)] + [Move()] * after
 
     def _anywhere(self) -> np.ndarray:
         return self._rng.uniform(self._room.low, self._room.high)
@@ -119,12 +135,12 @@ class SkilledExplorer(Explorer):
 
     def _part(self, move: Move, pose: np.ndarray, commanded: np.ndarray) -> np.ndarray:
         action, rng = np.zeros(7), self._rng
-        if move.closure is not None:
+        if move.place is None:
             self._moves.pop(0)
-            action[GRIPPER] = move.closure - commanded[GRIPPER]
             action[POSITION] = rng.normal(0.0, 0.003, 3)
+            if move.closure is not None:
+                action[GRIPPER] = move.closure - commanded[GRIPPER]
             return action
-        assert move.place is not None
         way = move.place - pose[POSITION]
         distance = float(np.linalg.norm(way))
         turn = 0.0 if move.yaw is None else wrapped(move.yaw - float(commanded[ROTATION][2]))

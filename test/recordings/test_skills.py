@@ -53,6 +53,17 @@ def test_things_are_grasped_lifted_and_let_go_of():
     assert closes >= 12 and opens >= 24 and lifted > 100
 
 
+def test_the_hand_also_stays_where_it_has_let_go_or_is_about_to():
+    rests = strokes = 0
+    for seed in range(12):
+        _, actions = walk(seed)
+        stands = np.linalg.norm(actions[:, POSITION], axis=1) < 0.012
+        at = np.flatnonzero(np.abs(actions[1:-1, GRIPPER]) > 0.5) + 1
+        strokes += 2 * len(at)
+        rests += stands[at - 1].sum() + stands[at + 1].sum()
+    assert 0.3 < rests / strokes < 0.8
+
+
 def test_without_a_thing_it_explores():
     poses, _ = walk(0, thing=None)
     assert np.ptp(poses[:, :3], axis=0).min() > 0.1
