@@ -20,7 +20,8 @@ GRASP_LOW = 0.025  # m, the lowest a hand that grasps from a table has to come
 TABLE = Room(np.array([*FR3.workspace_low[:2], GRASP_LOW]), FR3.workspace_high, FR3.max_step)
 
 SKILLS = ('grasp', *LEGS, 'snap')
-SKILL_SHARES = (0.60, 0.09, 0.15, 0.06, 0.06, 0.04)
+SKILL_SHARES = (0.50, 0.09, 0.25, 0.06, 0.06, 0.04)
+FISTS = 0.7  # share of the pushes with a closed hand: a cube slips between open fingers
 CARRY_SHARES = {'put': 0.70, 'drop': 0.15, 'keep': 0.15}  # how a carrying ends
 CLOSES = 0.85  # share of the descents after which the hand closes
 MISSES = 0.30  # share of the grasps that may be beside the thing
@@ -90,6 +91,8 @@ class SkilledExplorer(Explorer):
                 *self._stroke_at_rest(1 - closure),
             ]
         else:
+            if kind == 'push' and not closed and rng.random() < FISTS:
+                self._moves = self._stroke_at_rest(1.0)
             self._new_leg(kind, thing[:3])
 
     def _grasp(self, pose: np.ndarray, commanded: np.ndarray, thing: np.ndarray) -> list[Move]:

@@ -64,6 +64,16 @@ def test_the_hand_also_stays_where_it_has_let_go_or_is_about_to():
     assert 0.3 < rests / strokes < 0.8
 
 
+def test_most_pushes_are_made_with_a_closed_hand():
+    shares = []
+    for seed in range(40):
+        poses, _ = walk(seed, steps=40)
+        at = (poses[1:, 2] > 0.035) & (poses[1:, 2] < 0.065)  # about as high as pushes are made
+        across = np.linalg.norm(np.diff(poses[:, :2], axis=0), axis=1) > 0.03
+        shares += list(poses[1:][at & across, GRIPPER] > 0.5)
+    assert np.mean(shares) > 0.4
+
+
 def test_without_a_thing_it_explores():
     poses, _ = walk(0, thing=None)
     assert np.ptp(poses[:, :3], axis=0).min() > 0.1
