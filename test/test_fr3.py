@@ -103,7 +103,7 @@ def test_a_prefix_that_begins_no_name_is_refused(prefix):
         arm_named('fr3', prefix)
 
 
-@pytest.mark.parametrize('name', ['cell', 'fast', 'proposal', 'reactive'])
+@pytest.mark.parametrize('name', ['cell', 'fast', 'proposal', 'push', 'reactive'])
 def test_profiles_plan_no_longer_step_than_the_arm_makes(name):
     planning = pytest.importorskip('jepa_wm_ros.planning')
     assert planning.load_profile(name).settings.max_norms == (FR3.max_step,)

@@ -40,7 +40,7 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.recordings.skills import wrapped
 from jepa_wm_ros.sim.changes import CHANGES
-from jepa_wm_ros.sim.manipulation import STEPS, TRIES, expert
+from jepa_wm_ros.sim.manipulation import PROFILES, STEPS, TRIES, expert
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
 
@@ -231,7 +231,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('task', choices=STEPS)
     parser.add_argument('--model', nargs='*', default=['jepa_wm_cell_grasp'])
-    parser.add_argument('--profile', nargs='+', default=['grasp'])
+    parser.add_argument('--profile', nargs='+', help='planning profiles (default: the task\'s)')
     parser.add_argument(
         '--pictures', type=int, default=0, help='the last so many of the goals (default: all)'
     )
@@ -251,6 +251,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='JSON file for every trial')
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
+    options.profile = options.profile or [PROFILES[options.task]]
     steps = tuple(options.steps or STEPS[options.task])
     seeds = range(options.seed, options.seed + options.episodes)
     print(HEADER, flush=True)

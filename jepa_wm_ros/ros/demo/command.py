@@ -30,6 +30,7 @@ from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo import cube, cube_report
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
+from jepa_wm_ros.sim.manipulation import PROFILES
 
 TOLERANCE = 0.04  # m, hand to goal
 FINE = 0.025  # m
@@ -95,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         cell=str(options.cell),
         model=options.model,
         planner=options.planner,
-        profile=options.profile,
+        profile=options.profile or PROFILES.get(options.task, ''),
         params_file=resources.find('config', f'{"grasp" if grasps else "params"}.yaml'),
     )
     if options.task == 'push':  # with a hand that stays closed
