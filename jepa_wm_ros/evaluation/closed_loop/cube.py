@@ -231,7 +231,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('task', choices=STEPS)
     parser.add_argument('--model', nargs='*', default=['jepa_wm_cell_grasp'])
-    parser.add_argument('--profile', nargs='+', help='planning profiles (default: the task\'s)')
+    parser.add_argument('--profile', nargs='+', help="planning profiles (default: the task's)")
     parser.add_argument(
         '--pictures', type=int, default=0, help='the last so many of the goals (default: all)'
     )
