@@ -141,6 +141,6 @@ def test_the_command_judges_a_model_that_knows_nothing(tmp_path, capsys):
     save_world_model(build(spec, seed=0), path)
     words = ['push', '--model', str(path), '--episodes', '1', '--steps', '1', '1']
     assert cube.main([*words, '--out', str(tmp_path / 'told.json')]) == 0
-    told = json.loads((tmp_path / 'told.json').read_text())['blank grasp'][0]
+    told = json.loads((tmp_path / 'told.json').read_text())['blank push'][0]
     assert told['steps'] == 2 and not told['placed']
-    assert 'blank grasp' in capsys.readouterr().out
+    assert 'blank push' in capsys.readouterr().out

@@ -234,5 +234,5 @@ def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text
 
 
 def test_an_unknown_profile_is_refused_with_the_shipped_ones():
-    with pytest.raises(SettingsError, match='cell, fast, grasp, paper, proposal, reactive'):
+    with pytest.raises(SettingsError, match='cell, fast, grasp, paper, proposal, push, reactive'):
         load_profile('papre')
