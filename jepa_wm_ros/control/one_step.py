@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ import torch
 from jepa_wm_ros.planning import Budget, Plan
 
 
-class OneStep:
+class OneStep(ABC):
     """A `control.ports.Decider`; subclasses say which action."""
 
     steps_executed = 1
 
+    @abstractmethod
     def action(self, cost: Any) -> np.ndarray:
         """The next action (A,), from whatever the ports' `score` gives."""
-        raise NotImplementedError
 
     def plan(self, cost: Any, *, budget: Budget) -> Plan:
         """A plan of one step."""
@@ -28,6 +29,8 @@ class OneStep:
 
     def executed(self, steps: int) -> None:
         """Nothing is left of a plan of one step."""
+        return
 
     def reset(self) -> None:
         """Nothing is remembered."""
+        return
