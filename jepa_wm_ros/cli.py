@@ -36,7 +36,7 @@ COMMANDS = {  # name: module with its main(), what it does
     'explore': ('jepa_wm_ros.ros.explore', 'Let the arm move by itself, and keep what it sees.'),
     'takes': ('jepa_wm_ros.ros.takes', 'Keys for the recorder: start, keep, redo, discard.'),
     'record': ('jepa_wm_ros.sim.record', 'Record episodes of the simulated cell.'),
-    'dataset': ('jepa_wm_ros.learning.dataset', 'Look at, check and convert episodes.'),
+    'dataset': ('jepa_wm_ros.learning.dataset', 'Look at, check, convert, merge, split episodes.'),
     'tasks': ('jepa_wm_ros.evaluation.tasks', "Try models in the paper's simulated tasks."),
     'findings': ('jepa_wm_ros.findings.command', "Ask the paper's questions again."),
     'memory': ('jepa_wm_ros.learning.memory', 'Keep what was seen, for goals out of reach.'),

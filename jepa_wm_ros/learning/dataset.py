@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command `dataset`: look at recorded episodes, check and convert them.
+"""Command `dataset`: look at recorded episodes, check, convert, merge and split them.
 
     dataset info data/cell                        # what is in it
     dataset check data/cell                       # what is wrong with it: units, axes, cameras
     dataset view data/cell view.png               # filmstrips, where the hand was, its actions
     dataset convert data/cell out                 # to LeRobot v3, or --to hdf5
-    dataset convert a b out --episodes 0:80       # several together, or a part of them
+    dataset convert data/cell out --episodes 0:80
+    dataset merge a b out                         # several together
+    dataset split data/cell train val --at 80     # the first 80, and the others
 
 What is read may be in any format of recordings/formats. Exit status: 0, or 3 when `check` found
 something.
@@ -25,11 +27,11 @@ import numpy as np
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
-from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes, whole
+from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes, refuse_what_is_there, whole
 from jepa_wm_ros.recordings.sanity import complaints
 
 WRONG = 3
-FORMATS = ('lerobot', 'hdf5')  # that are written
+FORMATS = 'lerobot', 'hdf5'  # that are written
 READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID or RoboCasa'
 
 
@@ -37,8 +39,7 @@ READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID or RoboCasa'
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = _parse(arguments)
-    run = {'info': _info, 'check': _check, 'view': _view, 'convert': _convert}[options.what]
-    return run(options)
+    return options.run(options)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,21 +48,35 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     info = words.add_parser('info', help='how many episodes, of what, how the arm moved')
     check = words.add_parser('check', help='name what is wrong, with episode and time')
     view = words.add_parser('view', help='draw what was seen, where the hand was, its actions')
-    convert = words.add_parser('convert', help='write to another format, merge, split')
-    for word in (info, check, view):
+    convert = words.add_parser('convert', help='write in another format, or a part of them')
+    merge = words.add_parser('merge', help='write several together, one after the other')
+    split = words.add_parser('split', help='write the first ones and the others apart')
+    for word, run in ((info, _info), (check, _check), (view, _view)):
         word.add_argument('path', type=Path, help=READ)
+        word.set_defaults(run=run)
     view.add_argument('picture', type=Path, help='file that is written, such as view.png')
-    convert.add_argument('sources', type=Path, nargs='+', help=f'{READ}, of one size and rate')
+    convert.add_argument('source', type=Path, help=READ)
     convert.add_argument('out', type=Path, help='folder that is made')
-    convert.add_argument('--to', choices=FORMATS, default=FORMATS[0], help='(default %(default)s)')
     convert.add_argument(
-        '--episodes', default=':', metavar='FROM:TO', help='of all sources together; default: all'
+        '--episodes', default=':', metavar='FROM:TO', help='those alone; default: all'
     )
-    convert.add_argument(
-        '--size', type=int, help='of the pictures [px]: their central square, resized'
-    )
-    convert.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
-    for word in (info, check, view, convert):
+    convert.set_defaults(run=_convert)
+    merge.add_argument('sources', type=Path, nargs='+', help=f'{READ}, of one size and rate')
+    merge.add_argument('out', type=Path, help='folder that is made')
+    merge.set_defaults(run=_merge)
+    split.add_argument('source', type=Path, help=READ)
+    split.add_argument('first', type=Path, help='folder that is made of the first episodes')
+    split.add_argument('others', type=Path, help='folder that is made of those after them')
+    split.add_argument('--at', type=int, required=True, help='how many episodes are the first')
+    split.set_defaults(run=_split)
+    # What is merged or split stays as it is: HDF5 loses nothing.
+    for word, to in ((convert, 'lerobot'), (merge, 'hdf5'), (split, 'hdf5')):
+        word.add_argument('--to', choices=FORMATS, default=to, help='(default %(default)s)')
+        word.add_argument(
+            '--size', type=int, help='of the pictures [px]: their central square, resized'
+        )
+        word.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
+    for word in (info, check, view, convert, merge, split):
         word.add_argument('--camera', default='', help='of a LeRobot data set with several')
     return parser.parse_args(arguments)
 
@@ -126,20 +141,45 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    source = _open(options.source, options.camera)
+    _write(options, [source], options.out, _range(options.episodes, len(source)))
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
     sources = [_open(path, options.camera) for path in options.sources]
-    wanted = _range(options.episodes, sum(map(len, sources)))
+    _write(options, sources, options.out, range(sum(map(len, sources))))
+    return 0
+
+
+def _split(options: argparse.Namespace) -> int:
+    source = _open(options.source, options.camera)
+    if not 0 < options.at < len(source):
+        raise EpisodeError(
+            f'--at {options.at}: {options.source} has {len(source)} episodes, give 1 to '
+            f'{len(source) - 1}'
+        )
+    refuse_what_is_there(options.others)  # before any of it is written
+    _write(options, [source], options.first, range(options.at))
+    _write(options, [source], options.others, range(options.at, len(source)))
+    return 0
+
+
+def _write(
+    options: argparse.Namespace, sources: Sequence[EpisodeSource], out: Path, wanted: range
+) -> None:
+    """A new folder of the `wanted` episodes of all sources together, in the format asked for."""
     episodes = islice((e for source in sources for e in source), wanted.start, wanted.stop)
     chosen = _shown(episodes, len(wanted))
     if options.size is not None:
         chosen = (_resized(episode, options.size) for episode in chosen)
     if options.to == 'hdf5':
-        count = _write_hdf5(chosen, options.out)
+        count = _write_hdf5(chosen, out)
     else:
         from jepa_wm_ros.recordings.formats.lerobot.writer import write_lerobot
 
-        count = write_lerobot(chosen, options.out, options.task)
-    print(f'{options.out}: {count} episodes')
-    return 0
+        count = write_lerobot(chosen, out, options.task)
+    print(f'{out}: {count} episodes')
 
 
 def _resized(episode: Episode, size: int) -> Episode:

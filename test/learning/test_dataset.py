@@ -152,16 +152,44 @@ def test_what_was_begun_and_not_finished_is_removed(recorded, tmp_path, capsys, 
     assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
+def same_actions(folder, episodes) -> bool:
+    read = list(open_episodes(folder))
+    return len(read) == len(episodes) and all(
+        np.array_equal(episode.actions, truth.actions)
+        for episode, truth in zip(read, episodes, strict=True)
+    )
+
+
 @pytest.mark.parametrize('to', dataset.FORMATS)
-def test_sets_are_merged_split_and_converted(recorded, tmp_path, capsys, to):
+def test_a_part_is_converted(recorded, tmp_path, capsys, to):
     out = tmp_path / 'out'
-    told = ['convert', str(recorded), str(recorded), str(out), '--to', to, '--episodes', '1:6']
+    told = ['convert', str(recorded), str(out), '--to', to, '--episodes', '1:3']
     assert dataset.main(told) == 0
-    read, whole = list(open_episodes(out)), list(open_episodes(recorded)) * 2
-    assert len(read) == 5 and '5 episodes' in capsys.readouterr().out
-    for episode, truth in zip(read, whole[1:6], strict=True):
-        np.testing.assert_array_equal(episode.actions, truth.actions)
+    assert '2 episodes' in capsys.readouterr().out
+    assert same_actions(out, list(open_episodes(recorded))[1:3])
     assert dataset.main(told) == 1 and 'is there already' in capsys.readouterr().err
+
+
+def test_what_was_split_and_merged_is_what_it_was_to_the_bit(recorded, tmp_path, capsys):
+    first, others, merged = (tmp_path / name for name in ('first', 'others', 'merged'))
+    split = ['split', str(recorded), str(first), str(others), '--at', '3']
+    assert dataset.main(split) == 0
+    whole = list(open_episodes(recorded))
+    assert same_actions(first, whole[:3]) and same_actions(others, whole[3:])
+    assert dataset.main(['merge', str(first), str(others), str(merged)]) == 0
+    for episode, truth in zip(open_episodes(merged), whole, strict=True):
+        np.testing.assert_array_equal(episode.frames[:], truth.frames[:])
+        np.testing.assert_array_equal(episode.actions, truth.actions)
+
+
+def test_nothing_is_split_half(recorded, tmp_path, capsys):
+    first, others = tmp_path / 'first', tmp_path / 'others'
+    for at in ('0', '4'):
+        assert dataset.main(['split', str(recorded), str(first), str(others), '--at', at]) == 1
+        assert 'has 4 episodes, give 1 to 3' in capsys.readouterr().err
+    others.mkdir()
+    assert dataset.main(['split', str(recorded), str(first), str(others), '--at', '1']) == 1
+    assert f'{others} is there already' in capsys.readouterr().err and not first.exists()
 
 
 @pytest.mark.parametrize('episodes', ['5:', 'x:2', '3', '2:2'])

@@ -53,13 +53,18 @@ class Format:
     recorded: Callable[[Path], set[int]] | None = None
 
 
+def refuse_what_is_there(out: Path) -> None:
+    """Raises EpisodeError where `out`, which is to be made, is there already."""
+    if out.exists():
+        raise EpisodeError(f'{out} is there already: choose another folder')
+
+
 @contextmanager
 def whole(out: Path) -> Iterator[Path]:
     """A folder beside `out` to write to, which becomes `out` when all is well and is removed when
     not. Raises EpisodeError where `out` is there already or cannot be written.
     """
-    if out.exists():
-        raise EpisodeError(f'{out} is there already: choose another folder')
+    refuse_what_is_there(out)
     part = out.with_name(f'{out.name}.part')
     shutil.rmtree(part, ignore_errors=True)
     try:
