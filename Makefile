@@ -25,7 +25,7 @@ ALONE := ros or real_time
 # be mixed with its wheels.
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO
 
-.PHONY: setup demo test test-slow faults soak goldens bench docs reference lint format clean
+.PHONY: setup demo test test-slow faults soak goldens weights bench docs reference lint format clean
 
 setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
@@ -48,6 +48,9 @@ soak: setup       ## goals in a loop with random faults, watched, for so many MI
 
 goldens: setup    ## compare with a folder of golden arrays: make goldens DIR=...
 	@$(BIN)/python -m jepa_wm_ros.evaluation.goldens $(DIR)
+
+weights: setup    ## the shipped model from nothing, with its card: OUT/weights, within an hour
+	@$(BIN)/python scripts/weights.py $(OUT)/weights
 
 bench: setup      ## planners against each other
 	@$(BIN)/python -m jepa_wm_ros.evaluation.bench

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError
-from jepa_wm_ros.learning.windows import Recording, vary_light
+from jepa_wm_ros.learning.windows import Recording, fingerprint, vary_light
 from jepa_wm_ros.world_model import WorldModel
 from jepa_wm_ros.world_model.files.decoders import encoder_digest
 
@@ -154,9 +154,5 @@ def _encoded(
 
 def _key(model: WorldModel, recording: Recording, settings: StageSettings, seed: int) -> str:
     """What the numbers of a file depend on."""
-    told = (encoder_digest(model), settings.light, settings.views, seed)
-    digest = hashlib.sha256(repr(told).encode())
-    digest.update(recording.episode.numpy().tobytes())
-    for frames in recording.frames.split(_BATCH):
-        digest.update(frames.numpy().tobytes())
-    return digest.hexdigest()[:20]
+    told = encoder_digest(model), settings.light, settings.views, seed, fingerprint(recording)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:20]

@@ -9,10 +9,11 @@
     train --data data/my_cell --out data/my_run --stage decoder --from my_cell.safetensors
     torchrun --nproc-per-node 8 -m jepa_wm_ros train --stage predictor --device cuda …
 
-The folder --out holds <name of the model>.safetensors, metrics.json, losses.png and the checkpoints
-that the same command resumes from. Of a picture decoder it holds FILE.decoder.safetensors, FILE the
-model's, beside which it is looked for; decoder.json, decoder_losses.png and decoder.png, pictures
-held out above what is drawn of them. Nothing of the model's own: its folder may be --out.
+The folder --out holds <name of the model>.safetensors and its card (.md), metrics.json, losses.png
+and the checkpoints that the same command resumes from. Of a picture decoder it holds
+FILE.decoder.safetensors, FILE the model's, beside which it is looked for; decoder.json,
+decoder_losses.png and decoder.png, pictures held out above what is drawn of them. Nothing of the
+model's own: its folder may be --out.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning import decoding
+from jepa_wm_ros.learning.card import write_card
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.latents import encode_frames
@@ -59,7 +61,7 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.trials import score, trials
-from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.learning.windows import Recording, fingerprint, load_recording
 from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import complaints
@@ -138,6 +140,7 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     )
     (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], out / 'losses.png')
+    write_card(model, metrics, out / f'{model.spec.name}.md')
     return metrics
 
 
@@ -315,7 +318,9 @@ def _describe(options, settings: TrainSettings, recording: Recording, val: Recor
             'config': Path(options.config).name,
             'from': options.start,
             'train_episodes': int(recording.episode[-1]) + 1,
+            'train_sha256': fingerprint(recording),
             'val_episodes': int(val.episode[-1]) + 1,
+            'val_sha256': fingerprint(val),
             'torch': torch.__version__,
             'machine': platform.processor() or platform.machine(),
             'settings': {

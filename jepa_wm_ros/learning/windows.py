@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 
 _SMALLEST_STD = 1e-4
+_PICTURES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +111,20 @@ class Windows:
     proprio: Tensor
     actions: Tensor
     index: Tensor
+
+
+@lru_cache(maxsize=4)
+def fingerprint(recording: Recording) -> str:
+    """SHA-256 of everything in a recording, extras left aside: which data a model was trained on.
+
+    It reads every picture, once for a recording.
+    """
+    digest = hashlib.sha256()
+    for numbers in (recording.episode, recording.proprio, recording.actions):
+        digest.update(numbers.numpy().tobytes())
+    for frames in recording.frames.split(_PICTURES_AT_ONCE):
+        digest.update(frames.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_recording(
