@@ -40,5 +40,8 @@ def walked(world: World, walk: Walk, seed: int) -> float:
 
 
 def half_width(reached: float, episodes: int) -> float:
-    """Of the 95 % interval of a share, by the normal distribution."""
-    return 1.96 * float(np.sqrt(reached * (1 - reached) / episodes))
+    """Of Wilson's 95 % interval of a share, which says something of none and of all too."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(reached * episodes), episodes).proportion_ci(0.95, method='wilson')
+    return float(interval.high - interval.low) / 2
