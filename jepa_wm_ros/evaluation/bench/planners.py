@@ -30,7 +30,7 @@ from jepa_wm_ros.world_model import LatentCost
 PAPER_EVALUATIONS = 15 * 300
 GRADIENT_WORTH = 3  # evaluations; modes.py measures about two
 NEARLY = 0.99
-OTHERS_EVERY = 5  # planners other than iCEM and CEM take every fifth problem
+OTHERS_EVERY = 5  # those that nothing is compared with problem by problem take every fifth
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     'icem warm': ('icem', {}),
     'icem': ('icem', {}),
@@ -141,7 +141,8 @@ def compare_planners(model: str, problems: Iterator[Problem], count: int) -> lis
         for name in RUNS:
             if 'proposed' in name and cost.proposal is None:
                 continue
-            if 'cem' in name or 'proposed' in name or index % OTHERS_EVERY == 0:
+            paired = 'cem' in name or cost.proposal is not None and 'mppi' in name
+            if paired or index % OTHERS_EVERY == 0:
                 runs[name].append(
                     run(name, problem, (still + NEARLY * (final - still), final), index)
                 )
