@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The oracle test: true costs by hand, latent costs of true pictures, a table that tells."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ pytest.importorskip('mujoco')
 
 from jepa_wm_ros.errors import JepaWmError  # noqa: E402
 from jepa_wm_ros.evaluation import tasks  # noqa: E402
+from jepa_wm_ros.evaluation.ceiling import command  # noqa: E402
 from jepa_wm_ros.evaluation.ceiling.command import encoder_of  # noqa: E402
 from jepa_wm_ros.evaluation.ceiling.costs import LatentCeiling, TrueCost  # noqa: E402
 from jepa_wm_ros.objective import Objective  # noqa: E402
@@ -53,6 +55,26 @@ def test_the_table_says_what_success_is_worth(tmp_path, capsys):
     assert list(rows)[:4] == ['no motion', 'random actions', 'straight line', 'oracle']
     assert rows['no motion']['success'] == 0.0 and len(rows) == 5
     assert 'true distance, last L2, 16x2, 1 of 6' in capsys.readouterr().out
+
+
+def test_rows_that_have_ended_are_kept_with_the_hash_of_each_encoder(tmp_path, monkeypatch):
+    save_world_model(build(tiny_spec('own', img_size=32), seed=0), tmp_path / 'own.safetensors')
+    walks = command.walked
+
+    def interrupted(world, walk, seed):
+        if len(reached) == 5:
+            raise KeyboardInterrupt
+        reached.append(seed)
+        return walks(world, walk, seed)
+
+    reached: list[int] = []
+    monkeypatch.setattr(command, 'walked', interrupted)
+    words = ['wall', '--episodes', '2', '--encoder', str(tmp_path / 'own.safetensors')]
+    assert tasks.main(['ceiling', *words, '--out', str(tmp_path / 'w.json')]) != 0
+    kept = json.loads((tmp_path / 'w.json').read_text())
+    assert [row['row'] for row in kept['rows']] == ['no motion', 'random actions']
+    truth = hashlib.sha256((tmp_path / 'own.safetensors').read_bytes()).hexdigest()
+    assert list(kept['encoders'].values()) == [truth]
 
 
 def test_the_encoder_of_a_world_model_sees_pictures_of_its_own_size(tmp_path):

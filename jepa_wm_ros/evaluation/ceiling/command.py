@@ -40,6 +40,7 @@ from jepa_wm_ros.world_model import (
     load_world_model,
 )
 from jepa_wm_ros.world_model.files.official import load_encoder
+from jepa_wm_ros.world_model.files.safe_files import sha256
 
 OBJECTIVES = {
     'last L2': Objective('L2'),
@@ -139,30 +140,38 @@ def rows(options: argparse.Namespace) -> Iterator[tuple[str, Walk]]:
             yield f'{name}, {told}', planned(latent, (samples, iterations), executed)
 
 
-def evaluate(options: argparse.Namespace) -> list[dict]:
-    """Run every row on the same tasks; what each reached."""
-    world, found = WORLDS[options.world](), []
+def evaluate(options: argparse.Namespace) -> Iterator[dict]:
+    """Run every row on the same tasks; what each reached, as soon as it has."""
+    world = WORLDS[options.world]()
     seeds = range(options.seed, options.seed + options.episodes)
     for name, walk in rows(options):
         begun, errors = time.monotonic(), []
         for seed in tqdm(seeds, desc=name, leave=False, disable=None):
             errors.append(walked(world, walk, seed))
         reached = float(np.mean(np.array(errors) < world.spec.tolerance))
-        found.append(
-            {
-                'row': name,
-                'success': reached,
-                'half_width': half_width(reached, len(errors)),
-                'median': float(np.median(errors)),
-                'seconds': (time.monotonic() - begun) / len(errors),
-            }
-        )
+        found = {
+            'row': name,
+            'success': reached,
+            'half_width': half_width(reached, len(errors)),
+            'median': float(np.median(errors)),
+            'seconds': (time.monotonic() - begun) / len(errors),
+        }
         print(
-            f'{name:<58} {reached:>5.0%} +-{found[-1]["half_width"]:.0%}  median '
-            f'{found[-1]["median"]:7.2f}  {found[-1]["seconds"]:6.2f} s',
+            f'{name:<58} {reached:>5.0%} +-{found["half_width"]:.0%}  median '
+            f'{found["median"]:7.2f}  {found["seconds"]:6.2f} s',
             flush=True,
         )
-    return found
+        yield found
+
+
+def record(options: argparse.Namespace, found: list[dict]) -> dict:
+    """The rows, and what they were made with."""
+    files = {told: Path(told.partition('=')[2] or told) for told in options.encoder}
+    return {
+        'options': vars(options),
+        'encoders': {told: sha256(file) for told, file in files.items() if file.is_file()},
+        'rows': found,
+    }
 
 
 @exit_status('interrupted')
@@ -187,10 +196,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    found = evaluate(options)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps({'options': vars(options), 'rows': found}, default=str))
+    found: list[dict] = []
+    for row in evaluate(options):
+        found.append(row)
+        if options.out:  # what takes hours is not lost when it is interrupted
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(record(options, found), default=str, indent=1))
     return 0
 
 
