@@ -81,9 +81,9 @@ def optimise(
     `losses` gives {name: (weight, loss)} for an iteration's generator. Every `every` iterations,
     and at the end, `validate` is called, the history grows and `checkpoint` is written; a
     checkpoint found at the start is continued. In a `world` of several processes `losses` gives
-    those of a share. `origin` says what the module began as: another's checkpoint is refused. With
-    a `score` of what `validate` measures the module ends with the best round's weights, and the run
-    after `patience` rounds that were no better, see kept.py.
+    those of a share. `origin` says what the module began as and learns from: the checkpoint of
+    another is refused. With a `score` of what `validate` measures the module ends with the best
+    round's weights, and the run after `patience` rounds that were no better, see kept.py.
     """
     world = world or World()
     run = f'{settings} seed={seed} from={origin}'
@@ -229,8 +229,8 @@ def _resume(
         ) from error
     if saved['run'] != run:
         raise TrainingError(
-            f'{path} belongs to a run with other settings, another seed or another --from: delete '
-            'it to start afresh, or choose another --out folder'
+            f'{path} belongs to a run with other settings, other episodes, another seed or another '
+            '--from: delete it to start afresh, or choose another --out folder'
         )
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])

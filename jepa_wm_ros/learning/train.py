@@ -297,7 +297,8 @@ def _run(
         title=name,
         validate=lambda: dict(chain.from_iterable(measure().items() for measure in measures)),
         world=world,
-        origin=str(options.start or options.encoder_from or options.encoder or ''),
+        origin=f'{options.start or options.encoder_from or options.encoder or ""}'
+        f' data={metrics["run"]["train_sha256"]}',
         score=best,
         patience=options.patience,
     )

@@ -117,6 +117,15 @@ def test_another_encoder_is_not_gone_on_with_from_the_checkpoint_of_the_first(fo
     assert 'belongs to a run with other settings' in capsys.readouterr().err
 
 
+def test_other_episodes_are_not_gone_on_with_from_the_checkpoint_of_the_first(folders, capsys):
+    words = ['--stage', 'encoder', '--iterations', '2']
+    assert run(folders, 'first', *words) == 0
+    weights = (folders / 'first' / 'toy.safetensors').read_bytes()
+    assert run(folders, 'first', *words, '--data', str(folders / 'val')) == 1
+    assert 'belongs to a run with other settings, other episodes' in capsys.readouterr().err
+    assert (folders / 'first' / 'toy.safetensors').read_bytes() == weights
+
+
 def test_patience_without_trials_is_told(folders, capsys):
     assert run(folders, 'patient', '--patience', '3') == 1
     assert '--patience counts rounds of --trials' in capsys.readouterr().err
