@@ -20,6 +20,9 @@ from jepa_wm_ros.sim.variation import CellState, cell_of_seed
 LOW, HIGH = (np.array([0.40, -0.18]), np.array([0.60, 0.18]))  # of places for cube and hand
 CARRIED, PUSHED = (0.12, 0.30), (0.07, 0.12)  # how far it is to go
 LIFT = 0.15  # height of a lifted hand
+# Height of a hand that has let go and risen: in a picture of it the cube lies there by itself.
+# Fingers that are open about a cube look nearly as if they were closed on it.
+WITHDRAWN = 0.10
 GRASP = 0.025  # height of a hand that grasps
 PUSH = 0.05  # height of a hand that pushes
 BEHIND = 0.07  # from the middle of the cube to the hand that is about to push it
@@ -96,7 +99,8 @@ def sample_task(kind: str, seed: int, design: CellDesign = NOMINAL) -> CubeTask:
 
 def expert(task: CubeTask) -> list[Move]:
     """How the task is done from anywhere above the table: pick_place gives three goals (at the
-    cube, lifted, placed and released), push two (behind the cube, and where it has pushed it).
+    cube, lifted, placed with the hand risen from it), push two (behind the cube, and where it has
+    pushed it).
     """
     return _carrying(task) if task.kind == 'pick_place' else _pushing(task)
 
@@ -112,7 +116,8 @@ def _carrying(task: CubeTask) -> list[Move]:
         Move(_pose([x, y, LIFT], turn, 1.0), goal=True),
         Move(_pose([*there, LIFT], turn, 1.0)),
         Move(_pose([*there, GRASP + 0.003], turn, 1.0)),
-        Move(_pose([*there, GRASP + 0.003], turn, 0.0), goal=True),
+        Move(_pose([*there, GRASP + 0.003], turn, 0.0)),
+        Move(_pose([*there, WITHDRAWN], turn, 0.0), goal=True),
         Move(_pose([*there, LIFT], turn, 0.0)),
     ]
 

@@ -62,6 +62,12 @@ def test_goals_are_what_the_expert_leaves_and_the_scene_is_put_back(cell, kind, 
     assert len(last.goals()) == 1 and np.array_equal(last.goals()[0], task.goals()[-1])
 
 
+def test_the_last_picture_of_a_cube_that_is_placed_shows_no_fingers_about_it():
+    at, lifted, placed = (m.pose for m in expert(sample_task('pick_place', 3002)) if m.goal)
+    assert at[GRIPPER] == 0.0 and lifted[GRIPPER] == 1.0 and placed[GRIPPER] == 0.0
+    assert at[2] < 0.05 < placed[2] < lifted[2]
+
+
 @pytest.mark.parametrize(('kind', 'far'), [('pick_place', CARRIED), ('push', PUSHED)])
 def test_tasks_are_those_of_their_seed_and_within_reach(kind, far):
     for seed in range(200):
