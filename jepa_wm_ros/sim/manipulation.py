@@ -33,7 +33,7 @@ ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
 OPEN = 0.3  # measured closure of a hand that has let go of the cube
 STEPS = {'pick_place': (10, 10, 10), 'push': (8, 12)}  # for each picture
 PROFILES = {'pick_place': 'grasp', 'push': 'push'}  # that plan them
-TRIES = 2  # times those steps at most: a missed grasp is tried again
+TRIES = 3  # times those steps at most: a missed grasp is tried again
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 
 

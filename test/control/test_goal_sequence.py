@@ -102,6 +102,25 @@ def test_a_hand_stays_closed_on_nothing_where_that_is_meant():
     assert [hand.update(1.0, 0.98) for _ in range(3)] == [1.0] * 3
 
 
+def test_a_goal_that_was_missed_is_begun_again_from_the_one_before():
+    def ends(*costs: float, goes_back: bool = True, threshold: float = 0.0) -> int:
+        """Where two goals of a step each stand after these distances."""
+        goals = GoalSequence(2, 'steps', threshold, steps_per_goal=1, goes_back=goes_back)
+        for cost in costs:
+            if not goals.update(cost):
+                goals.step()
+        return goals.count if goals.finished else goals.index
+
+    missed = [1.0, 0.1, 0.8, 0.3]  # the second goal: from 0.8 to 0.3
+    assert ends(*missed) == 0
+    assert ends(*missed, goes_back=False) == 2
+    assert ends(*missed, threshold=0.3) == 2  # near enough is reached
+    assert ends(1.0, 0.1, 0.8, 0.19) == 2
+    assert ends(1.0, 0.9) == 1  # there is none before the first
+    assert ends(1.0, 0.1, 0.8, math.nan) == 2
+    assert ends(*missed, 0.4, 0.02, 0.8, 0.01) == 2  # and reached the second time
+
+
 def test_a_missed_grasp_goes_back_to_the_goal_before_for_all_its_steps():
     goals = GoalSequence(2, 'steps', steps_per_goal=2)
     assert not goals.back()

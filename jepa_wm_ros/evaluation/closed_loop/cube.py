@@ -116,7 +116,7 @@ def run_cube_trial(
     ports = TaskPorts(task, policy.session, policy.profile, recall)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids), len(task.goals()))
-    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule)
+    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, task.kind == 'pick_place')
     planning: list[float] = []
 
     def note(said: Progress) -> None:

@@ -99,9 +99,9 @@ def run(options: argparse.Namespace) -> int:
         profile=options.profile or PROFILES.get(options.task, ''),
         params_file=resources.find('config', f'{"grasp" if grasps else "params"}.yaml'),
     )
-    if options.task == 'push':  # with a hand that stays closed
+    if options.task == 'push':  # with a hand that stays closed; a thing that was pushed stays so
         processes = tuple(
-            replace(p, parameters={**p.parameters, 'use_gripper': False})
+            replace(p, parameters={**p.parameters, 'use_gripper': False, 'goes_back': False})
             if p.name == 'planner'
             else p
             for p in processes

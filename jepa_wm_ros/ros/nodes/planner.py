@@ -115,6 +115,12 @@ class PlannerNode(NodeBase):
             'gripper_reopens', False, 'Let a hand that has closed on nothing open again at once.'
         )
         self.declare(
+            'goes_back',
+            False,
+            "Begin again from the picture before when a picture's steps are over and more than a "
+            'quarter of the way to it is left.',
+        )
+        self.declare(
             'subgoal_steps',
             0,
             "Most steps for each sub-goal out of the world model's memory on the way to a goal "
@@ -283,6 +289,7 @@ class PlannerNode(NodeBase):
                 SWITCH[goal.switch_on],
                 tolerance,
                 list(goal.steps_of_goals) or goal.steps_per_goal or None,
+                self.value('goes_back'),
             )
         except SettingsError as error:
             raise Fault(FaultCode.BAD_LIMITS, str(error)) from None
