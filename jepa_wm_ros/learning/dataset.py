@@ -32,7 +32,7 @@ from jepa_wm_ros.recordings.sanity import complaints
 
 WRONG = 3
 FORMATS = 'lerobot', 'hdf5'  # that are written
-READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID or RoboCasa'
+READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID, RoboCasa or run_x/episode.h5'
 
 
 @exit_status('interrupted')

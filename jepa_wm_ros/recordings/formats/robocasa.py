@@ -28,6 +28,7 @@ from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.fr3 import PANDA
 from jepa_wm_ros.recordings.episode import STEP_RATE, Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, Format
+from jepa_wm_ros.recordings.stored import StoredPictures, open_file
 
 SUFFIX = '.hdf5'
 CAMERAS = ('robot0_leftview', 'robot0_agentview_left')  # the paper's, and RoboCasa's own
@@ -56,7 +57,7 @@ class RobocasaEpisodes(EpisodeSource):
 
 def read_demonstration(path: Path, name: str) -> Episode:
     """One demonstration of a file. Raises EpisodeError."""
-    with _open(path) as file:
+    with open_file(path) as file:
         data = _part(file, 'data')
         observed = _part(_part(data, name), 'obs')
         rate = _rate(data)
@@ -64,7 +65,7 @@ def read_demonstration(path: Path, name: str) -> Episode:
         camera = next((c for c in CAMERAS if f'{c}_image' in observed), CAMERAS[0])
         pictures = _part(observed, f'{camera}_image')
         poses = _poses(observed)[::stride]
-        frames = _Pictures(path, pictures, stride)
+        frames = StoredPictures(path, pictures, stride)
     return Episode(
         frames, poses.astype(np.float32), actions_between(poses).astype(np.float32), rate / stride
     )
@@ -106,34 +107,9 @@ def _rate(data: h5py.Group) -> float:
         raise EpisodeError(f'env_args of data tells no control_freq ({error})') from error
 
 
-class _Pictures:
-    """Every n-th picture of a demonstration, (T + 1, H, W, 3) uint8, read when sliced."""
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(self, path: Path, stored: h5py.Dataset, stride: int) -> None:
-        if stored.ndim != 4 or stored.dtype != np.uint8:
-            raise EpisodeError(
-                f'{stored.name} is {stored.dtype} {stored.shape}, not uint8 (T, H, W, 3)'
-            )
-        self._path, self._name = path, stored.name
-        self._rows = range(0, len(stored), stride)
-        self.shape = (len(self._rows), *stored.shape[1:])
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: slice) -> np.ndarray:
-        wanted = self._rows[index]
-        forward = wanted if wanted.step > 0 else wanted[::-1]
-        with _open(self._path) as file:
-            read = file[self._name][forward.start : forward.stop : forward.step]
-        return read if wanted.step > 0 else read[::-1]
-
-
 def _demonstrations(path: Path) -> Iterator[str]:
     """Names of a file's demonstrations, demo_2 before demo_10."""
-    with _open(path) as file:
+    with open_file(path) as file:
         names = [name for name in file.get('data', ()) if name.startswith('demo_')]
     if not names:
         raise EpisodeError(f'{path} has no data/demo_0: not a file of robomimic')
@@ -144,15 +120,6 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(path.rglob(f'*{SUFFIX}'))
     return [path] if path.suffix == SUFFIX and path.is_file() else []
-
-
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, 'r')
-    except OSError as error:
-        raise EpisodeError(
-            f'{path} is not a readable HDF5 file ({error}): copy it again'
-        ) from error
 
 
 FORMAT = Format(
