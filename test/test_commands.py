@@ -24,6 +24,7 @@ RUN = {
     r'make (demo|test|setup)\b': 'test_setup_script.py',
     r'make (faults|soak)': 'faults/test_rows.py',
     r'make goldens': 'evaluation/test_goldens.py',
+    r'make weights': 'learning/test_weights_script.py',
     r'make bench|python -m jepa_wm_ros.evaluation.bench': 'evaluation/test_bench.py',
     r'make reference': 'ros/test_lifecycle.py',
     r'\.venv/bin/python examples/': 'ros/test_e2e_reach.py',
