@@ -11,10 +11,15 @@ not done again. The files in weights/ stay as they are: copy over them what you 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import contextlib
+import io
 import sys
 import time
 from pathlib import Path
+
+from jepa_wm_ros.evaluation.closed_loop import command as closed_loop
+from jepa_wm_ros.learning import train
+from jepa_wm_ros.sim import record
 
 EPISODES, HELD_OUT, ITERATIONS = 2000, 150, 4000
 TASKS, FIRST_TASK = 20, 1000
@@ -28,39 +33,43 @@ def main() -> None:
     parser.add_argument('--iterations', type=int, default=ITERATIONS, help='of each stage')
     options = parser.parse_args()
     data, held_out, made = (options.out / name for name in ('cell', 'cell_val', 'model'))
-    weights = made / 'jepa_wm_cell.safetensors'
-    begun, minutes = time.monotonic(), {}
-    for part, words in {
-        'record': f'record --episodes {options.episodes} --seed 0 --jobs 2 --out {data}',
-        'record what is held out': f'record --episodes {HELD_OUT} --seed 100000 --jobs 2 '
-        f'--out {held_out}',
-        'train': f'train --data {data} --val {held_out} --out {made} --seed 1 '
-        f'--iterations {options.iterations}',
-    }.items():
-        run('jepa_wm_ros', words)
-        minutes[part] = (time.monotonic() - begun) / 60 - sum(minutes.values())
-    judging = f'--model {weights} --episodes {TASKS} --seed {FIRST_TASK}'
-    told = run('jepa_wm_ros.evaluation.closed_loop', judging)
-    minutes['judge'] = (time.monotonic() - begun) / 60 - sum(minutes.values())
+    weights, table = made / 'jepa_wm_cell.safetensors', io.StringIO()
+    minutes = {
+        'record': run(record, '--episodes', options.episodes, '--out', data),
+        'record what is held out': run(
+            record, '--episodes', HELD_OUT, '--seed', 100_000, '--out', held_out
+        ),
+        'train': run(
+            train,
+            '--data',
+            data,
+            '--val',
+            held_out,
+            '--out',
+            made,
+            '--iterations',
+            options.iterations,
+        ),
+    }
+    with contextlib.redirect_stdout(table):
+        minutes['judge'] = run(
+            closed_loop, '--model', weights, '--episodes', TASKS, '--seed', FIRST_TASK
+        )
+    together = sum(minutes.values())
     with weights.with_suffix('.md').open('a', encoding='utf-8') as card:
-        card.write(f'\n## What it reaches in the simulated cell\n\n```\n{told}```\n')
+        card.write(f'\n## What it reaches in the simulated cell\n\n```\n{table.getvalue()}```\n')
         card.write('\n## How long it took\n\n| | minutes |\n|---|---|\n')
         card.writelines(f'| {part} | {taken:.1f} |\n' for part, taken in minutes.items())
-        card.write(f'| **together** | **{sum(minutes.values()):.1f}** |\n')
-    print(f'{weights} and its card, in {sum(minutes.values()):.0f} minutes')
+        card.write(f'| **together** | **{together:.1f}** |\n')
+    print(f'{table.getvalue()}{weights} and its card, in {together:.0f} minutes')
 
 
-def run(module: str, words: str) -> str:
-    """Run a command to its end; what it said on standard output, which is shown."""
-    said = []
-    command = [sys.executable, '-m', module, *words.split()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            print(line, end='', flush=True)
-            said.append(line)
-    if process.returncode:
-        sys.exit(f'{module} {words.split()[0]} ended with {process.returncode}')
-    return ''.join(said)
+def run(command, *words) -> float:
+    """The minutes that a command of the package took; its end is ours where it fails."""
+    begun = time.monotonic()
+    if status := command.main([str(word) for word in words]):
+        sys.exit(status)
+    return (time.monotonic() - begun) / 60
 
 
 if __name__ == '__main__':

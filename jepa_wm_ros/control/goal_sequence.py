@@ -27,7 +27,7 @@ class GoalSequence:
     Call `update` with each new latent distance and `step` after each executed step; a switch on
     'plan' also asks `exhausted` of each plan. `index` is the goal to plan for, `finished` says
     that the last one is done. `reached` tells whether the newest distance was within the
-    threshold, which a switch on steps does not imply.
+    threshold, which a switch on steps does not imply; `first` is the present goal's first distance.
     """
 
     def __init__(
@@ -55,9 +55,8 @@ class GoalSequence:
                 '> 0 to switch on cost',
             )
         self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
-        self.index, self.finished, self.reached = 0, False, False
-        self.steps_on_goal = 0
-        self._goes_back, self._first = goes_back, math.nan
+        self._goes_back, self.finished = goes_back, False
+        self._begin(0)
 
     def update(self, cost: float) -> bool:
         """Take the distance of the newest frame to the present goal; True when the goal changed
@@ -66,12 +65,12 @@ class GoalSequence:
         if self.finished:
             return False
         self.reached = not math.isnan(cost) and cost <= self.cost_threshold
-        if not self.steps_on_goal:
-            self._first = cost
+        if math.isnan(self.first):
+            self.first = cost
         out_of_steps = self._on_steps and self.steps_on_goal >= self.steps_per_goal[self.index]
         if not (self._on_cost and self.reached or out_of_steps):
             return False
-        missed = self._goes_back and not self.reached and cost > MISSED * self._first
+        missed = self._goes_back and not self.reached and cost > MISSED * self.first
         return missed and self.back() or self._go_on()
 
     def exhausted(self, gain: float) -> bool:
@@ -84,15 +83,18 @@ class GoalSequence:
         """Go back to the goal before, for all its steps again; False at the first."""
         if not self.index:
             return False
-        self.index, self.steps_on_goal, self.reached = self.index - 1, 0, False
+        self._begin(self.index - 1)
         return True
 
     def _go_on(self) -> bool:
         if self.index + 1 == self.count:
             self.finished = True
         else:
-            self.index, self.steps_on_goal, self.reached = self.index + 1, 0, False
+            self._begin(self.index + 1)
         return True
+
+    def _begin(self, index: int) -> None:
+        self.index, self.steps_on_goal, self.reached, self.first = index, 0, False, math.nan
 
     @property
     def steps_left(self) -> float:

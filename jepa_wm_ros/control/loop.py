@@ -49,7 +49,6 @@ class Reach:
     progress: Progress = field(default_factory=Progress)
     _commanded: bool = False  # whether the arm was ever told to move
     _best_step: int = 0  # steps taken when the lowest cost was seen
-    _first: float = math.nan  # the cost at the start of the present goal
     _bound: float = math.inf  # the highest cost that may be seen next
     _gain: float = math.inf  # share of the cost of standing still that the newest plan saves
 
@@ -112,8 +111,6 @@ class Reach:
                 f'the cost rose to {seen.distance:.3g}, where a step as planned leaves it below '
                 f'{self._bound:.3g}: does the camera still show this cell?',
             )
-        if math.isnan(self._first):
-            self._first = seen.distance
         self._bound = math.inf
         best = self.progress.best_cost
         if seen.distance < best:
@@ -124,14 +121,14 @@ class Reach:
     def _begin_next_goal(self) -> None:
         self._say(goal_index=self.goals.index, cost=math.nan, best_cost=math.inf)
         self._best_step = self.progress.step
-        self._first, self._bound = math.nan, math.inf
+        self._bound = math.inf
         self.decider.reset()
 
     def _expect(self, before: float) -> None:
         """Bound the next cost after steps planned from `before`, unless someone moved the arm."""
         if self.progress.phase is not Phase.REPLAN:
             predicted = self.progress.predicted_cost
-            self._bound = cost_bound(before, predicted, self._first, self.reached_distance)
+            self._bound = cost_bound(before, predicted, self.goals.first, self.reached_distance)
 
     # Plan
 

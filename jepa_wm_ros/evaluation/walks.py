@@ -39,9 +39,15 @@ def walked(world: World, walk: Walk, seed: int) -> float:
     return float(world.distance(walk(world, start, goal, seed)[None], goal)[0])
 
 
-def half_width(reached: float, episodes: int) -> float:
-    """Of Wilson's 95 % interval of a share, which says something of none and of all too."""
+def interval(successes: int, episodes: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, which says something of none and of all too."""
     from scipy.stats import binomtest
 
-    interval = binomtest(round(reached * episodes), episodes).proportion_ci(0.95, method='wilson')
-    return float(interval.high - interval.low) / 2
+    found = binomtest(successes, episodes).proportion_ci(0.95, method='wilson')
+    return float(found.low), float(found.high)
+
+
+def half_width(reached: float, episodes: int) -> float:
+    """Of the interval of a share."""
+    low, high = interval(round(reached * episodes), episodes)
+    return (high - low) / 2

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
+from jepa_wm_ros.evaluation.walks import interval
 from jepa_wm_ros.findings.questions import Question
 
 Found = dict[str, list[dict[str, Any]]]  # figures of the runs of each variant, see runs.Run
@@ -68,11 +68,9 @@ class Answer:
         shares = [one['success'] for one in figures]
         episodes = sum(len(one['ends']) for one in figures)
         successes = sum(round(one['success'] * len(one['ends'])) for one in figures)
-        interval = binomtest(successes, episodes).proportion_ci(0.95, method='wilson')
         return Share(
             successes / episodes,
-            float(interval.low),
-            float(interval.high),
+            *interval(successes, episodes),
             float(np.std(shares, ddof=1)) if len(shares) > 1 else np.nan,
             len(shares),
             episodes,

@@ -31,7 +31,7 @@ from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes, refuse_
 from jepa_wm_ros.recordings.sanity import complaints
 
 WRONG = 3
-FORMATS = 'lerobot', 'hdf5'  # that are written
+FORMATS = ('lerobot', 'hdf5')  # that are written
 READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID, RoboCasa or run_x/episode.h5'
 
 

@@ -113,7 +113,7 @@ class Windows:
     index: Tensor
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)  # of a training: what is learnt from, and what is held out
 def fingerprint(recording: Recording) -> str:
     """SHA-256 of everything in a recording, extras left aside: which data a model was trained on.
 

@@ -164,16 +164,6 @@ def evaluate(options: argparse.Namespace) -> Iterator[dict]:
         yield found
 
 
-def record(options: argparse.Namespace, found: list[dict]) -> dict:
-    """The rows, and what they were made with."""
-    files = {told: Path(told.partition('=')[2] or told) for told in options.encoder}
-    return {
-        'options': vars(options),
-        'encoders': {told: sha256(file) for told, file in files.items() if file.is_file()},
-        'rows': found,
-    }
-
-
 @exit_status('interrupted')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
@@ -196,12 +186,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    found: list[dict] = []
+    files = {told: Path(told.partition('=')[2] or told) for told in options.encoder}
+    record: dict[str, Any] = {
+        'options': vars(options),
+        'encoders': {told: sha256(file) for told, file in files.items() if file.is_file()},
+        'rows': [],
+    }
     for row in evaluate(options):
-        found.append(row)
+        record['rows'].append(row)
         if options.out:  # what takes hours is not lost when it is interrupted
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(record(options, found), default=str, indent=1))
+            options.out.write_text(json.dumps(record, default=str, indent=1))
     return 0
 
 

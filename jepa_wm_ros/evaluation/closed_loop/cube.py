@@ -116,7 +116,9 @@ def run_cube_trial(
     ports = TaskPorts(task, policy.session, policy.profile, recall)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids), len(task.goals()))
-    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, task.kind == 'pick_place')
+    # As in the planner node with config/grasp.yaml: not by way of sub-goals, not for pushes.
+    goes_back = task.kind == 'pick_place' and not recall
+    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
     planning: list[float] = []
 
     def note(said: Progress) -> None:
