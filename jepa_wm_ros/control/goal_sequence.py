@@ -56,6 +56,7 @@ class GoalSequence:
             )
         self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
         self._goes_back, self.finished = goes_back, False
+        self.first = math.nan
         self._begin(0)
 
     def update(self, cost: float) -> bool:
