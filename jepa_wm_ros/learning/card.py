@@ -12,11 +12,7 @@ from torch import nn
 from jepa_wm_ros.learning.settings import STAGES
 from jepa_wm_ros.world_model import WorldModel
 
-ERRORS = {
-    'val_step': 'error of one step',
-    'val_step3': 'error of three steps',
-    'val_copy': 'error of "nothing changes", one step',
-}
+ERRORS = {'val_step': 'error of one step', 'val_copy': 'error of "nothing changes", one step'}
 PROBES = {
     'hand_xyz_cm': 'linear probe of the hand, median error [cm]',
     'cube_xy_cm': 'linear probe of the cube, median error [cm]',
@@ -65,10 +61,9 @@ def _lines(model: WorldModel, metrics: dict[str, Any]) -> Iterator[str]:
     yield '| | |'
     yield '|---|---|'
     trained = [stage for stage in ('predictor', 'encoder') if metrics['history'].get(stage)]
-    for names, found in (
-        (ERRORS, metrics['history'][trained[0]][-1] if trained else {}),
-        (PROBES, metrics.get('probes', {})),
-    ):
+    errors = metrics['history'][trained[0]][-1] if trained else {}
+    steps = {n: f'error of {n.removeprefix("val_step")} steps' for n in errors if n[8:].isdigit()}
+    for names, found in ((steps | ERRORS, errors), (PROBES, metrics.get('probes', {}))):
         for name, told in names.items():
             if found.get(name) is not None:
                 yield f'| {told} | {found[name]:.3g} |'

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.errors import exit_status
-from jepa_wm_ros.learning.windows import Recording, load_recording
+from jepa_wm_ros.learning.probes import LOOKED_AT
+from jepa_wm_ros.learning.windows import Recording, load_recording, spread_over
 from jepa_wm_ros.world_model import WorldModel, load_world_model
 from jepa_wm_ros.world_model.familiarity import Familiarity
 from jepa_wm_ros.world_model.files.checkpoints import add_familiarity
@@ -35,9 +36,11 @@ def features(model: WorldModel, recording: Recording) -> Tensor:
 
 
 def familiarity(model: WorldModel, recording: Recording, val: Recording) -> Familiarity:
-    """The statistic of the training pictures, its limit from the validation pictures."""
+    """The statistic of the training pictures, its limit from the validation pictures; of large sets,
+    from those of some episodes.
+    """
     model.eval()
-    return Familiarity.of(features(model, recording), features(model, val))
+    return Familiarity.of(*(features(model, spread_over(r, LOOKED_AT)) for r in (recording, val)))
 
 
 @exit_status('interrupted')

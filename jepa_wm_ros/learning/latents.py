@@ -38,6 +38,14 @@ def stem(model: WorldModel, pixels: Tensor) -> Tensor:
     return model.encoder.stem(pixels.to(model.device, model.dtype)).half()
 
 
+@torch.no_grad()
+def encode_pictures(model: WorldModel, frames: Tensor) -> Tensor:
+    """Visual latents (n, 1, g, g, D) of pictures uint8 (n, H, W, 3), in main memory."""
+    model.encoder.eval()
+    parts = frames.split(_BATCH)
+    return torch.cat([visual(model, model.prepare_images(part)).cpu() for part in parts])
+
+
 def encode_frames(
     model: WorldModel,
     recording: Recording,

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.learning.windows import Recording
+from jepa_wm_ros.learning.latents import encode_pictures
+from jepa_wm_ros.learning.windows import Recording, spread_over
+from jepa_wm_ros.world_model import WorldModel
 
+LOOKED_AT = 20_000  # frames of each recording, in main memory
+ENTRIES = 1024  # of a latent that linear probes look at
+_BATCH, _NUMBERS_AT_ONCE = 256, 2**22
 _RIDGE = 1e-6
 _STILL = 0.005  # m, a cube that moved less than this did not move
 
@@ -76,19 +82,61 @@ def reached_distance(latent: Tensor, hand_cm: Tensor, low: float = 0.5, high: fl
     return float(slope * ((low + high) / 2) ** 2)
 
 
-def probe(latents: Tensor, recording: Recording, val_latents: Tensor, val: Recording) -> Probes:
-    """Probes fitted on latents (F, D) of a training recording, measured on validation frames."""
-    z, z_val = latents.flatten(1).float(), val_latents.flatten(1).float()
+def measure(model: WorldModel, recording: Recording, val: Recording) -> Probes:
+    """Probes of a model's latents on some of the episodes of each recording. Where a latent has more
+    than `ENTRIES` numbers, so many drawn of them are looked at, in all frames the same; distances
+    are those of whole latents.
+    """
+    recording, val = (spread_over(each, LOOKED_AT) for each in (recording, val))
+    z, z_val = (_entries(model, each) for each in (recording, val))
+    return probe(z, recording, z_val, val, lambda a, b: _apart(model, val, a, b))
+
+
+def probe(
+    latents: Tensor,
+    recording: Recording,
+    val_latents: Tensor,
+    val: Recording,
+    apart: Callable[[Tensor, Tensor], Tensor],
+) -> Probes:
+    """Probes fitted on latents (F, D) of a training recording, measured on validation frames.
+
+    apart(a, b) are the mean square distances (n,) of the latents of validation frames a, b (n,).
+    """
     a, b = same_episode_pairs(val)
-    latent = (z_val[a] - z_val[b]).square().mean(-1)
+    latent = apart(a, b)
     hand_cm = 100 * (val.proprio[a, :3] - val.proprio[b, :3]).norm(dim=-1)
+    positions = recording.proprio[:, :3], val.proprio[:, :3]
     return Probes(
-        hand_xyz_cm=probe_error_cm((z, recording.proprio[:, :3]), (z_val, val.proprio[:, :3])),
-        cube_xy_cm=_cube_error_cm(z, recording, z_val, val),
+        hand_xyz_cm=probe_error_cm((latents, positions[0]), (val_latents, positions[1])),
+        cube_xy_cm=_cube_error_cm(latents, recording, val_latents, val),
         correlation=float(torch.corrcoef(torch.stack([latent.sqrt(), hand_cm]))[0, 1]),
         reached_distance=reached_distance(latent, hand_cm),
-        effective_rank=effective_rank(z_val),
+        effective_rank=effective_rank(val_latents),
     )
+
+
+def _entries(model: WorldModel, recording: Recording) -> Tensor:
+    """Latents (F, D) of all frames, of each `ENTRIES` numbers at most."""
+    size = model.spec.grid**2 * model.spec.encoder.width
+    drawn = torch.randperm(size, generator=torch.Generator().manual_seed(0))[:ENTRIES].sort().values
+    parts = recording.frames.split(_BATCH)
+    return torch.cat([encode_pictures(model, part).flatten(1)[:, drawn] for part in parts])
+
+
+def _apart(model: WorldModel, recording: Recording, a: Tensor, b: Tensor) -> Tensor:
+    """Mean square distances (n,) of whole latents of frames a, b (n,), in the order of their
+    episodes, of which one at a time is in memory.
+    """
+    found = []
+    sizes = torch.unique_consecutive(recording.episode[a], return_counts=True)[1].tolist()
+    for i, j in zip(a.split(sizes), b.split(sizes), strict=True):
+        begin, end = int(i.min()), int(j.max()) + 1
+        z = encode_pictures(model, recording.frames[begin:end]).flatten(1)
+        at_once = max(1, _NUMBERS_AT_ONCE // z.shape[1])
+        for p, q in zip((i - begin).split(at_once), (j - begin).split(at_once), strict=True):
+            found.append((z[p] - z[q]).square().mean(-1))
+    return torch.cat(found)
 
 
 def _cube_error_cm(

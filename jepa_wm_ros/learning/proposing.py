@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jepa_wm_ros.learning.latents import encode_frames
+from jepa_wm_ros.learning.latents import encode_pictures
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings
-from jepa_wm_ros.learning.stages import LatentStage
+from jepa_wm_ros.learning.stages import LatentStage, some
 from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import WorldModel
 from jepa_wm_ros.world_model.proposal import Proposal
@@ -71,14 +71,16 @@ def validation(
     model: WorldModel, recording: Recording, settings: StageSettings
 ) -> Callable[[], dict[str, float]]:
     """A function that measures the error on a recording, and that of proposing to stand still."""
-    starts = recording.windows(settings.window)
-    latents = encode_frames(model, recording)
+    starts = some(recording.windows(settings.window))
     ahead = 1 + torch.arange(len(starts)) % (settings.window - 1)
+    seen, goals = (
+        encode_pictures(model, recording.frames[frames]) for frames in (starts, starts + ahead)
+    )
     actions = recording.actions[starts[:, None] + torch.arange(settings.window - 1)]
 
     @torch.no_grad()
     def measure() -> dict[str, float]:
-        now, goal = (latents[frame].to(model.device) for frame in (starts, starts + ahead))
+        now, goal = seen.to(model.device), goals.to(model.device)
         told = proposal_loss(model, now, goal, actions, ahead).item()
         done = torch.arange(actions.shape[1]) < ahead[:, None]
         still = model.normalize_actions(torch.zeros_like(actions))

@@ -10,6 +10,7 @@ predictor  the encoder is frozen, all frames are encoded once, and a fresh predi
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSet
 from jepa_wm_ros.learning.windows import (
     Recording,
     Statistics,
+    Windows,
     draw_frames,
     gather,
     gripper_weights,
@@ -42,7 +44,7 @@ from jepa_wm_ros.world_model.training_loss import (
     training_loss,
 )
 
-_VALIDATION_WINDOWS = 1024
+_VALIDATION_WINDOWS, _WINDOWS_AT_ONCE = 1024, 64
 
 
 def new_model(settings: TrainSettings, recording: Recording, seed: int) -> WorldModel:
@@ -330,24 +332,25 @@ def prepare(model: WorldModel, frames: Tensor) -> Tensor:
     return model.prepare_images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
+def some(starts: Tensor) -> Tensor:
+    """Those of the windows (W,) that are measured, evenly spread."""
+    count = min(_VALIDATION_WINDOWS, len(starts))
+    return starts[torch.linspace(0, len(starts) - 1, count).long()]
+
+
 def validation(
     model: WorldModel, recording: Recording, settings: StageSettings
 ) -> Callable[[], dict[str, float]]:
-    """A function that measures one-step, rollout and copy errors on a recording, as the family's
-    loss measures them.
+    """A function that measures errors of one step and more, and of copying, on a recording, as the
+    family's loss measures them.
 
     copy is the error of predicting that nothing changes: a model has to stay well below it.
     """
-    starts = recording.windows(settings.window)
-    count = min(_VALIDATION_WINDOWS, len(starts))
-    picked = starts[torch.linspace(0, len(starts) - 1, count).long()]
-    windows = gather(recording, picked[:, None] + torch.arange(settings.window))
+    starts = some(recording.windows(settings.window))
+    index = starts[:, None] + torch.arange(settings.window)
 
-    @torch.no_grad()
-    def measure() -> dict[str, float]:
-        visual = torch.cat(
-            [model.encode_visual(prepare(model, part)).visual for part in windows.frames.split(64)]
-        )
+    def errors(windows: Windows) -> dict[str, float]:
+        visual = model.encode_visual(prepare(model, windows.frames)).visual
         truth = Latents(visual, model.encode_proprio(windows.proprio, *windows.index.shape))
         actions = model.normalize_actions(windows.actions.to(model.device))
         rollout = model.unroll(truth[:, :1], actions[:, :-1].transpose(0, 1)).transpose()
@@ -356,11 +359,18 @@ def validation(
             pair = Latents(seen.visual), Latents(truth.visual[:, frame])
             return frame_loss(*pair, published_settings(model.spec)).item()
 
-        last = settings.window - 1
         return {
             'val_step': error(rollout[:, 1], 1),
-            f'val_step{last}': error(rollout[:, last], last),
+            **{f'val_step{k}': error(rollout[:, k], k) for k in range(2, settings.window)},
             'val_copy': error(truth[:, 0], 1),
         }
+
+    @torch.no_grad()
+    def measure() -> dict[str, float]:
+        measured: dict[str, float] = defaultdict(float)
+        for part in index.split(_WINDOWS_AT_ONCE):
+            for name, value in errors(gather(recording, part)).items():
+                measured[name] += value * len(part) / len(index)
+        return dict(measured)
 
     return measure

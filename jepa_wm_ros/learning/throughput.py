@@ -45,7 +45,7 @@ def measure(data: Path, steps: int, threads: int) -> dict[str, float]:
     encoder = EncoderStage(model, recording, s)
     read = _rate(lambda: draw_windows(recording, starts, s.window, s.batch, generator), steps)
     step = _rate(_step(encoder, s, generator), steps)
-    resident = _megabytes()
+    own = _own_megabytes()
     with tempfile.TemporaryDirectory(dir=data.parent) as folder:
         begun = time.perf_counter()
         predictor = PredictorStage(model.freeze(), recording, p, 1, cache=Path(folder))
@@ -61,6 +61,7 @@ def measure(data: Path, steps: int, threads: int) -> dict[str, float]:
             cached_step()
 
         uncached = _rate(uncached_step, steps)
+        own_then = _own_megabytes()
     return {
         'gigabytes': round(sum(f.stat().st_size for f in data.iterdir()) / 1e9, 2),
         'pictures': len(recording.episode),
@@ -70,8 +71,11 @@ def measure(data: Path, steps: int, threads: int) -> dict[str, float]:
         'pictures encoded per s': round(encoded),
         'predictor stage, windows per s, latents cached': round(cached * p.batch),
         'predictor stage, windows per s, not cached': round(uncached * p.batch),
-        'resident MB, encoder stage': round(resident),
-        'resident MB, most': round(_megabytes()),
+        'own memory MB, encoder stage': round(own),
+        'own memory MB, predictor stage': round(own_then),
+        'most resident MB, with pages of files': round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        ),
     }
 
 
@@ -97,9 +101,12 @@ def _rate(work: Callable[[], object], steps: int) -> float:
     return steps / (time.perf_counter() - begun)
 
 
-def _megabytes() -> float:
-    """The most that this process has had in memory, without what the kernel caches of files."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _own_megabytes() -> float:
+    """What this process has in memory now, without the pages of files, which the kernel takes back
+    where it needs them.
+    """
+    told = Path('/proc/self/status').read_text(encoding='ascii')
+    return next(int(l.split()[1]) for l in told.splitlines() if l.startswith('RssAnon')) / 1024
 
 
 @exit_status('interrupted')

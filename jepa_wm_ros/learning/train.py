@@ -37,11 +37,10 @@ from jepa_wm_ros.learning import decoding
 from jepa_wm_ros.learning.card import write_card
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.kept import Score
-from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.options import RANDOM, check_options, parse
 from jepa_wm_ros.learning.plot import plot_losses
-from jepa_wm_ros.learning.probes import probe
+from jepa_wm_ros.learning.probes import measure
 from jepa_wm_ros.learning.proposing import ProposalStage
 from jepa_wm_ros.learning.proposing import validation as proposal_validation
 from jepa_wm_ros.learning.settings import (
@@ -127,7 +126,7 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
         precision = torch.float32
     model = model.to(precision).float()
     if options.stage != 'proposal':  # which leaves the latents as they are
-        _measure(model, recording, val, metrics)
+        metrics['probes'] = dataclasses.asdict(measure(model, recording, val))
         model.familiarity = familiarity(model, recording, val)
         model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
     if options.stage != 'encoder' and settings.proposal:
@@ -304,11 +303,6 @@ def _run(
     )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(progress.seconds)
-
-
-def _measure(model: WorldModel, recording: Recording, val: Recording, metrics: dict) -> None:
-    measured = probe(encode_frames(model, recording), recording, encode_frames(model, val), val)
-    metrics['probes'] = dataclasses.asdict(measured)
 
 
 def _describe(options, settings: TrainSettings, recording: Recording, val: Recording) -> dict:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,6 +83,10 @@ class StoredFrames:
             found[begin:end] = frames[start : start + end - begin]
         return torch.from_numpy(found).reshape(*index.shape, *self.shape[1:])
 
+    def of(self, numbers: Sequence[int]) -> StoredFrames:
+        """The pictures of these episodes alone."""
+        return StoredFrames([self._episodes[number] for number in numbers])
+
     def split(self, count: int) -> Iterator[Tensor]:
         """The frames in order, `count` at a time."""
         return (self[start : start + count] for start in range(0, len(self), count))
@@ -121,9 +126,9 @@ def fingerprint(recording: Recording) -> str:
     """
     digest = hashlib.sha256()
     for numbers in (recording.episode, recording.proprio, recording.actions):
-        digest.update(numbers.numpy().tobytes())
+        digest.update(numbers.numpy())
     for frames in recording.frames.split(_PICTURES_AT_ONCE):
-        digest.update(frames.numpy().tobytes())
+        digest.update(frames.numpy())
     return digest.hexdigest()
 
 
@@ -132,32 +137,67 @@ def load_recording(
 ) -> Recording:
     """Open a set of episodes in any format of recordings/formats, those with a chosen number.
 
-    Numbers are read, some hundred bytes per frame; pictures are when a batch wants them.
+    Memory does not grow with the set: numbers are mapped from a temporary file, pictures are read
+    when a batch wants them. Raises EpisodeError.
     """
-    parts, shape = [], None
-    source = open_episodes(path)
+    source, shape, frames, extras = open_episodes(path), None, [], {}
+    proprio, actions = _Column(path), _Column(path)
     for item in (source[number] for number in range(len(source)) if chosen(number)):
         told = (item.frames.shape[1:3], item.proprio.shape[1], item.actions.shape[1], item.fps)
         if told != (shape := shape or told):
             raise EpisodeError(
                 f'{path} mixes recordings: {_told(shape)} and {_told(told)}; keep one per folder'
             )
-        parts.append(item)
+        if shape is told:
+            extras = {name: _Column(path) for name in item.extras}
+        frames.append(item.frames)
+        proprio.add(item.proprio)
+        actions.add(_per_frame(item, item.actions))
+        extras = {name: column for name, column in extras.items() if name in item.extras}
+        for name, column in extras.items():
+            column.add(_per_frame(item, item.extras[name]))
     if shape is None:
         raise EpisodeError(f'{path} holds too few episodes ({len(source)}): record more first')
     return Recording(
-        StoredFrames([item.frames for item in parts]),
-        _joined([item.proprio for item in parts]),
-        _joined([_per_frame(item, item.actions) for item in parts]),
-        {
-            name: _joined([_per_frame(item, item.extras[name]) for item in parts])
-            for name in set.intersection(*(set(item.extras) for item in parts))
-        },
+        StoredFrames(frames),
+        proprio.mapped(),
+        actions.mapped(),
+        {name: column.mapped() for name, column in extras.items()},
         torch.repeat_interleave(
-            torch.arange(len(parts)), torch.tensor([item.steps + 1 for item in parts])
+            torch.arange(len(frames)), torch.tensor([len(pictures) for pictures in frames])
         ),
-        fps=parts[0].fps,
+        fps=shape[-1],
     )
+
+
+class _Column:
+    """Numbers of all frames, added episode by episode to a file without a name."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path, self._width = path, None
+        self._file = tempfile.TemporaryFile()
+
+    def add(self, rows: np.ndarray) -> None:
+        """The frames (n, ...) of one more episode. Raises EpisodeError."""
+        self._width = self._width or rows.shape[1:]
+        if rows.shape[1:] != self._width:
+            raise EpisodeError(
+                f'{self._path} mixes recordings: {self._width} and {rows.shape[1:]} numbers of '
+                'the same name in a frame; keep one per folder'
+            )
+        try:
+            self._file.write(np.ascontiguousarray(rows, np.float32))
+            self._file.flush()
+        except OSError as error:
+            raise EpisodeError(
+                f'{tempfile.gettempdir()} has no room for the numbers of {self._path} ({error}): '
+                'make room, or set TMPDIR'
+            ) from error
+
+    def mapped(self) -> Tensor:
+        """All of them, float32 (F, ...)."""
+        numbers = np.memmap(self._file, np.float32, 'c')
+        return torch.from_numpy(numbers.reshape(-1, *self._width))
 
 
 def _told(shape: tuple) -> str:
@@ -165,15 +205,31 @@ def _told(shape: tuple) -> str:
     return f'{width} x {height} px, P = {proprio}, A = {action} at {fps} Hz'
 
 
-def _joined(parts: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.concatenate(parts).astype(np.float32, copy=False))
-
-
 def _per_frame(item: Episode, array: np.ndarray) -> np.ndarray:
     """An array with one row per frame: one of zeros more where it had one per action."""
     if len(array) == item.steps:
         return np.concatenate([array, np.zeros_like(array[:1])])
     return array
+
+
+def spread_over(recording: Recording, most: int) -> Recording:
+    """Whole episodes of a recording, evenly spread over it, `most` frames of them or few more: what
+    is measured in main memory.
+    """
+    frames, episodes = len(recording.episode), int(recording.episode[-1]) + 1
+    if frames <= most:
+        return recording
+    numbers = torch.linspace(0, episodes - 1, max(1, episodes * most // frames)).long()
+    chosen = torch.isin(recording.episode, numbers)
+    stored = isinstance(recording.frames, StoredFrames)
+    return Recording(
+        recording.frames.of(numbers.tolist()) if stored else recording.frames[chosen],
+        recording.proprio[chosen],
+        recording.actions[chosen],
+        {name: values[chosen] for name, values in recording.extras.items()},
+        torch.unique_consecutive(recording.episode[chosen], return_inverse=True)[1],
+        recording.fps,
+    )
 
 
 def statistics(recording: Recording) -> Statistics:
@@ -224,8 +280,8 @@ def gripper_weights(recording: Recording, starts: Tensor, length: int, weight: f
         )
     closure = recording.proprio[:, GRIPPER]
     acts = (recording.actions[:, GRIPPER].abs() > 0.3) | ((closure > 0.1) & (closure < 0.9))
-    within = acts[starts[:, None] + torch.arange(length)].any(dim=1)
-    return torch.where(within, weight, 1.0)
+    within = acts.unfold(0, length, 1).any(dim=1)
+    return torch.where(within[starts], weight, 1.0)
 
 
 def gather(recording: Recording, index: Tensor) -> Windows:

@@ -2,6 +2,7 @@
 """Windows stay inside their episode, statistics are those of the data, light varies as it says."""
 
 import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,51 @@ def test_loading_and_drawing_do_not_keep_the_pictures(tmp_path):
     for seed in range(40):
         draw_windows(data, data.windows(4), 4, 16, torch.Generator().manual_seed(seed))
     assert resident() - before < 25.0  # all pictures are 70 MB, a batch 1.8 MB
+
+
+def own_memory() -> float:
+    """Memory this process holds [MB], without the pages of files."""
+    status = Path('/proc/self/status').read_text()
+    return int(status.split('RssAnon:')[1].split()[0]) / 1e3
+
+
+def test_the_numbers_of_a_set_are_not_kept_in_memory_either(tmp_path):
+    still, numbers = np.zeros((500, 1, 1, 3), np.uint8), np.ones((500, 7), np.float32)
+    extras = {'touch': np.ones((500, 200), np.float32)}  # 0.4 MB
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        for index in range(200):
+            writer.write(index, Episode(still, numbers, numbers[1:], 4.0, extras=extras))
+    load_recording(tmp_path, lambda number: number < 2)
+    before = own_memory()
+    data = load_recording(tmp_path)
+    assert data.extras['touch'].sum() == 200 * 500 * 200
+    assert own_memory() - before < 8.0  # the numbers are 86 MB
+
+
+def test_extras_that_some_episodes_lack_are_left_out(tmp_path):
+    still, numbers = np.zeros((3, 1, 1, 3), np.uint8), np.ones((3, 7), np.float32)
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        for index, names in enumerate(('ab', 'b', 'bc')):
+            extras = {name: index * numbers for name in names}
+            writer.write(index, Episode(still, numbers, numbers[1:], 4.0, extras=extras))
+    extras = load_recording(tmp_path).extras
+    assert list(extras) == ['b'] and extras['b'][:, 0].tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_extras_of_another_width_are_refused(tmp_path):
+    still, numbers = np.zeros((3, 1, 1, 3), np.uint8), np.ones((3, 7), np.float32)
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        for index, extra in enumerate((numbers, numbers[:, :6])):
+            writer.write(index, Episode(still, numbers, numbers[1:], 4.0, extras={'cube': extra}))
+    with pytest.raises(EpisodeError, match=r'mixes recordings.*\(7,\) and \(6,\)'):
+        load_recording(tmp_path)
+
+
+def test_a_full_disk_for_temporary_files_is_told(tmp_path, monkeypatch):
+    write(tmp_path)
+    monkeypatch.setattr(tempfile, 'TemporaryFile', lambda: open('/dev/full', 'w+b'))
+    with pytest.raises(EpisodeError, match='no room for the numbers of .*No space left'):
+        load_recording(tmp_path)
 
 
 def test_a_folder_of_episodes_becomes_one_recording(tmp_path):

@@ -21,7 +21,7 @@ from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 
 PATTERN = 'episodes_*.h5'
 EPISODES_PER_FILE = 100
-OPEN_FILES, OPEN_EPISODES = 64, 2048  # kept open to read from
+OPEN_FILES, OPEN_EPISODES = 16, 64  # kept open to read from: megabytes and kilobytes each
 
 
 class EpisodeWriter:
