@@ -36,8 +36,8 @@ def features(model: WorldModel, recording: Recording) -> Tensor:
 
 
 def familiarity(model: WorldModel, recording: Recording, val: Recording) -> Familiarity:
-    """The statistic of the training pictures, its limit from the validation pictures; of large sets,
-    from those of some episodes.
+    """The statistic of the training pictures, its limit from the validation pictures; those of
+    some episodes where there are many.
     """
     model.eval()
     return Familiarity.of(*(features(model, spread_over(r, LOOKED_AT)) for r in (recording, val)))

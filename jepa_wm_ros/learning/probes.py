@@ -83,8 +83,9 @@ def reached_distance(latent: Tensor, hand_cm: Tensor, low: float = 0.5, high: fl
 
 
 def measure(model: WorldModel, recording: Recording, val: Recording) -> Probes:
-    """Probes of a model's latents on some of the episodes of each recording. Where a latent has more
-    than `ENTRIES` numbers, so many drawn of them are looked at, in all frames the same; distances
+    """Probes of a model's latents on each recording, on some of its episodes where there are many.
+
+    Of latents with more than `ENTRIES` numbers so many are drawn, the same in all frames; distances
     are those of whole latents.
     """
     recording, val = (spread_over(each, LOOKED_AT) for each in (recording, val))

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes read what is linear in a latent, and the calibrated distance is that of near hands."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from jepa_wm_ros.learning import probes
 from jepa_wm_ros.learning.probes import (
     effective_rank,
+    measure,
     probe,
     probe_error_cm,
     reached_distance,
     same_episode_pairs,
 )
-from jepa_wm_ros.learning.windows import Recording
+from jepa_wm_ros.learning.windows import Recording, spread_over
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -71,3 +75,37 @@ def test_probing_a_latent_that_is_the_hand_gives_a_perfect_score():
     measured = probe(z, train, z_val, val, lambda a, b: (z_val[a] - z_val[b]).square().mean(-1))
     assert measured.hand_xyz_cm < 0.5 and measured.cube_xy_cm < 0.5
     assert measured.correlation > 0.99
+
+
+def test_a_published_grid_is_measured_by_some_of_its_numbers_and_whole_distances(monkeypatch):
+    """16 x 16 tokens of 384 numbers: a square matrix of them would take 77 GB."""
+    train, val = recording(20, seed=0), recording(8, seed=5)
+    mix = normal(3, 16 * 16 * 384, seed=9)
+
+    def encode(_model, frames: torch.Tensor) -> torch.Tensor:
+        return frames.reshape(len(frames), -1)[:, :3].float() / 1000 @ mix
+
+    def seen(data: Recording) -> Recording:  # the picture tells where the hand is [mm]
+        frames = (1000 * data.proprio[:, :3]).reshape(-1, 1, 1, 3)
+        return Recording(frames, data.proprio, data.actions, {}, data.episode, data.fps)
+
+    monkeypatch.setattr(probes, 'encode_pictures', encode)
+    model = SimpleNamespace(spec=SimpleNamespace(grid=16, encoder=SimpleNamespace(width=384)))
+    train, val = seen(train), seen(val)
+    measured = measure(model, train, val)
+    assert measured.hand_xyz_cm < 0.5 and measured.cube_xy_cm is None
+    assert measured.effective_rank < 4
+    z = encode(model, val.frames)
+    a, b = same_episode_pairs(val)
+    hand_cm = 100 * (val.proprio[a, :3] - val.proprio[b, :3]).norm(dim=-1)
+    whole = torch.stack([(z[i] - z[j]).square().mean() for i, j in zip(a, b, strict=True)])
+    assert measured.reached_distance == pytest.approx(reached_distance(whole, hand_cm), rel=1e-4)
+
+
+def test_of_a_large_set_some_episodes_are_measured():
+    data = recording(50, seed=0)
+    part = spread_over(data, 100)
+    assert len(part.episode) == 100 and part.episode[-1] == 9
+    first, last = part.proprio[:10], part.proprio[-10:]
+    assert torch.equal(first, data.proprio[:10]) and torch.equal(last, data.proprio[-10:])
+    assert spread_over(data, 500) is data
