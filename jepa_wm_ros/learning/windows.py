@@ -126,9 +126,9 @@ def fingerprint(recording: Recording) -> str:
     """
     digest = hashlib.sha256()
     for numbers in (recording.episode, recording.proprio, recording.actions):
-        digest.update(numbers.numpy())
+        digest.update(numbers.numpy().data)
     for frames in recording.frames.split(_PICTURES_AT_ONCE):
-        digest.update(frames.numpy())
+        digest.update(frames.numpy().data)
     return digest.hexdigest()
 
 
@@ -174,7 +174,8 @@ class _Column:
     """Numbers of all frames, added episode by episode to a file without a name."""
 
     def __init__(self, path: Path | str) -> None:
-        self._path, self._width = path, None
+        self._path = path
+        self._width: tuple[int, ...] = ()
         self._file = tempfile.TemporaryFile()
 
     def add(self, rows: np.ndarray) -> None:
@@ -186,7 +187,7 @@ class _Column:
                 'the same name in a frame; keep one per folder'
             )
         try:
-            self._file.write(np.ascontiguousarray(rows, np.float32))
+            self._file.write(np.ascontiguousarray(rows, np.float32).data)
             self._file.flush()
         except OSError as error:
             raise EpisodeError(
