@@ -33,6 +33,7 @@ from jepa_wm_ros.recordings.sanity import complaints
 WRONG = 3
 FORMATS = ('lerobot', 'hdf5')  # that are written
 READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID, RoboCasa or run_x/episode.h5'
+CAMERA = 'where a LeRobot data set or bags have several: its column, its topic'
 
 
 @exit_status('interrupted')
@@ -77,20 +78,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
         word.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
     for word in (info, check, view, convert, merge, split):
-        word.add_argument('--camera', default='', help='of a LeRobot data set with several')
+        word.add_argument('--camera', default='', help=CAMERA)
     return parser.parse_args(arguments)
 
 
-def _open(path: Path, camera: str) -> EpisodeSource:
-    if not camera:
-        return open_episodes(path)
-    from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
-
-    return LerobotEpisodes(path, camera)
-
-
 def _info(options: argparse.Namespace) -> int:
-    source = _open(options.path, options.camera)
+    source = open_episodes(options.path, options.camera)
     alike: dict[tuple, list[Episode]] = defaultdict(list)
     for episode in _shown(source):
         widths = episode.proprio.shape[1], episode.actions.shape[1]
@@ -116,7 +109,7 @@ def _show_numbers(what: str, parts: list[np.ndarray]) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     found = 0
-    source = _open(options.path, options.camera)
+    source = open_episodes(options.path, options.camera)
     for number in _numbers(len(source)):
         try:
             said = complaints(source[number])
@@ -133,7 +126,7 @@ def _view(options: argparse.Namespace) -> int:
     from jepa_wm_ros.learning.view import draw
 
     try:
-        draw(_open(options.path, options.camera), options.picture)
+        draw(open_episodes(options.path, options.camera), options.picture)
     except (OSError, ValueError) as error:  # a folder that is not there, a kind of file unknown
         raise EpisodeError(f'cannot write {options.picture}: {error}') from error
     print(f'wrote {options.picture}')
@@ -141,19 +134,19 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    source = _open(options.source, options.camera)
+    source = open_episodes(options.source, options.camera)
     _write(options, [source], options.out, _range(options.episodes, len(source)))
     return 0
 
 
 def _merge(options: argparse.Namespace) -> int:
-    sources = [_open(path, options.camera) for path in options.sources]
+    sources = [open_episodes(path, options.camera) for path in options.sources]
     _write(options, sources, options.out, range(sum(map(len, sources))))
     return 0
 
 
 def _split(options: argparse.Namespace) -> int:
-    source = _open(options.source, options.camera)
+    source = open_episodes(options.source, options.camera)
     if not 0 < options.at < len(source):
         raise EpisodeError(
             f'--at {options.at}: {options.source} has {len(source)} episodes, give 1 to '

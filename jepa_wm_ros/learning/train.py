@@ -91,12 +91,12 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     check_options(options, settings, processes=world.size)
     for path in (options.data, options.val):
         if path is not None and not options.unchecked and world.first:
-            check_episodes(path)
+            check_episodes(path, options.camera)
     world.wait()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    recording, val = load_both(options.data, options.val)
+    recording, val = load_both(options.data, options.val, options.camera)
     if world.first:
         print(
             f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
@@ -143,19 +143,19 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     return metrics
 
 
-def load_both(data: Path, val: Path | None) -> tuple[Recording, Recording]:
+def load_both(data: Path, val: Path | None, camera: str = '') -> tuple[Recording, Recording]:
     """Episodes to learn from and others to measure by. Raises EpisodeError for too few."""
     if val is not None:
-        return load_recording(data), load_recording(val)
+        return load_recording(data, camera=camera), load_recording(val, camera=camera)
     return (
-        load_recording(data, lambda number: (number + 1) % HELD_OUT != 0),
-        load_recording(data, lambda number: (number + 1) % HELD_OUT == 0),
+        load_recording(data, lambda number: (number + 1) % HELD_OUT != 0, camera),
+        load_recording(data, lambda number: (number + 1) % HELD_OUT == 0, camera),
     )
 
 
-def check_episodes(path: Path) -> None:
+def check_episodes(path: Path, camera: str = '') -> None:
     """Raise a TrainingError that names the first episode with something wrong, if there is one."""
-    episodes = open_episodes(path)
+    episodes = open_episodes(path, camera)
     for number in trange(len(episodes), desc='check', unit='episode', leave=False, disable=None):
         if said := complaints(episodes[number]):
             raise TrainingError(

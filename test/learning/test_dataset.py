@@ -114,6 +114,13 @@ def test_check_names_the_episode_and_has_a_status_of_its_own(recorded, capsys):
     assert said[1] == '4 episodes, 1 with something wrong'
 
 
+def test_a_camera_that_a_format_does_not_have_is_refused(recorded, tmp_path, capsys):
+    for words in (['info', str(recorded)], ['convert', str(recorded), str(tmp_path / 'out')]):
+        assert dataset.main([*words, '--camera', 'wrist']) == 1
+        said = capsys.readouterr().err
+        assert said == f'error: {recorded}: of format hdf5 one camera is read: leave out --camera\n'
+
+
 def test_info_tells_what_is_there(recorded, capsys):
     assert dataset.main(['info', str(recorded)]) == 0
     said = capsys.readouterr().out

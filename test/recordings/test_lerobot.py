@@ -14,7 +14,6 @@ import pytest
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.lerobot import layout
-from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
 from jepa_wm_ros.recordings.formats.lerobot.writer import write_lerobot
 from jepa_wm_ros.recordings.video import read_pictures
 
@@ -103,9 +102,9 @@ def test_a_set_that_others_wrote_is_read_with_the_camera_that_is_chosen(written)
     info = json.loads((folder / layout.INFO).read_text())
     info['features']['observation.images.wrist'] = info['features'][layout.CAMERA]
     (folder / layout.INFO).write_text(json.dumps(info))
-    with pytest.raises(EpisodeError, match='choose one of its cameras: .*wrist'):
+    with pytest.raises(EpisodeError, match='name one of its cameras with --camera: .*wrist'):
         open_episodes(folder)
-    assert len(LerobotEpisodes(folder, layout.CAMERA)[1].frames[:]) == LENGTHS[1] + 1
+    assert len(open_episodes(folder, layout.CAMERA)[1].frames[:]) == LENGTHS[1] + 1
 
 
 @pytest.mark.parametrize(

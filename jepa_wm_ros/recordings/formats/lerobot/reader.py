@@ -118,7 +118,8 @@ class LerobotEpisodes(EpisodeSource):
             return camera
         if camera or len(cameras) != 1:
             raise EpisodeError(
-                f'{self.root}: choose one of its cameras: {", ".join(cameras) or "it has none"}'
+                f'{self.root}: name one of its cameras with --camera: '
+                f'{", ".join(cameras) or "it has none"}'
             )
         return cameras[0]
 
