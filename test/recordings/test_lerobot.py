@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,6 +65,15 @@ def test_what_is_written_is_read_back_each_picture_in_its_place(written):
         np.testing.assert_array_equal(told.frames[1:3], pictures[1:3])
         for part in (slice(None, None, 2), slice(None, None, -1), slice(2, 2)):
             np.testing.assert_array_equal(told.frames[part], pictures[part])
+
+
+def test_every_other_picture_is_a_key_frame(written):
+    folder, _ = written
+    (video,) = folder.glob('videos/*/*/*.mp4')
+    with av.open(str(video)) as container:
+        keys = [frame.key_frame for frame in container.decode(video=0)]
+    assert len(keys) == sum(LENGTHS) + len(LENGTHS) and keys[::2] == [True] * len(keys[::2])
+    assert not any(keys[1::2])
 
 
 def test_pictures_of_odd_sides_keep_their_size(tmp_path):
