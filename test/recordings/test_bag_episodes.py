@@ -36,6 +36,29 @@ def test_a_hole_parts_two_episodes_and_none_is_too_long(tmp_path):
     assert before.steps == 12 and long.steps == LONGEST
     assert before.steps + long.steps + rest.steps == pytest.approx(38 * STEP_RATE, abs=3)
     np.testing.assert_array_equal(long.proprio[-1], rest.proprio[0])
+    source = open_episodes(path)
+    assert source.where(0) == f'{path}, 0.00 to 3.00 s'
+    assert source.where(1) == f'{path}, 5.00 to 30.00 s'
+
+
+def test_what_is_odd_about_a_bag_is_told_of_the_whole(tmp_path, capsys):
+    whole = make_bag(tmp_path / 'bags' / 'a', image_hz=4.0)
+    assert open_episodes(whole).remarks() == []
+    assert dataset.main(['check', str(whole)]) == 0
+    make_bag(tmp_path / 'bags' / 'b', seconds=8.0, skip=lambda seconds: 3.0 < seconds < 4.5)
+    (tmp_path / 'bags' / 'b' / 'metadata.yaml').unlink()
+    capsys.readouterr()
+    assert dataset.main(['check', str(tmp_path / 'bags')]) == dataset.WRONG
+    said = capsys.readouterr().out.splitlines()
+    for kind, text in (
+        ('FAULT missing metadata', 'metadata.yaml is missing'),
+        ('FAULT gap', '1 gaps over 0.5 s between frames, the first after 3.00 s (longest 1.50 s)'),
+        ('note rate', 'frames come at 10.0 Hz'),
+    ):
+        (line,) = [line for line in said if line.startswith(f'{kind}: {tmp_path}/bags/b: ')]
+        assert text in line
+    assert len(said) == 4
+    assert said[-1] == '3 episodes, 0 with something wrong, 2 faults of the whole'
 
 
 def two_cameras(path, poses=1):

@@ -59,6 +59,7 @@ def test_an_episode_of_which_a_second_is_missing_is_refused(tmp_path, short):
     said = '{}: {pictures} pictures at 15/s and {states} states, .*leave it out'
     with pytest.raises(EpisodeError, match=said.format(folder, **counts)):
         open_episodes(tmp_path)[0]
+    assert open_episodes(tmp_path).where(0) == str(folder)
 
 
 def test_what_is_missing_is_named(tmp_path):

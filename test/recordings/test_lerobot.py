@@ -2,6 +2,7 @@
 """Episodes in LeRobot's layout: what is written is read back, and what is damaged is named."""
 
 import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
@@ -76,6 +78,29 @@ def test_every_other_picture_is_a_key_frame(written):
     assert not any(keys[1::2])
 
 
+def test_pictures_that_lie_beside_the_numbers_are_read_and_what_is_damaged_is_named(written):
+    folder, episodes = written
+    (data,) = folder.glob('data/*/*.parquet')
+    rows = pq.read_table(data)
+    stored = [_png(frame) for each in episodes for frame in each.frames]
+    stored[LENGTHS[0] + 3] = b'no picture'
+    pictures = pa.array([{'bytes': picture} for picture in stored])
+    pq.write_table(rows.append_column(layout.CAMERA, pictures), data)
+    info = json.loads((folder / layout.INFO).read_text())
+    info['features'][layout.CAMERA]['dtype'] = 'image'
+    (folder / layout.INFO).write_text(json.dumps(info))
+    read = open_episodes(folder)
+    np.testing.assert_array_equal(read[0].frames[1:4], episodes[0].frames[1:4])
+    with pytest.raises(EpisodeError, match='set, episode 1: cannot be read'):
+        read[1].frames[:]
+
+
+def _png(frame) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(frame).save(held, 'png')
+    return held.getvalue()
+
+
 def test_pictures_of_odd_sides_keep_their_size(tmp_path):
     odd = episode(0, size=(33, 47))
     write_lerobot([odd], tmp_path / 'set', 'reach')
@@ -115,6 +140,7 @@ def test_a_set_that_others_wrote_is_read_with_the_camera_that_is_chosen(written)
     with pytest.raises(EpisodeError, match='name one of its cameras with --camera: .*wrist'):
         open_episodes(folder)
     assert len(open_episodes(folder, layout.CAMERA)[1].frames[:]) == LENGTHS[1] + 1
+    assert open_episodes(folder, layout.CAMERA).where(1) == f'{folder}, episode 1'
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from jepa_wm_ros.recordings.bags.findings import Finding
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 
 
@@ -28,6 +29,14 @@ class EpisodeSource(Protocol):
 
     def __iter__(self) -> Iterator[Episode]:
         return (self[number] for number in range(len(self)))
+
+    def where(self, number: int) -> str:
+        """Where an episode lies: its file, and its place in that."""
+        return f'episode {number}'
+
+    def remarks(self) -> list[Finding]:
+        """What is to be said of the set as a whole."""
+        return []
 
 
 class EpisodeSink(AbstractContextManager, Protocol):

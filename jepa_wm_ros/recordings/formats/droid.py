@@ -36,6 +36,9 @@ class DroidEpisodes(EpisodeSource):
     def __len__(self) -> int:
         return len(self._folders)
 
+    def where(self, number: int) -> str:
+        return str(self._folders[number])
+
     def __getitem__(self, number: int) -> Episode:
         folder = self._folders[number]
         try:

@@ -19,6 +19,7 @@ import numpy as np
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, Format
+from jepa_wm_ros.recordings.stored import damaged
 
 PATTERN = 'episodes_*.h5'
 EPISODES_PER_FILE = 100
@@ -156,6 +157,9 @@ class Hdf5Episodes(EpisodeSource):
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, number: int) -> str:
+        return '{}:{}'.format(*self._places[number])
+
     def __getitem__(self, number: int) -> Episode:
         path, name = self._places[number]
         group = self._file(path)[name]
@@ -173,6 +177,8 @@ class Hdf5Episodes(EpisodeSource):
                 f'{path}:{name} lacks {error.args[0]}: not an episode of this project, '
                 'record it again'
             ) from error
+        except OSError as error:
+            raise damaged(self.where(number), error) from error
         except EpisodeError as error:
             raise EpisodeError(f'{path}:{name}: {error}') from error
 
@@ -195,7 +201,10 @@ class _Frames:
         return self.shape[0]
 
     def __getitem__(self, index) -> np.ndarray:
-        return self._episodes.pictures(*self._place)[index]
+        try:
+            return self._episodes.pictures(*self._place)[index]
+        except OSError as error:
+            raise damaged('{}:{}'.format(*self._place), error) from error
 
 
 def recorded_indices(directory: Path | str) -> set[int]:
