@@ -2,7 +2,7 @@
 """Command `dataset`: look at recorded episodes, check, convert, merge and split them.
 
     dataset info data/cell                        # what is in it
-    dataset check data/cell                       # what is wrong with it: units, axes, cameras
+    dataset check data/cell                       # what is wrong: units, axes, cameras, gaps
     dataset view data/cell view.png               # filmstrips, where the hand was, its actions
     dataset convert data/cell out                 # to LeRobot v3, or --to hdf5
     dataset convert data/cell out --episodes 0:80
@@ -28,11 +28,12 @@ import numpy as np
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, open_episodes, refuse_what_is_there, whole
-from jepa_wm_ros.recordings.sanity import complaints
+from jepa_wm_ros.recordings.sanity import wrong_in
 
 WRONG = 3
 FORMATS = ('lerobot', 'hdf5')  # that are written
 READ = 'episodes: HDF5, LeRobot v3, rosbags, DROID, RoboCasa or run_x/episode.h5'
+CAMERA = 'where a LeRobot data set or bags have several: its column, its topic'
 
 
 @exit_status('interrupted')
@@ -46,7 +47,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words = parser.add_subparsers(dest='what', required=True)
     info = words.add_parser('info', help='how many episodes, of what, how the arm moved')
-    check = words.add_parser('check', help='name what is wrong, with episode and time')
+    check = words.add_parser('check', help='name what is wrong, with file and time')
     view = words.add_parser('view', help='draw what was seen, where the hand was, its actions')
     convert = words.add_parser('convert', help='write in another format, or a part of them')
     merge = words.add_parser('merge', help='write several together, one after the other')
@@ -77,20 +78,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
         word.add_argument('--task', default='reach the picture', help="LeRobot's name of the task")
     for word in (info, check, view, convert, merge, split):
-        word.add_argument('--camera', default='', help='of a LeRobot data set with several')
+        word.add_argument('--camera', default='', help=CAMERA)
     return parser.parse_args(arguments)
 
 
-def _open(path: Path, camera: str) -> EpisodeSource:
-    if not camera:
-        return open_episodes(path)
-    from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
-
-    return LerobotEpisodes(path, camera)
-
-
 def _info(options: argparse.Namespace) -> int:
-    source = _open(options.path, options.camera)
+    source = open_episodes(options.path, options.camera)
     alike: dict[tuple, list[Episode]] = defaultdict(list)
     for episode in _shown(source):
         widths = episode.proprio.shape[1], episode.actions.shape[1]
@@ -115,25 +108,24 @@ def _show_numbers(what: str, parts: list[np.ndarray]) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    found = 0
-    source = _open(options.path, options.camera)
-    for number in _numbers(len(source)):
-        try:
-            said = complaints(source[number])
-        except EpisodeError as error:
-            said = [str(error)]
-        found += bool(said)
-        for line in said:
-            print(f'episode {number}: {line}')
-    print(f'{len(source)} episodes, {found} with something wrong')
-    return WRONG if found else 0
+    source = open_episodes(options.path, options.camera)
+    remarks, found = source.remarks(), set()
+    for remark in remarks:
+        print(remark)
+    for number, line in wrong_in(source):
+        print(line)
+        found.add(number)
+    faults = sum(remark.fault for remark in remarks)
+    of_all = f', {faults} faults of the whole' if faults else ''
+    print(f'{len(source)} episodes, {len(found)} with something wrong{of_all}')
+    return WRONG if found or faults else 0
 
 
 def _view(options: argparse.Namespace) -> int:
     from jepa_wm_ros.learning.view import draw
 
     try:
-        draw(_open(options.path, options.camera), options.picture)
+        draw(open_episodes(options.path, options.camera), options.picture)
     except (OSError, ValueError) as error:  # a folder that is not there, a kind of file unknown
         raise EpisodeError(f'cannot write {options.picture}: {error}') from error
     print(f'wrote {options.picture}')
@@ -141,19 +133,19 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    source = _open(options.source, options.camera)
+    source = open_episodes(options.source, options.camera)
     _write(options, [source], options.out, _range(options.episodes, len(source)))
     return 0
 
 
 def _merge(options: argparse.Namespace) -> int:
-    sources = [_open(path, options.camera) for path in options.sources]
+    sources = [open_episodes(path, options.camera) for path in options.sources]
     _write(options, sources, options.out, range(sum(map(len, sources))))
     return 0
 
 
 def _split(options: argparse.Namespace) -> int:
-    source = _open(options.source, options.camera)
+    source = open_episodes(options.source, options.camera)
     if not 0 < options.at < len(source):
         raise EpisodeError(
             f'--at {options.at}: {options.source} has {len(source)} episodes, give 1 to '
@@ -220,12 +212,6 @@ def _shown(episodes, count: int | None = None) -> Iterator[Episode]:
 
     total = len(episodes) if count is None else count
     return iter(tqdm(episodes, total=total, unit='episode', leave=False, disable=None))
-
-
-def _numbers(count: int) -> Iterator[int]:
-    from tqdm import trange
-
-    return iter(trange(count, unit='episode', leave=False, disable=None))
 
 
 if __name__ == '__main__':

@@ -28,6 +28,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='folder of validation episodes (default: every tenth of --data, held out)',
     )
     parser.add_argument(
+        '--camera',
+        default='',
+        help='where LeRobot data sets or bags have several: its column, its topic',
+    )
+    parser.add_argument(
         '--from',
         dest='start',
         metavar='MODEL',

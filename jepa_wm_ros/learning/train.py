@@ -30,7 +30,6 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning import decoding
@@ -63,7 +62,7 @@ from jepa_wm_ros.learning.trials import score, trials
 from jepa_wm_ros.learning.windows import Recording, fingerprint, load_recording
 from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
-from jepa_wm_ros.recordings.sanity import complaints
+from jepa_wm_ros.recordings.sanity import wrong_in
 from jepa_wm_ros.world_model import WorldModel, build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.checkpoints import weights_file
 from jepa_wm_ros.world_model.files.decoders import decoder_file, save_decoder
@@ -91,12 +90,12 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     check_options(options, settings, processes=world.size)
     for path in (options.data, options.val):
         if path is not None and not options.unchecked and world.first:
-            check_episodes(path)
+            check_episodes(path, options.camera)
     world.wait()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    recording, val = load_both(options.data, options.val)
+    recording, val = load_both(options.data, options.val, options.camera)
     if world.first:
         print(
             f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
@@ -143,25 +142,27 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     return metrics
 
 
-def load_both(data: Path, val: Path | None) -> tuple[Recording, Recording]:
+def load_both(data: Path, val: Path | None, camera: str = '') -> tuple[Recording, Recording]:
     """Episodes to learn from and others to measure by. Raises EpisodeError for too few."""
     if val is not None:
-        return load_recording(data), load_recording(val)
+        return load_recording(data, camera=camera), load_recording(val, camera=camera)
     return (
-        load_recording(data, lambda number: (number + 1) % HELD_OUT != 0),
-        load_recording(data, lambda number: (number + 1) % HELD_OUT == 0),
+        load_recording(data, lambda number: (number + 1) % HELD_OUT != 0, camera),
+        load_recording(data, lambda number: (number + 1) % HELD_OUT == 0, camera),
     )
 
 
-def check_episodes(path: Path) -> None:
-    """Raise a TrainingError that names the first episode with something wrong, if there is one."""
-    episodes = open_episodes(path)
-    for number in trange(len(episodes), desc='check', unit='episode', leave=False, disable=None):
-        if said := complaints(episodes[number]):
-            raise TrainingError(
-                f'{path}, episode {number}: {said[0]} (`dataset check {path}` names all that is '
-                'wrong; --unchecked trains on it)'
-            )
+def check_episodes(path: Path, camera: str = '') -> None:
+    """Say what is odd about a set of episodes. Raises a TrainingError that names the first of them
+    with something wrong, if there is one.
+    """
+    episodes = open_episodes(path, camera)
+    for remark in episodes.remarks():
+        print(remark, file=sys.stderr)
+    for _, line in wrong_in(episodes):
+        raise TrainingError(
+            f'{line} (`dataset check {path}` names all that is wrong; --unchecked trains on it)'
+        )
 
 
 def _train_encoder(

@@ -30,14 +30,14 @@ def draw(source: EpisodeSource, path: Path) -> None:
     if not episodes:
         raise EpisodeError('there is no episode to show')
     count = len(source)
-    figure = pyplot.figure(figsize=(14, 16), layout='constrained')
+    figure = pyplot.figure(figsize=(14, 18), layout='constrained')
     figure.suptitle(
         f'{count} episodes, {sum(e.steps for e in episodes)} steps at {episodes[0].fps:g} steps/s'
     )
-    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3, 2]).ravel()
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[3, 2.6]).ravel()
     shown = np.linspace(0, count - 1, min(STRIPS, count)).round().astype(int)
     _strips(above, [(number, episodes[number]) for number in shown])
-    axes = below.subplots(2, 4).ravel()
+    axes = below.subplots(3, 4).ravel()
     poses = np.concatenate([episode.proprio for episode in episodes])
     actions = np.concatenate([episode.actions for episode in episodes])
     arm = poses.shape[1] == DIM
@@ -47,13 +47,15 @@ def draw(source: EpisodeSource, path: Path) -> None:
             axis.set(xlabel=NAMES[first], ylabel=NAMES[second], title='where the hand was')
             axis.set_aspect('equal', adjustable='datalim')
     _tempo(axes[3], episodes)
-    for number, axis in zip(range(actions.shape[1]), axes[4:8], strict=False):
+    places = [*axes[4:7], *axes[8:]] if arm else axes[4:]
+    for number, axis in zip(range(actions.shape[1]), places, strict=False):
         axis.hist(actions[:, number], bins=50, log=True)
         axis.set(title='actions: ' + (NAMES[number] if arm else str(number)))
     if arm:
-        axes[7].clear()
         axes[7].hist(np.linalg.norm(actions[:, POSITION], axis=1), bins=50)
         axes[7].set(title='length of a step [m]')
+    for axis in axes:
+        axis.set_visible(axis.has_data())
     figure.savefig(path, dpi=90)
     pyplot.close(figure)
 

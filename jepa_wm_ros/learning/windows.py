@@ -133,14 +133,15 @@ def fingerprint(recording: Recording) -> str:
 
 
 def load_recording(
-    path: Path | str, chosen: Callable[[int], bool] = lambda number: True
+    path: Path | str, chosen: Callable[[int], bool] = lambda number: True, camera: str = ''
 ) -> Recording:
-    """Open a set of episodes in any format of recordings/formats, those with a chosen number.
+    """Open a set of episodes in any format of recordings/formats, those with a chosen number, as a
+    camera saw them.
 
     Memory does not grow with the set: numbers are mapped from a temporary file, pictures are read
     when a batch wants them. Raises EpisodeError.
     """
-    source, shape, frames, extras = open_episodes(path), None, [], {}
+    source, shape, frames, extras = open_episodes(path, camera), None, [], {}
     proprio, actions = _Column(path), _Column(path)
     for item in (source[number] for number in range(len(source)) if chosen(number)):
         told = (item.frames.shape[1:3], item.proprio.shape[1], item.actions.shape[1], item.fps)

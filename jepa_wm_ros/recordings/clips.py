@@ -51,8 +51,10 @@ class Coverage:
     rate: float  # median frame rate [Hz]; NaN for one frame
     jitter: float  # standard deviation of the frame interval [s], gaps left out
     gaps: int  # intervals longer than the gap limit
+    first_gap: float  # when it begins, after the first frame [s]
     longest_gap: float  # [s]
     frames_dropped: int  # frames that a steady camera would have delivered, gaps left out
+    frames_late: int  # recorded more than a model step after their stamp
     steps: int  # model steps the recording spans, gaps included
     steps_usable: int
     grid_jitter: float  # standard deviation of stamp minus grid time [s]
@@ -150,9 +152,10 @@ def describe(
 ) -> Coverage:
     """Coverage of a recording; names every irregularity in `findings`."""
     same_clock = np.diff(timeline.clock) == 0
-    intervals = np.diff(timeline.stamps)[same_clock]
-    gaps = intervals[intervals > max_gap]
-    steady = intervals[intervals <= max_gap]
+    intervals = np.diff(timeline.stamps)
+    gap_after = np.flatnonzero(same_clock & (intervals > max_gap))
+    gaps = intervals[gap_after]
+    steady = intervals[same_clock & (intervals <= max_gap)]
     median = float(np.median(steady)) if len(steady) else float('nan')
     dropped = int(np.maximum(np.round(steady / median) - 1, 0).sum()) if median > 0 else 0
     without = int((~np.isfinite(timeline.poses).all(1)).sum())
@@ -167,8 +170,10 @@ def describe(
         rate=NS / median if median > 0 else float('nan'),
         jitter=float(np.std(steady)) / NS if len(steady) else 0.0,
         gaps=len(gaps),
+        first_gap=timeline.seconds(gap_after[0]) if len(gaps) else 0.0,
         longest_gap=float(gaps.max()) / NS if len(gaps) else 0.0,
         frames_dropped=dropped,
+        frames_late=int((timeline.records - timeline.stamps > period).sum()),
         steps=spanned,
         steps_usable=int(usable.sum()),
         grid_jitter=float(np.std(steps.offsets[usable])) if usable.any() else 0.0,
@@ -209,8 +214,8 @@ def _name_irregularities(
     if c.gaps:
         findings.fault(
             'gap',
-            f'{name}: {c.gaps} gaps over {max_gap:g} s between frames (longest '
-            f'{c.longest_gap:.2f} s); no clip spans them',
+            f'{name}: {c.gaps} gaps over {max_gap:g} s between frames, the first after '
+            f'{c.first_gap:.2f} s (longest {c.longest_gap:.2f} s); no clip spans them',
         )
     if c.frames_dropped:
         findings.notice(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from jepa_wm_ros.recordings.episode import EpisodeError
@@ -23,5 +24,12 @@ def claim(out: Path, wanted: dict) -> None:
     elif out.exists() and any(out.iterdir()):
         raise EpisodeError(f'{out} is not empty and not a recording: choose another --out')
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted) + '\n')
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(wanted) + '\n')
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise EpisodeError(
+                f'cannot write {path} ({error.strerror}): make room, or choose another --out'
+            ) from error

@@ -21,6 +21,12 @@ def open_file(path: Path) -> h5py.File:
         ) from error
 
 
+def damaged(where: Path | str, error: OSError) -> EpisodeError:
+    """What to raise where a file opens, but not all that is in it can be read."""
+    said = ' '.join(str(error).split())[:200]
+    return EpisodeError(f'{where} is damaged ({said}): copy it again, or leave it out')
+
+
 class StoredPictures:
     """Every n-th picture of a data set, (T + 1, H, W, 3) uint8, read when sliced."""
 
@@ -43,5 +49,8 @@ class StoredPictures:
         wanted = self._rows[index]
         forward = wanted if wanted.step > 0 else wanted[::-1]
         with open_file(self._path) as file:
-            read = file[self._name][forward.start : forward.stop : forward.step]
+            try:
+                read = file[self._name][forward.start : forward.stop : forward.step]
+            except OSError as error:
+                raise damaged(f'{self._path}:{self._name}', error) from error
         return read if wanted.step > 0 else read[::-1]

@@ -15,7 +15,7 @@ import numpy as np
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError
 from jepa_wm_ros.recordings.listener import Listener
-from jepa_wm_ros.recordings.streams import PATIENCE, Observation
+from jepa_wm_ros.recordings.streams import NS, PATIENCE, Observation
 from jepa_wm_ros.recordings.topics import ChosenTopics
 
 NO_POSE = np.full(7, np.nan)
@@ -36,6 +36,10 @@ class Timeline:
     records: np.ndarray
     poses: np.ndarray
     clock: np.ndarray
+
+    def seconds(self, frame: int) -> float:
+        """How long after the first frame one was recorded [s]."""
+        return int(self.records[frame] - self.records[0]) / NS
 
 
 class _Rows:

@@ -64,7 +64,49 @@ def of_two_cameras(episode):
 
 
 def frozen(episode):
-    return dataclasses.replace(episode, frames=np.repeat(episode.frames[:1], STEPS + 1, axis=0))
+    frames = episode.frames.copy()
+    frames[3:] = frames[3]
+    return dataclasses.replace(episode, frames=frames)
+
+
+def commanded_in_millimetres(episode):
+    return dataclasses.replace(
+        episode, actions=episode.actions * np.float32([*[1000] * 3, *[1] * 4])
+    )
+
+
+def turning(episode, unit):
+    """It turns a little, and is told so in `unit`."""
+    rng = np.random.default_rng(episode.seed)
+    poses = episode.proprio.astype(np.float64)
+    poses[1:, 5] += np.cumsum(rng.uniform(-0.03, 0.03, STEPS))
+    actions = episode.actions.copy()
+    actions[:, 5] = actions_between(poses)[:, 5] * unit + rng.normal(scale=0.003 * unit, size=STEPS)
+    return dataclasses.replace(episode, proprio=poses.astype(np.float32), actions=actions)
+
+
+def commanded_in_degrees(episode):
+    return turning(episode, 180 / np.pi)
+
+
+def commanded_in_small_millimetres(episode):
+    """Less than any bound tells."""
+    poses, actions = episode.proprio.copy(), episode.actions.copy()
+    poses[1:, :3] = poses[0, :3] + (poses[1:, :3] - poses[0, :3]) / 40
+    actions[:, :3] *= 1000 / 40
+    return dataclasses.replace(episode, proprio=poses, actions=actions)
+
+
+def interrupted(episode):
+    seconds = 1.2 * np.arange(STEPS + 1, dtype=np.float32)
+    seconds[8:] += 7.0
+    return dataclasses.replace(episode, extras={'seconds': seconds[:, None]})
+
+
+def with_a_clock_set_back(episode):
+    seconds = 1.2 * np.arange(STEPS + 1, dtype=np.float32)
+    seconds[8:] -= 1.5
+    return dataclasses.replace(episode, extras={'seconds': seconds[:, None]})
 
 
 def foreign(episode):
@@ -76,10 +118,15 @@ def foreign(episode):
 WRONGS = {
     in_millimetres: 'at 0.00 s the hand is .* metres, not millimetres',
     in_degrees: 'at 0.00 s the hand is turned by 180: angles are in radians',
-    mirrored: 'against its commands along y: the axis is mirrored',
+    mirrored: r'at \d\.\d\d s and in \d+ of \d+ steps .* commands along y: the axis is mirrored',
+    commanded_in_millimetres: r'at \d\.\d\d s a translation of \d\d.* commanded: metres, not mill',
+    commanded_in_small_millimetres: 'a translation of .* metres, not millimetres',
+    commanded_in_degrees: r'at \d\.\d\d s a turn of [12]\..* is commanded: radians, not degrees',
+    interrupted: r'after 8\.40 s comes 16\.60 s, where a step takes 1\.20 s: a gap',
+    with_a_clock_set_back: r'after 8\.40 s comes 8\.10 s',
     with_a_gap: 'at 1.25 s the hand jumps by 0\\.[56]',
     of_two_cameras: 'at 1.25 s the picture changes at once',
-    frozen: 'the camera is frozen',
+    frozen: 'at 0.75 s the pictures stay the same .*: the camera is frozen',
 }
 
 
@@ -93,6 +140,59 @@ def test_what_is_wrong_is_named_with_its_time(wrong, said):
     for seed in range(5):
         (line,) = complaints(wrong(sound(seed)))
         assert re.search(said, line), line
+
+
+def test_an_axis_that_is_mirrored_is_named_with_its_first_step_and_how_many():
+    episode = sound()
+    episode.actions[:, 1] = 0.03 * (-1.0) ** np.arange(STEPS)
+    episode.actions[:2, 1] = 0.004  # too short to tell
+    episode.proprio[1:, 1] = -np.cumsum(episode.actions[:, 1])
+    episode.proprio[6:, 1] += 2 * episode.actions[5, 1]  # that one was made
+    (line,) = complaints(episode)
+    assert line.startswith('at 0.50 s and in 9 of 10 steps the hand goes against its commands')
+
+
+def test_a_command_in_another_unit_is_named_with_its_time_though_nothing_came_of_it():
+    episode = held_fast(sound())
+    episode.actions[7, 0] = 100
+    (line,) = complaints(episode)
+    assert line == 'at 1.75 s a translation of 100 is commanded: metres, not millimetres'
+
+
+def as_absolute_poses(episode):
+    return dataclasses.replace(episode, actions=episode.proprio[1:])
+
+
+def held_fast(episode):
+    return dataclasses.replace(episode, proprio=np.repeat(episode.proprio[:1], STEPS + 1, axis=0))
+
+
+def held_with_some_play(episode):
+    rng = np.random.default_rng(episode.seed)
+    poses = held_fast(episode).proprio + rng.normal(scale=2e-4, size=(STEPS + 1, 7))
+    return dataclasses.replace(episode, proprio=poses.astype(np.float32))
+
+
+def as_slow_as_a_real_arm(episode):
+    seconds = np.cumsum([0.0, *np.random.default_rng(episode.seed).uniform(0.7, 1.5, STEPS)])
+    seconds[5:] += 3.0  # a stroke of the gripper
+    return dataclasses.replace(episode, extras={'seconds': seconds[:, None].astype(np.float32)})
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        as_absolute_poses,
+        held_fast,
+        held_with_some_play,
+        as_slow_as_a_real_arm,
+        lambda episode: turning(episode, 1),
+    ],
+)
+def test_what_is_only_unusual_is_no_other_unit_and_no_gap(other):
+    for seed in range(20):
+        said = ' '.join(complaints(other(sound(seed))))
+        assert 'is commanded' not in said and 'gap' not in said
 
 
 def test_other_worlds_are_not_judged_by_an_arm():
@@ -110,8 +210,32 @@ def recorded(tmp_path):
 def test_check_names_the_episode_and_has_a_status_of_its_own(recorded, capsys):
     assert dataset.main(['check', str(recorded)]) == dataset.WRONG
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith('episode 2: the hand goes against') and len(said) == 2
+    place = f'{recorded / "episodes_a_0000.h5"}:episode_000002: at '
+    assert said[0].startswith(place) and 'the hand goes against' in said[0] and len(said) == 2
     assert said[1] == '4 episodes, 1 with something wrong'
+
+
+def test_check_goes_on_after_what_cannot_be_read_and_names_it_once(recorded, capsys):
+    (shard,) = recorded.iterdir()
+    with h5py.File(shard, 'a') as file:
+        del file['episode_000001']['actions']
+        place = file['episode_000000/frames'].id.get_chunk_info(3).byte_offset
+    with shard.open('r+b') as file:
+        file.seek(place)
+        file.write(b'\xff' * 40)
+    assert dataset.main(['check', str(recorded)]) == dataset.WRONG
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f'{shard}:episode_000000 is damaged')
+    assert said[1].startswith(f'{shard}:episode_000001 lacks')
+    assert said[2].startswith(f'{shard}:episode_000002: at') and len(said) == 4
+    assert said[3] == '4 episodes, 3 with something wrong'
+
+
+def test_a_camera_that_a_format_does_not_have_is_refused(recorded, tmp_path, capsys):
+    for words in (['info', str(recorded)], ['convert', str(recorded), str(tmp_path / 'out')]):
+        assert dataset.main([*words, '--camera', 'wrist']) == 1
+        said = capsys.readouterr().err
+        assert said == f'error: {recorded}: of format hdf5 one camera is read: leave out --camera\n'
 
 
 def test_info_tells_what_is_there(recorded, capsys):

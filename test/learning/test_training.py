@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training on a toy, a spot that actions move: losses fall, frozen is frozen."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -10,10 +12,13 @@ import yaml
 from jepa_wm_ros.learning import familiarity, train
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, load_settings
 from jepa_wm_ros.learning.stages import PredictorStage, new_model, validation
+from jepa_wm_ros.learning.train import check_episodes, load_both
 from jepa_wm_ros.learning.windows import load_recording
+from jepa_wm_ros.recordings.bags.findings import BagError
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
 from jepa_wm_ros.world_model import load_world_model
+from support.bags import make_bag
 from support.toy_training import SIZE, TOY, optimised, run, toy_episode
 
 
@@ -28,9 +33,35 @@ def test_nothing_is_learnt_from_episodes_that_are_wrong_unless_somebody_wants_it
     told = ['--data', str(tmp_path / 'train'), '--stage', 'encoder', '--iterations', '1']
     assert run(folders, 'wrong', *told) == 1
     said = capsys.readouterr().err
-    assert 'train, episode 1: at 0.00 s the hand is' in said and '--unchecked' in said
+    place = f'{tmp_path}/train/episodes_a_0000.h5:episode_000001'
+    assert f'error: {place}: at 0.00 s the hand is' in said and '--unchecked' in said
     assert not (folders / 'wrong').exists()
     assert run(folders, 'wrong', *told, '--unchecked') == 0
+
+
+def test_a_set_of_two_cameras_is_not_learnt_from(folders, tmp_path, capsys):
+    with EpisodeWriter(tmp_path / 'train', 'a') as writer:
+        for number in range(12):
+            episode = toy_episode(number)
+            frames = 255 - episode.frames if number >= 7 else episode.frames
+            frames[:, :8] = np.uint8(0.4 * frames[:, :8])  # which the negative of is no other light
+            writer.write(number, dataclasses.replace(episode, frames=frames))
+    assert run(folders, 'swapped', '--data', str(tmp_path / 'train')) == 1
+    said = capsys.readouterr().err
+    assert 'episode_000007: from here on the pictures are others' in said and 'error: ' in said
+
+
+def test_what_is_odd_about_a_bag_is_told_and_it_is_learnt_from(folders, tmp_path, capsys):
+    bag = make_bag(tmp_path / 'bag', seconds=12.0, skip=lambda seconds: 5.0 < seconds < 6.0)
+    check_episodes(bag)
+    assert 'FAULT gap' in capsys.readouterr().err
+    words = ['--data', str(bag), '--val', str(bag), '--camera', '/nowhere']
+    assert run(folders, 'bag', *words) == 1
+    assert 'no topic /nowhere' in capsys.readouterr().err
+    data, val = load_both(bag, bag, '/image')
+    assert len(data.episode) == len(val.episode) > 40
+    with pytest.raises(BagError, match='no topic /nowhere'):
+        load_both(bag, None, '/nowhere')
 
 
 def test_the_train_command_beats_copying_and_leaves_weights_plot_and_metrics(folders, capsys):

@@ -261,6 +261,7 @@ def test_missing_frames_leave_a_gap_that_no_clip_spans(tmp_path):
     assert kinds(recording) == {'gap'}
     assert recording.coverage.gaps == 1
     assert recording.coverage.longest_gap == pytest.approx(1.5)
+    assert recording.coverage.first_gap == pytest.approx(3.0)
     assert recording.coverage.fraction < 0.9
     seconds = (recording.timeline.stamps - START) / 1e9
     for clip in recording.clips:

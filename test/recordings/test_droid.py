@@ -46,10 +46,20 @@ def test_every_nth_pair_of_picture_and_state_is_a_step(tmp_path, rate, stride):
         np.testing.assert_allclose(reached, episode.proprio[k + 1], atol=1e-6)
 
 
-def test_what_is_longer_is_cut_to_the_pairs(tmp_path):
-    write(tmp_path / 'a', pictures=20)
-    write(tmp_path / 'b', states=20)
-    assert [len(episode.frames) for episode in open_episodes(tmp_path)] == [5, 5]
+def test_what_is_a_little_longer_is_cut_to_the_pairs(tmp_path):
+    write(tmp_path / 'a', pictures=25)
+    write(tmp_path / 'b', states=25)
+    assert [len(episode.frames) for episode in open_episodes(tmp_path)] == [7, 7]
+
+
+@pytest.mark.parametrize('short', [{'pictures': 24}, {'states': 24}])
+def test_an_episode_of_which_a_second_is_missing_is_refused(tmp_path, short):
+    folder = write(tmp_path / 'a', **short)
+    counts = {'pictures': 40, 'states': 40} | short
+    said = '{}: {pictures} pictures at 15/s and {states} states, .*leave it out'
+    with pytest.raises(EpisodeError, match=said.format(folder, **counts)):
+        open_episodes(tmp_path)[0]
+    assert open_episodes(tmp_path).where(0) == str(folder)
 
 
 def test_what_is_missing_is_named(tmp_path):

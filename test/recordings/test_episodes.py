@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes survive the disk, and whatever is wrong with them is said in one line."""
 
+import os
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 
 from jepa_wm_ros.recordings import formats
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
-from jepa_wm_ros.recordings.formats import open_episodes
+from jepa_wm_ros.recordings.folder import claim
+from jepa_wm_ros.recordings.formats import hdf5, open_episodes
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter, recorded_indices
+from support.paths import ROOT
 
 
 def make_episode(seed: int, steps: int = 5, size: int = 8) -> Episode:
@@ -69,6 +75,97 @@ def test_a_crash_while_recording_keeps_what_was_written(tmp_path):
         writer.write(0, make_episode(0))
         raise ZeroDivisionError
     assert recorded_indices(tmp_path) == {0}
+
+
+# A disk with room for some of these, which HDF5 itself would crash on.
+FULL = """
+import resource, sys
+sys.path[:0] = {path!r}
+from jepa_wm_ros.recordings.episode import EpisodeError
+from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter
+from test_episodes import make_episode
+resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY))
+try:
+    with EpisodeWriter({folder!r}, 'a') as writer:
+        for index in range(9):
+            writer.write(index, make_episode(index, size=96))
+except EpisodeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(('room', 'whole'), [(1000, 0), (200_000, 0), (700_000, 3)])
+def test_a_full_disk_is_told_and_leaves_whole_episodes_alone(tmp_path, room, whole):
+    path = [str(ROOT), *(str(ROOT / 'test' / name) for name in ('', 'recordings'))]
+    code = FULL.format(path=path, room=room, folder=str(tmp_path))
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ''
+    said = f'{tmp_path}: episode {whole} cannot be written (File too large): make room and give'
+    assert done.stdout.startswith(said) and done.stdout.count('\n') == 1
+    assert not list(tmp_path.glob('*.part')) and len(recorded_indices(tmp_path)) == whole
+    with EpisodeWriter(tmp_path, 'a') as writer:  # when there is room again
+        writer.write(whole, make_episode(whole, size=96))
+    read = list(open_episodes(tmp_path))
+    assert len(read) == whole + 1
+    assert all(same(make_episode(seed, size=96), episode) for seed, episode in enumerate(read))
+
+
+def broken(monkeypatch, error):
+    """Nothing but the pictures of the next episode is written."""
+
+    def write(group, episode, frames):
+        group['frames'] = frames
+        monkeypatch.undo()
+        raise error
+
+    monkeypatch.setattr(hdf5, '_write', write)
+
+
+def test_an_episode_that_was_half_written_is_taken_back(tmp_path, monkeypatch):
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        writer.write(0, make_episode(0))
+        broken(monkeypatch, OSError(28, 'as the test wants it'))
+        with pytest.raises(EpisodeError, match='episode 1 cannot be written .No space left'):
+            writer.write(1, make_episode(1))
+        writer.write(1, make_episode(1))
+        broken(monkeypatch, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            writer.write(2, make_episode(2))
+    assert len(list(tmp_path.iterdir())) == 2
+    assert all(same(make_episode(n), read) for n, read in enumerate(open_episodes(tmp_path)))
+    assert len(open_episodes(tmp_path)) == 2
+    with EpisodeWriter(tmp_path / 'none', 'a') as writer:
+        broken(monkeypatch, OSError(28, 'as the test wants it'))
+        with pytest.raises(EpisodeError):
+            writer.write(0, make_episode(0))
+    assert not list((tmp_path / 'none').iterdir())
+
+
+def test_room_that_was_not_needed_is_given_back(tmp_path):
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        for number in range(3):
+            writer.write(number, make_episode(number))
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size < hdf5.HEADERS / 2
+
+
+def test_an_index_that_is_taken_leaves_the_episode_that_has_it(tmp_path):
+    with EpisodeWriter(tmp_path, 'a') as writer:
+        writer.write(0, make_episode(0))
+        with pytest.raises(ValueError):
+            writer.write(0, make_episode(1))
+    assert same(open_episodes(tmp_path)[0], make_episode(0))
+
+
+def test_a_recording_that_cannot_be_begun_is_told(tmp_path, monkeypatch):
+    def full(path, text):
+        os.close(os.open(path, os.O_CREAT))
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr('pathlib.Path.write_text', full)
+    with pytest.raises(EpisodeError, match=r'recording\.json \(No space left on device\)'):
+        claim(tmp_path / 'out', {'seed': 1})
+    assert not list((tmp_path / 'out').iterdir())
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path, other, said):
     path = write(tmp_path / 'run_0001', **other)
     with pytest.raises(EpisodeError, match=said) as caught:
         open_episodes(tmp_path)[0]
-    assert str(path) in str(caught.value)
+    assert str(path) in str(caught.value) and open_episodes(tmp_path).where(0) == str(path)
 
 
 def test_a_file_that_ends_early_is_named(tmp_path):

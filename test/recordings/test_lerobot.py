@@ -2,19 +2,21 @@
 """Episodes in LeRobot's layout: what is written is read back, and what is damaged is named."""
 
 import dataclasses
+import io
 import json
 import os
 import subprocess
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.lerobot import layout
-from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
 from jepa_wm_ros.recordings.formats.lerobot.writer import write_lerobot
 from jepa_wm_ros.recordings.video import read_pictures
 
@@ -67,6 +69,38 @@ def test_what_is_written_is_read_back_each_picture_in_its_place(written):
             np.testing.assert_array_equal(told.frames[part], pictures[part])
 
 
+def test_every_other_picture_is_a_key_frame(written):
+    folder, _ = written
+    (video,) = folder.glob('videos/*/*/*.mp4')
+    with av.open(str(video)) as container:
+        keys = [frame.key_frame for frame in container.decode(video=0)]
+    assert len(keys) == sum(LENGTHS) + len(LENGTHS) and keys[::2] == [True] * len(keys[::2])
+    assert not any(keys[1::2])
+
+
+def test_pictures_that_lie_beside_the_numbers_are_read_and_what_is_damaged_is_named(written):
+    folder, episodes = written
+    (data,) = folder.glob('data/*/*.parquet')
+    rows = pq.read_table(data)
+    stored = [_png(frame) for each in episodes for frame in each.frames]
+    stored[LENGTHS[0] + 3] = b'no picture'
+    pictures = pa.array([{'bytes': picture} for picture in stored])
+    pq.write_table(rows.append_column(layout.CAMERA, pictures), data)
+    info = json.loads((folder / layout.INFO).read_text())
+    info['features'][layout.CAMERA]['dtype'] = 'image'
+    (folder / layout.INFO).write_text(json.dumps(info))
+    read = open_episodes(folder)
+    np.testing.assert_array_equal(read[0].frames[1:4], episodes[0].frames[1:4])
+    with pytest.raises(EpisodeError, match='set, episode 1: cannot be read'):
+        read[1].frames[:]
+
+
+def _png(frame) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(frame).save(held, 'png')
+    return held.getvalue()
+
+
 def test_pictures_of_odd_sides_keep_their_size(tmp_path):
     odd = episode(0, size=(33, 47))
     write_lerobot([odd], tmp_path / 'set', 'reach')
@@ -103,9 +137,10 @@ def test_a_set_that_others_wrote_is_read_with_the_camera_that_is_chosen(written)
     info = json.loads((folder / layout.INFO).read_text())
     info['features']['observation.images.wrist'] = info['features'][layout.CAMERA]
     (folder / layout.INFO).write_text(json.dumps(info))
-    with pytest.raises(EpisodeError, match='choose one of its cameras: .*wrist'):
+    with pytest.raises(EpisodeError, match='name one of its cameras with --camera: .*wrist'):
         open_episodes(folder)
-    assert len(LerobotEpisodes(folder, layout.CAMERA)[1].frames[:]) == LENGTHS[1] + 1
+    assert len(open_episodes(folder, layout.CAMERA)[1].frames[:]) == LENGTHS[1] + 1
+    assert open_episodes(folder, layout.CAMERA).where(1) == f'{folder}, episode 1'
 
 
 @pytest.mark.parametrize(

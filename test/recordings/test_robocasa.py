@@ -90,9 +90,12 @@ def test_it_is_converted_as_any_other(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     path = write(tmp_path / 'a.hdf5')
     for name, said in (
-        ('obs/robot0_gripper_qpos', r'a\.hdf5: no robot0_gripper_qpos in /data/demo_0/obs'),
-        (f'obs/{CAMERA}', r'a\.hdf5: no robot0_leftview_image in /data/demo_0/obs'),
-        ('obs', r'a\.hdf5: no obs in /data/demo_0'),
+        (
+            'obs/robot0_gripper_qpos',
+            r'a\.hdf5:data/demo_0: no robot0_gripper_qpos in /data/demo_0/obs',
+        ),
+        (f'obs/{CAMERA}', r'a\.hdf5:data/demo_0: no robot0_leftview_image in /data/demo_0/obs'),
+        ('obs', r'a\.hdf5:data/demo_0: no obs in /data/demo_0'),
     ):
         with h5py.File(path, 'a') as file:
             del file[f'data/demo_0/{name}']

@@ -65,7 +65,21 @@ def test_a_take_that_was_kept_is_a_bag_and_so_an_episode(tmp_path):
     assert episode.steps == 12
     np.testing.assert_array_equal(episode.frames[4], picture_at(1.0))
     told = cadence(bag, SPEC)
-    assert '30 pictures at 10.0/s, jitter 0 ms, 0 missing, 0 gaps' in told
+    assert '30 pictures at 10.0/s, jitter 0 ms, 0 missing, 0 late, 0 gaps' in told
+
+
+def test_pictures_that_came_more_than_a_step_after_they_were_taken_are_late(tmp_path):
+    takes = Takes(tmp_path / 'takes')
+    takes.begin(TOPICS)
+    delayed = []
+    for number, (topic, stamp, message) in enumerate(messages(3.0)):
+        slow = 0.3 if topic == '/image' and number < 60 else 0.2
+        delayed.append((stamp + round(slow * 1e9), topic, message))
+    for heard, topic, message in sorted(delayed):
+        takes.write(topic, heard, message)
+    pictures = [topic for topic, *_ in list(messages(3.0))[:60]].count('/image')
+    assert pictures == 12
+    assert ' 12 late, ' in cadence(takes.end(), SPEC)
 
 
 def open_folder(tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm that explores by itself: what it keeps, what stops it, and that it goes on."""
 
+import errno
 import math
 import os
 import signal
@@ -21,7 +22,7 @@ from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
 from jepa_wm_ros.recordings.exploration import CELL  # noqa: E402
-from jepa_wm_ros.recordings.formats import open_episodes  # noqa: E402
+from jepa_wm_ros.recordings.formats import hdf5, open_episodes  # noqa: E402
 from jepa_wm_ros.recordings.sanity import complaints  # noqa: E402
 from jepa_wm_ros.recordings.skills import GRASP_LOW, TABLE  # noqa: E402
 from jepa_wm_ros.ros import explore  # noqa: E402
@@ -213,8 +214,12 @@ def test_nobody_is_asked_where_nothing_is_left_and_nothing_moves_unasked(tmp_pat
     assert not (tmp_path / 'new').exists()
 
 
-def test_it_explores_another_cell_goes_on_and_stands_after_an_interrupt(
-    ros_domain, new_arm_address, tmp_path, monkeypatch
+def no_room(*_):
+    raise OSError(errno.ENOSPC, 'as the test wants it')
+
+
+def test_it_explores_another_cell_goes_on_and_stands_after_a_full_disk_and_an_interrupt(
+    ros_domain, new_arm_address, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(explore, 'STEPS', 6)
     out = tmp_path / 'mine'
@@ -240,6 +245,13 @@ def test_it_explores_another_cell_goes_on_and_stands_after_an_interrupt(
             inside = ((target > FR3.workspace_low) & (target < FR3.workspace_high)).all(axis=1)
             error = episode.extras['achieved'][inside, :3] - episode.actions[inside, :3]
             assert np.abs(error).max() < 0.01
+        with monkeypatch.context() as full:
+            full.setattr(hdf5, '_reserve', no_room)
+            capsys.readouterr()
+            assert explore.main([*words, '1', '--out', str(out)]) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f'error: {out}: episode 2 cannot be written (No space left on')
+        assert len(open_episodes(out)) == 2
         command = [sys.executable, '-m', 'jepa_wm_ros', 'explore', *words, '5']
         command += ['--out', str(tmp_path / 'other')]
         here, deadline = cell.hand_position(), time.monotonic() + 60.0

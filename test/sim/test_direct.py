@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Direct stepping and the recorder on top of it."""
 
+import resource
+
 import numpy as np
 import pytest
 
@@ -147,7 +149,6 @@ def test_recording_resumes_and_refuses_a_folder_with_other_content(cell, tmp_pat
         'episodes_job0_0000.h5': ['episode_000001'],
     }
 
-    capsys.readouterr()
     assert record.main(['--out', str(out), '--episodes', '2', '--steps', '2']) == 1
     assert 'holds another recording' in capsys.readouterr().err
     (tmp_path / 'notes.txt').write_text('mine')
@@ -155,3 +156,23 @@ def test_recording_resumes_and_refuses_a_folder_with_other_content(cell, tmp_pat
     assert 'not empty' in capsys.readouterr().err
     assert record.main(['--out', str(out), '--episodes', '0']) == 1
     assert 'at least 1' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_a_recording_and_the_same_command_goes_on(tmp_path, capsys):
+    pytest.importorskip('h5py')
+    pytest.importorskip('tqdm')
+    from jepa_wm_ros.recordings.formats import open_episodes
+
+    words = ['--out', str(tmp_path / 'cell'), '--episodes', '3', '--steps', '2', '--jobs', '1']
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (230_000, limits[1]))  # its workers inherit it
+    try:
+        assert record.main(words) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f'error: {tmp_path / "cell"}: episode 1 cannot be written (File too')
+    assert len(open_episodes(tmp_path / 'cell')) == 1
+    assert record.main(words) == 0
+    assert [episode.seed for episode in open_episodes(tmp_path / 'cell')] == [0, 1, 2]

@@ -7,7 +7,7 @@ messages of the bag.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from jepa_wm_ros.errors import JepaWmError
@@ -31,6 +31,7 @@ from jepa_wm_ros.recordings.topics import (
 
 LOOKED_AT = 20  # joint states: one topic may carry those of arm and gripper in turn
 FRAMES_LOOKED_AT = 400  # one topic carries those of everything that moves
+NAMED = {role: f'name one with --{role}' for role in KINDS}
 _LISTED = 12  # names in a message
 
 
@@ -38,9 +39,11 @@ class _Unfit(JepaWmError):
     """Why a topic of the right type is not the one."""
 
 
-def choose_topics(bag: Bag, spec: TopicSpec) -> ChosenTopics:
-    """The topics `spec` names, or the only fitting ones of the bag."""
-    image, pose = (_found(bag, spec, role) for role in ('image', 'pose'))
+def choose_topics(bag: Bag, spec: TopicSpec, named: Mapping[str, str] = NAMED) -> ChosenTopics:
+    """The topics `spec` names, or the only fitting ones of the bag. Raises BagError, which says how
+    that of a role is `named`.
+    """
+    image, pose = (_found(bag, spec, role, named) for role in ('image', 'pose'))
     spec = replace(spec, image=image.name, pose=pose.name)
     fixed = fixed_topic(pose)
     if fixed is not None:
@@ -48,7 +51,7 @@ def choose_topics(bag: Bag, spec: TopicSpec) -> ChosenTopics:
         fixed = bag.topics.get(fixed.name)
     if spec.gripper == NO_GRIPPER:
         return ChosenTopics(image, pose, None, spec, fixed)
-    gripper, _ = _choose(bag, spec, 'gripper')
+    gripper, _ = _choose(bag, spec, 'gripper', named)
     if gripper is None:
         bag.findings.notice(
             'no gripper',
@@ -59,18 +62,19 @@ def choose_topics(bag: Bag, spec: TopicSpec) -> ChosenTopics:
     return ChosenTopics(image, pose, gripper, spec, fixed)
 
 
-def _found(bag: Bag, spec: TopicSpec, role: str) -> Topic:
-    topic, reasons = _choose(bag, spec, role)
+def _found(bag: Bag, spec: TopicSpec, role: str, named: Mapping[str, str]) -> Topic:
+    topic, reasons = _choose(bag, spec, role, named)
     if topic is None:
         why = ''.join(f'; {reason}' for reason in reasons)
         raise BagError(
-            f'{bag.path}: no {role} topic; it holds {_listing(bag.topics)}{why}; name one with '
-            f'--{role}'
+            f'{bag.path}: no {role} topic; it holds {_listing(bag.topics)}{why}; {named[role]}'
         )
     return topic
 
 
-def _choose(bag: Bag, spec: TopicSpec, role: str) -> tuple[Topic | None, list[str]]:
+def _choose(
+    bag: Bag, spec: TopicSpec, role: str, named: Mapping[str, str]
+) -> tuple[Topic | None, list[str]]:
     """The topic of a role, None without one; and why those of a right type are not."""
     kinds = (spec.kind(role),) if spec.kind(role) else KINDS[role]
     if spec.name(role):
@@ -92,7 +96,7 @@ def _choose(bag: Bag, spec: TopicSpec, role: str) -> tuple[Topic | None, list[st
         if fitting:
             raise BagError(
                 f'{bag.path}: several topics could be the {role}: '
-                f'{", ".join(sorted(topic.name for topic in fitting))}; choose one with --{role}'
+                f'{", ".join(sorted(topic.name for topic in fitting))}; {named[role]}'
             )
     return None, reasons
 

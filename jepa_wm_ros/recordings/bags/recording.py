@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from jepa_wm_ros import ros_image
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.recordings.bags.bag import Bag
-from jepa_wm_ros.recordings.bags.choice import choose_topics
+from jepa_wm_ros.recordings.bags.choice import NAMED, choose_topics
 from jepa_wm_ros.recordings.bags.findings import Findings
 from jepa_wm_ros.recordings.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
 from jepa_wm_ros.recordings.episode import STEP_RATE
@@ -57,12 +57,16 @@ def read_recording(
     spec: TopicSpec,
     settings: ClipSettings,
     on_message: Callable[[], None] | None = None,
+    named: Mapping[str, str] = NAMED,
 ) -> BagRecording:
-    """Read the stamps and states of a bag and cut its clips. Raises BagError when none remain."""
+    """Read the stamps and states of a bag and cut its clips. Raises BagError when none remain.
+
+    `named` says how somebody can name the topic of each role.
+    """
     findings = Findings()
     period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
     with Bag(path, findings) as bag:
-        chosen = choose_topics(bag, spec)
+        chosen = choose_topics(bag, spec, named)
         timeline = read_timeline(bag, chosen, round(NS * settings.state_gap), on_message)
     steps = resample(timeline, period, max(max_gap, 2 * period))
     coverage = describe(

@@ -95,12 +95,16 @@ class Takes:
 
 
 def cadence(bag: Path, spec: TopicSpec) -> str:
-    """How long a take is and how regular, in one line. Raises BagError for one of no use."""
+    """How long a take is and how regular, in one line. Raises BagError for one of no use.
+
+    Missing are pictures that a steady camera would have delivered; late are those that came more
+    than a step after their stamp: a network or a computer that is too slow, or another clock.
+    """
     told = read_recording(bag, spec, EVERY_STEP).coverage
     step = 1 / EVERY_STEP.rate
     return (
         f'{told.steps * step:.1f} s, {told.frames} pictures at {told.rate:.1f}/s, jitter '
-        f'{1e3 * told.jitter:.0f} ms, {told.frames_dropped} missing, {told.gaps} gaps, '
-        f'{told.frames_without_state} without a pose; {told.steps_usable} of {told.steps} steps of '
-        f'{step:g} s can be used'
+        f'{1e3 * told.jitter:.0f} ms, {told.frames_dropped} missing, {told.frames_late} late, '
+        f'{told.gaps} gaps, {told.frames_without_state} without a pose; {told.steps_usable} of '
+        f'{told.steps} steps of {step:g} s can be used'
     )

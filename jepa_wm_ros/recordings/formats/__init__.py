@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from jepa_wm_ros.recordings.bags.findings import Finding
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 
 
@@ -29,6 +30,14 @@ class EpisodeSource(Protocol):
     def __iter__(self) -> Iterator[Episode]:
         return (self[number] for number in range(len(self)))
 
+    def where(self, number: int) -> str:
+        """Where an episode lies: its file, and its place in that."""
+        return f'episode {number}'
+
+    def remarks(self) -> list[Finding]:
+        """What is to be said of the set as a whole."""
+        return []
+
 
 class EpisodeSink(AbstractContextManager, Protocol):
     """Where a recorder puts episodes."""
@@ -41,16 +50,18 @@ class EpisodeSink(AbstractContextManager, Protocol):
 class Format:
     """One way to keep episodes.
 
-    create(path, name of the recording process) opens a writer; recorded(path) are the indices of
-    episodes already written, none where there is nothing yet.
+    open(path) gives what is there; where the format may hold several `cameras`, open(path, camera)
+    what one of them saw. create(path, name of the recording process) opens a writer; recorded(path)
+    are the indices of episodes already written, none where there is nothing yet.
     """
 
     name: str
     looks_like: str
     claims: Callable[[Path], bool]
-    open: Callable[[Path], EpisodeSource]
+    open: Callable[..., EpisodeSource]
     create: Callable[[Path, str], EpisodeSink] | None = None
     recorded: Callable[[Path], set[int]] | None = None
+    cameras: bool = False
 
 
 def refuse_what_is_there(out: Path) -> None:
@@ -82,13 +93,19 @@ def formats() -> dict[str, Format]:
     return {module.FORMAT.name: module.FORMAT for module in modules}
 
 
-def open_episodes(path: Path | str) -> EpisodeSource:
-    """The episodes at `path`, in whatever format they are; EpisodeError when there are none."""
+def open_episodes(path: Path | str, camera: str = '') -> EpisodeSource:
+    """The episodes at `path`, in whatever format they are, as a camera saw them, which need not be
+    named where there is one. Raises EpisodeError when there are none.
+    """
     path = Path(path)
     known = formats()
     for format in known.values():
         if format.claims(path):
-            return format.open(path)
+            if camera and not format.cameras:
+                raise EpisodeError(
+                    f'{path}: of format {format.name} one camera is read: leave out --camera'
+                )
+            return format.open(path, camera) if camera else format.open(path)
     looks = '; '.join(f'{format.name}: {format.looks_like}' for format in known.values())
     raise EpisodeError(
         f'no episodes in {path} ({looks}): record some first '

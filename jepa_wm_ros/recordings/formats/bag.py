@@ -3,7 +3,8 @@
 
 Actions are what lead from one measured pose to the next (doc/reference/models.md, 4.6), however the
 arm was moved: by hand, by a person far away, or by a planner. Topics are chosen as everywhere
-(recordings/bags/choice.py); what a bag lacks is told when it is opened.
+(recordings/bags/choice.py), but for the camera, which may be named; what a bag lacks is told when
+it is opened, and what is odd about it is a remark.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.recordings.bags.bag import STORAGE_SUFFIXES, Bag
-from jepa_wm_ros.recordings.bags.findings import Findings
+from jepa_wm_ros.recordings.bags.choice import NAMED
+from jepa_wm_ros.recordings.bags.findings import Finding, Findings
 from jepa_wm_ros.recordings.bags.recording import (
     EVERY_STEP,
     BagRecording,
@@ -27,19 +29,34 @@ from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 from jepa_wm_ros.recordings.topics import TopicSpec
 
 LONGEST = 100  # steps of an episode
+ALONE = 'leave one alone in the bag (ros2 bag convert)'
 
 
 class BagEpisodes(EpisodeSource):
-    """The episodes of a bag, or of all bags of a folder."""
+    """The episodes of a bag, or of all bags of a folder, as a camera saw them: an image topic."""
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, camera: str = '') -> None:
+        """Raises BagError; `camera` may be empty where there is only one."""
         self._places: list[tuple[_Recorded, Sequence[int]]] = []
+        self._remarks: list[Finding] = []
+        named = {**dict.fromkeys(NAMED, ALONE), 'image': 'name one with --camera'}
         for path in bags_in(Path(root)):
-            recorded = _Recorded(read_recording(path, TopicSpec(), EVERY_STEP))
+            spec = TopicSpec(image=camera)
+            recorded = _Recorded(read_recording(path, spec, EVERY_STEP, named=named))
             self._places += [(recorded, frames) for frames in recorded.stretches()]
+            self._remarks += recorded.recording.findings
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def where(self, number: int) -> str:
+        recorded, frames = self._places[number]
+        timeline = recorded.recording.timeline
+        begin, end = (timeline.seconds(frame) for frame in (frames[0], frames[-1]))
+        return f'{recorded.recording.path}, {begin:.2f} to {end:.2f} s'
+
+    def remarks(self) -> list[Finding]:
+        return self._remarks
 
     def __getitem__(self, number: int) -> Episode:
         recorded, frames = self._places[number]
@@ -120,4 +137,5 @@ FORMAT = Format(
     looks_like='a rosbag, or a folder of some',
     claims=lambda path: bool(bags_in(path)),
     open=BagEpisodes,
+    cameras=True,
 )

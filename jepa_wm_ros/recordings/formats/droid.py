@@ -2,10 +2,10 @@
 """Episodes as DROID publishes them: `trajectory.h5` beside the videos, seen by the left camera.
 
 A folder of one episode holds trajectory.h5, a .json file that names the video, and the video in
-recordings/MP4. Pictures and states are paired by number, and every n-th pair is a model step: n
-makes the video's rate, as its file tells it, at most STEP_RATE (doc/reference/models.md, 4.6).
-DROID's files are said to tell 60 pictures/s of videos that were taken at 15; a step then takes a
-second.
+recordings/MP4. Pictures and states are paired by number; there must be about as many of the one as
+of the other. Every n-th pair is a model step: n makes the video's rate, as its file tells it, at
+most STEP_RATE (doc/reference/models.md, 4.6). DROID's files are said to tell 60 pictures/s of
+videos that were taken at 15; a step then takes a second.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 
 TRAJECTORY = 'trajectory.h5'
 STATE = 'observation/robot_state'
+APART = 1.0  # s of pictures without states, or of states without pictures, that are cut off
 
 
 class DroidEpisodes(EpisodeSource):
@@ -34,6 +35,9 @@ class DroidEpisodes(EpisodeSource):
 
     def __len__(self) -> int:
         return len(self._folders)
+
+    def where(self, number: int) -> str:
+        return str(self._folders[number])
 
     def __getitem__(self, number: int) -> Episode:
         folder = self._folders[number]
@@ -50,6 +54,11 @@ def read_episode(folder: Path) -> Episode:
 
     poses, video = _poses(folder / TRAJECTORY), _video(folder)
     pictures, rate, size = video_size(video)
+    if abs(pictures - len(poses)) > rate * APART:
+        raise EpisodeError(
+            f'{folder}: {pictures} pictures at {rate:g}/s and {len(poses)} states, so that one of '
+            'the two was cut short: copy it again, or leave it out'
+        )
     stride = max(1, math.ceil(rate / STEP_RATE))
     numbers = range(0, min(pictures, len(poses)), stride)
     steps = poses[::stride][: len(numbers)]

@@ -36,6 +36,9 @@ class FrankaEpisodes(EpisodeSource):
     def __len__(self) -> int:
         return len(self._files)
 
+    def where(self, number: int) -> str:
+        return str(self._files[number])
+
     def __getitem__(self, number: int) -> Episode:
         return read_episode(self._files[number])
 

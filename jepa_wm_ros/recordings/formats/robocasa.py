@@ -47,12 +47,14 @@ class RobocasaEpisodes(EpisodeSource):
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, number: int) -> str:
+        return '{}:data/{}'.format(*self._places[number])
+
     def __getitem__(self, number: int) -> Episode:
-        path, name = self._places[number]
         try:
-            return read_demonstration(path, name)
+            return read_demonstration(*self._places[number])
         except EpisodeError as error:
-            raise EpisodeError(f'{path}: {error}') from error
+            raise EpisodeError(f'{self.where(number)}: {error}') from error
 
 
 def read_demonstration(path: Path, name: str) -> Episode:

@@ -13,10 +13,10 @@ from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 from jepa_wm_ros.recordings.formats.lerobot.layout import INFO
 
 
-def _open(path: Path) -> EpisodeSource:
+def _open(path: Path, camera: str = '') -> EpisodeSource:
     from jepa_wm_ros.recordings.formats.lerobot.reader import LerobotEpisodes
 
-    return LerobotEpisodes(path)
+    return LerobotEpisodes(path, camera)
 
 
 FORMAT = Format(
@@ -24,4 +24,5 @@ FORMAT = Format(
     looks_like=f'a folder with {INFO}',
     claims=lambda path: (path / INFO).is_file(),
     open=_open,
+    cameras=True,
 )

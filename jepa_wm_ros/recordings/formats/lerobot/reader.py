@@ -40,12 +40,15 @@ class LerobotEpisodes(EpisodeSource):
     def __len__(self) -> int:
         return len(self._episodes)
 
+    def where(self, number: int) -> str:
+        return f'{self.root}, episode {number}'
+
     def __getitem__(self, number: int) -> Episode:
         told = self._episodes[number]
-        with _readable(f'{self.root}, episode {number}'):
+        with _readable(self.where(number)):
             rows = self._rows(told)
             return Episode(
-                self._frames(told, rows),
+                self._frames(number, rows),
                 self._numbers(rows, STATE),
                 self._numbers(rows, ACTION)[:-1],
                 float(self._info['fps']),
@@ -66,11 +69,12 @@ class LerobotEpisodes(EpisodeSource):
             raise EpisodeError(f'after {before:.3f} s comes {after:.3f} s at {fps} steps/s: a gap')
         return rows
 
-    def _frames(self, told: dict, rows: pa.Table) -> Any:
+    def _frames(self, number: int, rows: pa.Table) -> Any:
+        told = self._episodes[number]
         size = tuple(self._info['features'][self.camera]['shape'])
         size = size[1:] if size[0] == 3 else size[:2]  # some describe (3, H, W)
         if self._info['features'][self.camera]['dtype'] == 'image':
-            return StoredImages(rows[self.camera], size)
+            return StoredImages(rows[self.camera], size, self.where(number))
         key = f'videos/{self.camera}'
         path = self._info['video_path'].format(
             video_key=self.camera,
@@ -118,7 +122,8 @@ class LerobotEpisodes(EpisodeSource):
             return camera
         if camera or len(cameras) != 1:
             raise EpisodeError(
-                f'{self.root}: choose one of its cameras: {", ".join(cameras) or "it has none"}'
+                f'{self.root}: name one of its cameras with --camera: '
+                f'{", ".join(cameras) or "it has none"}'
             )
         return cameras[0]
 
@@ -145,9 +150,9 @@ class StoredImages:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, column: pa.ChunkedArray, size: tuple[int, ...]) -> None:
+    def __init__(self, column: pa.ChunkedArray, size: tuple[int, ...], where: str) -> None:
         self.shape = (len(column), *size, 3)
-        self._column = column
+        self._column, self._where = column, where
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -155,9 +160,10 @@ class StoredImages:
     def __getitem__(self, index: slice) -> np.ndarray:
         numbers = range(len(self))[index]
         pictures = np.empty((len(numbers), *self.shape[1:]), np.uint8)
-        for place, number in enumerate(numbers):
-            with Image.open(io.BytesIO(self._column[number]['bytes'].as_py())) as image:
-                pictures[place] = np.asarray(image.convert('RGB'))
+        with _readable(self._where):
+            for place, number in enumerate(numbers):
+                with Image.open(io.BytesIO(self._column[number]['bytes'].as_py())) as image:
+                    pictures[place] = np.asarray(image.convert('RGB'))
         return pictures
 
 
