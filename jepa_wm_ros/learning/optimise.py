@@ -87,6 +87,8 @@ def optimise(
     """
     world = world or World()
     run = f'{settings} seed={seed} from={origin}'
+    # What an earlier stage has left on weights that are frozen now would be clipped with the rest.
+    module.zero_grad(set_to_none=True)
     optimizer = make_optimizer(module, settings)
     kept = Kept(module, settings.ema, score, patience)
     progress = _resume(module, optimizer, kept, checkpoint, run)
