@@ -29,6 +29,7 @@ from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, run_trial
 from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.tasks.world import World, WorldTask
 from jepa_wm_ros.tasks.worlds import WORLDS
@@ -136,7 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--device', default='cpu', help='torch device (default cpu)')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
+    add_force(parser)
     options = parser.parse_args(arguments)
+    refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
     world, found = WORLDS[options.world](), {}
     for name, distances in rows(world, options):

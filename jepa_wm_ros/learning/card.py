@@ -40,10 +40,13 @@ def _lines(model: WorldModel, metrics: dict[str, Any]) -> Iterator[str]:
     if model.proposal is not None:
         yield f'| proposal | what to try first | {_millions(model.proposal)} |'
     yield '\n## How it was made\n'
+    yield f'    {run["command"]}\n'
     begun = f', going on from {run["from"]}' if run['from'] else ''
-    yield f'`train --config {run["config"]} --seed {run["seed"]}`, stage {run["stage"]}{begun}, on'
-    yield f'{run["machine"]} with torch {run["torch"]}. All settings are in metrics.json and in'
-    yield 'the file of the weights.\n'
+    frozen = run['encoder'] or run['encoder_from']
+    begun += f', on the frozen encoder of {frozen}' if frozen else ''
+    yield f'Stage {run["stage"]} with seed {run["seed"]}{begun}, on {run["machine"]} with torch'
+    yield f'{run["torch"]}. The whole configuration is in metrics.json and in the file of the'
+    yield 'weights.\n'
     yield '| episodes | | SHA-256 of pictures, proprioception and actions |'
     yield '|---|---|---|'
     for name, told in (('train', 'learnt from'), ('val', 'held out')):

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings
-from jepa_wm_ros.learning.stages import LatentStage
+from jepa_wm_ros.learning.stages import LatentStage, narrow_numbers
 from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import WorldModel
 from jepa_wm_ros.world_model.images import crop_and_resize
@@ -49,8 +49,9 @@ class DecoderStage(LatentStage):
         frame = torch.randint(len(self._recording.episode), (s.batch,), generator=generator)
         view = torch.randint(s.views, (s.batch,), generator=generator)
         seen = wanted_pixels(self.model, self._recording.frames[frame])
-        drawn = _decoder(self.model).pixels(self.latents(view, frame))
-        return {'pixels': (1.0, functional.mse_loss(drawn, seen.to(drawn)))}
+        with narrow_numbers(self.model, s):
+            drawn = _decoder(self.model).pixels(self.latents(view, frame))
+        return {'pixels': (1.0, functional.mse_loss(drawn.float(), seen.to(drawn.device)))}
 
 
 def give_decoder(model: WorldModel, seed: int) -> None:

@@ -75,6 +75,7 @@ def optimise(
     origin: str = '',
     score: Score | None = None,
     patience: int = 0,
+    force: bool = False,
 ) -> Progress:
     """Train the trainable parameters of `module` for the iterations of `settings`.
 
@@ -82,14 +83,17 @@ def optimise(
     and at the end, `validate` is called, the history grows and `checkpoint` is written; a
     checkpoint found at the start is continued. In a `world` of several processes `losses` gives
     those of a share. `origin` says what the module began as and learns from: the checkpoint of
-    another is refused. With a `score` of what `validate` measures the module ends with the best
-    round's weights, and the run after `patience` rounds that were no better, see kept.py.
+    another is refused, and with `force` written over. With a `score` of what `validate` measures
+    the module ends with the best round's weights, and the run after `patience` rounds that were no
+    better, see kept.py.
     """
     world = world or World()
     run = f'{settings} seed={seed} from={origin}'
+    # What an earlier stage has left on weights that are frozen now would be clipped with the rest.
+    module.zero_grad(set_to_none=True)
     optimizer = make_optimizer(module, settings)
     kept = Kept(module, settings.ema, score, patience)
-    progress = _resume(module, optimizer, kept, checkpoint, run)
+    progress = _resume(module, optimizer, kept, checkpoint, run, force)
     world.wait()  # all have read it before the first one writes another
     began = time.monotonic() - progress.seconds
     board = Board(checkpoint.parent / 'tensorboard' / title, begun=progress.iteration)
@@ -217,7 +221,12 @@ def _save(
 
 
 def _resume(
-    module: nn.Module, optimizer: torch.optim.Optimizer, kept: Kept, path: Path, run: str
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    kept: Kept,
+    path: Path,
+    run: str,
+    force: bool,
 ) -> Progress:
     if not path.exists():
         return Progress()
@@ -227,10 +236,12 @@ def _resume(
         raise TrainingError(
             f'{path} is not a usable checkpoint: delete it to start afresh'
         ) from error
+    if saved['run'] != run and force:
+        return Progress()
     if saved['run'] != run:
         raise TrainingError(
             f'{path} belongs to a run with other settings, other episodes, another seed or another '
-            '--from: delete it to start afresh, or choose another --out folder'
+            '--from: choose another --out folder, or --force to start afresh'
         )
     module.load_state_dict(saved['module'])
     optimizer.load_state_dict(saved['optimizer'])

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
 
 from jepa_wm_ros.learning.settings import STAGES, TrainingError, TrainSettings
+from jepa_wm_ros.overwriting import add_force
+from jepa_wm_ros.world_model import ModelSpec
 
 RANDOM = 'random'  # in place of an encoder's file
+TRAINED = 'conv'  # the kind of encoder that learns here; all others come from files
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Options of the command line."""
+    """Options of the command line, and as `command` the line itself."""
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         description='Train a world model on episodes recorded by `record`.'
     )
@@ -94,6 +100,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help='torch device (default cpu); with torchrun, cuda means the local GPU of each process',
     )
     parser.add_argument(
+        '--every',
+        type=int,
+        default=500,
+        help='iterations between two rounds, in which errors are measured, --trials made and a '
+        'checkpoint written (default %(default)s)',
+    )
+    parser.add_argument(
         '--trials',
         type=int,
         default=0,
@@ -114,7 +127,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='train on episodes in which `dataset check` finds something wrong',
     )
-    return parser.parse_args(arguments)
+    add_force(parser)
+    options = parser.parse_args(words)
+    options.command = shlex.join(['jepa-wm', 'train', *words])
+    return options
 
 
 def check_options(options: argparse.Namespace, settings: TrainSettings, processes: int) -> None:
@@ -142,12 +158,16 @@ def check_options(options: argparse.Namespace, settings: TrainSettings, processe
         )
     if options.encoder_from and options.start:
         raise TrainingError('--encoder-from begins a new predictor, --from goes on: give one')
+    if options.encoder_from and options.stage != 'predictor':
+        raise TrainingError('--encoder-from is for --stage predictor: give that stage')
     if options.encoder and (
         options.encoder_from or options.start or options.stage not in ('predictor', 'all')
     ):
         raise TrainingError(
             '--encoder is for a new predictor: leave out --encoder-from, --from and other stages'
         )
+    if options.every < 1:
+        raise TrainingError(f'--every {options.every}: give iterations, at least 1')
     if options.patience and not options.trials:
         raise TrainingError('--patience counts rounds of --trials: give both')
     if processes == 1:
@@ -159,3 +179,12 @@ def check_options(options: argparse.Namespace, settings: TrainSettings, processe
         )
     if options.trials:
         raise TrainingError('--trials are made by one process: leave them out under torchrun')
+
+
+def check_given(options: argparse.Namespace, spec: ModelSpec) -> None:
+    """Raise a TrainingError where the model of --from has an encoder that is not trained here."""
+    if options.stage in ('encoder', 'all') and spec.encoder.kind != TRAINED:
+        raise TrainingError(
+            f'--stage {options.stage} trains encoders of kind {TRAINED}, and {spec.name} has a '
+            f'published one ({spec.encoder.kind}): give --stage predictor, which leaves it as it is'
+        )

@@ -15,7 +15,7 @@ from torch.nn import functional
 from jepa_wm_ros.learning.latents import encode_pictures
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings
-from jepa_wm_ros.learning.stages import LatentStage, some
+from jepa_wm_ros.learning.stages import LatentStage, narrow_numbers, some
 from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import WorldModel
 from jepa_wm_ros.world_model.proposal import Proposal
@@ -44,7 +44,9 @@ class ProposalStage(LatentStage):
         view = torch.randint(s.views, (s.batch,), generator=generator)
         now, goal = self.latents(view, picked), self.latents(view, picked + ahead)
         actions = self._recording.actions[picked[:, None] + torch.arange(s.window - 1)]
-        return {'proposal': (1.0, proposal_loss(self.model, now, goal, actions, ahead))}
+        with narrow_numbers(self.model, s):
+            loss = proposal_loss(self.model, now, goal, actions, ahead)
+        return {'proposal': (1.0, loss)}
 
 
 def give_head(model: WorldModel, steps: int, seed: int) -> None:

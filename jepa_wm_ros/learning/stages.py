@@ -75,13 +75,20 @@ def going_on_from(model: WorldModel, recording: Recording) -> WorldModel:
     """
     spec = model.spec
     told = (recording.size, recording.proprio.shape[1], recording.actions.shape[1], recording.fps)
-    if told != (wanted := (spec.img_size, spec.proprio_dim, spec.action_dim, spec.fps)):
+    # What a model has no number of, as published ones of proprioception or rate, is all one to it.
+    wanted = (
+        spec.img_size,
+        spec.proprio_dim or told[1],
+        spec.action_dim,
+        spec.fps or recording.fps,
+    )
+    if told != wanted:
         raise TrainingError(
             f'{spec.name} takes {_shape(wanted)}, the recording has {_shape(told)}: '
             f'`dataset convert --size {spec.img_size}` makes pictures of another size'
         )
     # What is learnt anew at the end, or afterwards.
-    model.spec, model.proposal = spec.replace(proposal_steps=0), None
+    model.spec, model.proposal = spec.replace(fps=recording.fps, proposal_steps=0), None
     model.familiarity = model.decoder = None
     model = model.float().requires_grad_(True)
     if spec.predictor.proprio == 'feature':

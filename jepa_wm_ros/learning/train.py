@@ -10,7 +10,8 @@
     torchrun --nproc-per-node 8 -m jepa_wm_ros train --stage predictor --device cuda …
 
 The folder --out holds <name of the model>.safetensors and its card (.md), metrics.json, losses.png
-and the checkpoints that the same command resumes from. Of a picture decoder it holds
+and the checkpoints that the same command resumes from; what another run has left there is not
+written over without --force. Of a picture decoder it holds
 FILE.decoder.safetensors, FILE the model's, beside which it is looked for; decoder.json,
 decoder_losses.png and decoder.png, pictures held out above what is drawn of them. Nothing of the
 model's own: its folder may be --out.
@@ -22,12 +23,12 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,18 +38,13 @@ from jepa_wm_ros.learning.card import write_card
 from jepa_wm_ros.learning.familiarity import familiarity
 from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.optimise import Progress, optimise
-from jepa_wm_ros.learning.options import RANDOM, check_options, parse
+from jepa_wm_ros.learning.options import RANDOM, check_given, check_options, parse
 from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import measure
 from jepa_wm_ros.learning.proposing import ProposalStage
 from jepa_wm_ros.learning.proposing import validation as proposal_validation
-from jepa_wm_ros.learning.settings import (
-    STAGES,
-    StageSettings,
-    TrainingError,
-    TrainSettings,
-    load_settings,
-)
+from jepa_wm_ros.learning.run import TRAINING, describe, refuse_other_runs
+from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings, load_settings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
     HeadStage,
@@ -59,7 +55,7 @@ from jepa_wm_ros.learning.stages import (
     validation,
 )
 from jepa_wm_ros.learning.trials import score, trials
-from jepa_wm_ros.learning.windows import Recording, fingerprint, load_recording
+from jepa_wm_ros.learning.windows import Recording, load_recording
 from jepa_wm_ros.learning.world import World, joined, own_device
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.sanity import wrong_in
@@ -88,6 +84,10 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     if options.iterations:
         settings = settings.with_iterations(options.iterations)
     check_options(options, settings, processes=world.size)
+    given: WorldModel | None = None
+    if begin_with := options.encoder_from or options.start:
+        given = load_world_model(str(begin_with), device=str(device))
+        check_given(options, given.spec)
     for path in (options.data, options.val):
         if path is not None and not options.unchecked and world.first:
             check_episodes(path, options.camera)
@@ -101,20 +101,29 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
             f'{len(recording.episode)} training frames, {len(val.episode)} validation frames, '
             f'{recording.size} px, read in {time.monotonic() - began:.0f} s'
         )
-    metrics = _describe(options, settings, recording, val)
+    run = describe(options, settings, recording, val, world.size)
+    metrics: dict[str, Any] = {'run': run, 'history': {}}
+    name = options.name or (given.spec.name if given else settings.model.get('name', ''))
+    weights, table = out / f'{name}.safetensors', out / 'metrics.json'
     if options.stage == 'decoder':
-        assert settings.decoder is not None  # see check_options
-        _train_decoder(options, settings.decoder, recording, val, metrics, device)
+        weights = out / decoder_file(weights_file(options.start)).name
+        table = out / 'decoder.json'
+    if not options.force:
+        refuse_other_runs((weights, table), run)
+    if options.stage == 'decoder':
+        assert given is not None and settings.decoder is not None  # see check_options
+        _train_decoder(given, options, settings.decoder, recording, val, metrics, weights)
+        table.write_text(json.dumps(metrics, indent=1))
         return metrics
     if options.encoder:
         model = new_model(settings, recording, options.seed).to(device)
         if str(options.encoder) != RANDOM:
             load_encoder(model.encoder, options.encoder)
     elif options.stage in ('predictor', 'proposal'):
-        frozen = options.encoder_from or options.start
-        model = load_world_model(str(frozen), device=str(device))
+        assert given is not None  # see check_options
+        model = given
     else:
-        model = _train_encoder(options, settings, recording, val, device, metrics)
+        model = _train_encoder(given, options, settings, recording, val, device, metrics)
     if options.stage in ('predictor', 'all'):
         model = _train_predictor(model, options, settings, recording, val, metrics, world)
     if not world.first:
@@ -130,15 +139,11 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
         model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])
     if options.stage != 'encoder' and settings.proposal:
         _train_proposal(model, options, settings.proposal, recording, val, metrics)
-    model.spec = model.spec.replace(name=options.name or model.spec.name)
-    save_world_model(
-        model.to(precision),
-        out / f'{model.spec.name}.safetensors',
-        {'training': json.dumps(metrics['run'])},
-    )
-    (out / 'metrics.json').write_text(json.dumps(metrics, indent=1))
+    model.spec = model.spec.replace(name=name)
+    save_world_model(model.to(precision), weights, {TRAINING: json.dumps(run)})
+    table.write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], out / 'losses.png')
-    write_card(model, metrics, out / f'{model.spec.name}.md')
+    write_card(model, metrics, out / f'{name}.md')
     return metrics
 
 
@@ -166,6 +171,7 @@ def check_episodes(path: Path, camera: str = '') -> None:
 
 
 def _train_encoder(
+    given: WorldModel | None,
     options,
     settings: TrainSettings,
     recording: Recording,
@@ -175,8 +181,8 @@ def _train_encoder(
 ) -> WorldModel:
     assert settings.encoder is not None  # see check_options
     torch.manual_seed(options.seed)
-    if options.start:
-        model = going_on_from(load_world_model(options.start), recording)
+    if given is not None:
+        model = going_on_from(given, recording)
     else:
         model = new_model(settings, recording, options.seed)
     model = model.to(device)
@@ -254,24 +260,22 @@ def _train_proposal(
 
 
 def _train_decoder(
+    model: WorldModel,
     options,
     settings: StageSettings,
     recording: Recording,
     val: Recording,
     metrics: dict,
-    device: torch.device,
+    path: Path,
 ) -> None:
     """Train and write the picture decoder of a model, whose own file stays as it is."""
     torch.set_num_threads(options.threads or settings.threads)
-    model = load_world_model(options.start, device=str(device))
     cache = options.cache or options.out
     stage = decoding.DecoderStage(model, recording, settings, options.seed, cache)
     measures = [decoding.validation(model, val)]
     _run('decoder', stage, settings, measures, options, metrics, World())
-    path = options.out / decoder_file(weights_file(options.start)).name
-    save_decoder(model.freeze(), path, {'training': json.dumps(metrics['run'])})
+    save_decoder(model.freeze(), path, {TRAINING: json.dumps(metrics['run'])})
     decoding.draw(model, val, options.out / 'decoder.png')
-    (options.out / 'decoder.json').write_text(json.dumps(metrics, indent=1))
     plot_losses(metrics['history'], options.out / 'decoder_losses.png')
 
 
@@ -301,32 +305,11 @@ def _run(
         f' data={metrics["run"]["train_sha256"]}',
         score=best,
         patience=options.patience,
+        every=options.every,
+        force=options.force,
     )
     metrics['history'][name] = progress.history
     metrics['run'][f'{name}_seconds'] = round(progress.seconds)
-
-
-def _describe(options, settings: TrainSettings, recording: Recording, val: Recording) -> dict:
-    return {
-        'run': {
-            'seed': options.seed,
-            'stage': options.stage,
-            'config': Path(options.config).name,
-            'from': options.start,
-            'train_episodes': int(recording.episode[-1]) + 1,
-            'train_sha256': fingerprint(recording),
-            'val_episodes': int(val.episode[-1]) + 1,
-            'val_sha256': fingerprint(val),
-            'torch': torch.__version__,
-            'machine': platform.processor() or platform.machine(),
-            'settings': {
-                name: dataclasses.asdict(stage)
-                for name in STAGES
-                if (stage := settings.stage(name))
-            },
-        },
-        'history': {},
-    }
 
 
 @exit_status('stopped; the same command resumes')

@@ -14,6 +14,7 @@ from jepa_wm_ros.evaluation.bench import planners as bench_planners  # noqa: E40
 from jepa_wm_ros.evaluation.bench.modes import operations, weightless  # noqa: E402
 from jepa_wm_ros.evaluation.bench.problems import Problem, random_problems  # noqa: E402
 from jepa_wm_ros.evaluation.bench.result import Figure, MatrixRates, matrix_rates  # noqa: E402
+from jepa_wm_ros.planning import PLANNERS  # noqa: E402
 from jepa_wm_ros.world_model import LatentCost  # noqa: E402
 
 TARGET = 0.03 * torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
@@ -59,6 +60,18 @@ def test_a_warm_start_counts_fewer_evaluations_than_a_cold_one():
         for name in ('icem', 'icem warm')
     )
     assert warm < 0.7 * cold
+
+
+@pytest.mark.parametrize('planner', PLANNERS)
+def test_every_planner_is_measured_from_a_proposal_too(planner):
+    one = problem()
+    one.cost.proposal = TARGET + 0.001
+    assert bench_planners.RUNS[f'{planner} proposed'] == bench_planners.RUNS.get(
+        planner, ('cem', {})
+    )
+    start = float(one.cost(one.cost.proposal[None]))
+    ran = bench_planners.run(f'{planner} proposed', one, (start, start), 0)
+    assert ran.marks[0].evaluations <= 300 * bench_planners.GRADIENT_WORTH
 
 
 def test_icem_needs_less_than_a_tenth_of_the_papers_evaluations_on_a_bowl(monkeypatch):

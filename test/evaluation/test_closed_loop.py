@@ -114,13 +114,17 @@ def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans)
     decider = Steps(length)
     trial = run_trial(PointTask(), policy(decider, Session(*[9.0] * 20)), 0, 4)
     assert decider.plans == plans == len(trial.plan_seconds) and len(trial.errors) == 5
-    assert summarise('', [trial])['plan_ms'] == pytest.approx(250)
+    row = summarise('', [trial])
+    assert row['plan_ms'] == pytest.approx(250)
+    assert trial.plan_evaluations == (3,) * plans and row['plan_evaluations'] == 3
 
 
 def test_no_motion_stays_and_random_actions_are_paired_by_their_seed():
     still = run_trial(PointTask(), baseline(lambda *_: NoMotion()), 0, 3)
     assert still.final == pytest.approx(0.18) and not still.success
-    assert math.isnan(summarise('', [still])['plan_ms'])
+    row = summarise('', [still])
+    assert math.isnan(row['plan_ms']) and math.isnan(row['plan_evaluations'])
+    assert table([row]).splitlines()[-1].split('|')[-1].split() == ['-', '-']
     runs = [
         run_trial(PointTask(), baseline(lambda _, seed: RandomActions(seed)), seed, 5).errors
         for seed in (1, 1, 2)
@@ -173,7 +177,9 @@ def test_the_hand_is_left_alone_without_a_gripper_policy_and_switched_with_one()
 
 def test_a_row_counts_successes_at_both_tolerances_and_both_ends(tmp_path):
     trials = [
-        Trial(i, (0.2, stop / 100, end / 100), 1, FaultCode.SUCCEEDED, end <= 4, (0.1, 0.3))
+        Trial(
+            i, (0.2, stop / 100, end / 100), 1, FaultCode.SUCCEEDED, end <= 4, (0.1, 0.3), (90, 30)
+        )
         for i, (stop, end) in enumerate([(1.0, 2.0), (3.0, 1.0), (4.0, 5.0), (2.0, 2.6)])
     ]
     row = summarise('x', trials)
@@ -181,14 +187,17 @@ def test_a_row_counts_successes_at_both_tolerances_and_both_ends(tmp_path):
     assert row['within_4cm_end'] == 0.75 and row['within_2.5cm_end'] == 0.5
     assert row['median_cm_stop'] == 2.5 and row['steps'] == 1
     assert row['plan_ms'] == pytest.approx(200) and not faults('x', trials)
+    assert row['plan_evaluations'] == pytest.approx(60)
     assert '100%' in table([row]) and 'x' in table([row])
+    heads, titles, line = (text.split('|')[-1].split() for text in table([row]).splitlines())
+    assert heads == ['per', 'plan'] and titles == ['evaluations', 'ms'] and line == ['60', '200']
     assert report({'x': trials}, tmp_path / 'out.json') == table([row])
     assert '"success"' in (tmp_path / 'out.json').read_text()
 
 
 def test_several_models_have_a_row_of_their_mean_and_spread():
     def trial(end):
-        return Trial(0, (0.2, 0.03, end / 100), 2, FaultCode.MAX_STEPS, end <= 4, (0.1,))
+        return Trial(0, (0.2, 0.03, end / 100), 2, FaultCode.MAX_STEPS, end <= 4, (0.1,), (9,))
 
     rows = [summarise('a cell', [trial(1.0)]), summarise('b cell', [trial(5.0)])]
     assert spread(rows[:1]) == []

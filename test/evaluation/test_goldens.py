@@ -10,6 +10,7 @@ from jepa_wm_ros.evaluation.goldens import __main__ as goldens
 from support.paths import GOLDENS
 
 FOLDERS = sorted(path.name for path in GOLDENS.iterdir() if path.is_dir())
+LOSS_TOLERANCE = 1e-5  # of training losses and the norms of their gradients
 
 
 @pytest.mark.parametrize('folder', FOLDERS)
@@ -17,10 +18,15 @@ def test_every_array_of_the_published_code_is_reproduced(folder):
     rows = list(goldens.check(GOLDENS / folder))
     assert rows
     assert [str(row) for row in rows if not row.passed] == []
+    losses = [row for row in rows if row.array.startswith('train_loss/')]
+    assert [str(row) for row in losses if max(row.float32, row.float64) > LOSS_TOLERANCE] == []
+    if (GOLDENS / folder / 'train_loss.npz').is_file():
+        assert {'train_loss/total_loss', 'train_loss/grad_param_norms'} <= {r.array for r in losses}
 
 
 def test_every_family_and_kind_of_golden_data_is_here():
     assert len(FOLDERS) == 10
+    assert len(list(GOLDENS.glob('*/train_loss.npz'))) == 6
 
 
 def test_a_folder_that_is_not_golden_data_fails_the_command(tmp_path, capsys):

@@ -57,6 +57,17 @@ def test_nothing_of_the_models_own_is_changed(trained):
     }
 
 
+def test_the_decoder_of_another_run_is_not_written_over(trained, folders, capsys):
+    folder, _ = trained
+    before = contents(folder)
+    words = ('--config', str(folders / 'decoding.yaml'), '--stage', 'decoder')
+    start = ('--from', str(folder / 'toy.safetensors'))
+    assert run(folders, 'base', *words, *start, '--seed', '2') == 1
+    said = capsys.readouterr().err
+    assert 'toy.decoder.safetensors is there already, of another run (another seed)' in said
+    assert contents(folder) == before
+
+
 def test_what_is_drawn_shows_where_the_spot_is(trained):
     """Independent truth: pictures of new episodes, and the place of the spot in them."""
     folder, _ = trained

@@ -13,17 +13,7 @@ from jepa_wm_ros.learning.settings import load_settings
 from jepa_wm_ros.learning.stages import new_model
 from jepa_wm_ros.world_model import load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.safe_files import read_safetensors
-from support.toy_training import TOY, run, toy_episode
-
-STAGE = {
-    'iterations': 400,
-    'batch': 64,
-    'window': 4,
-    'warmup': 10,
-    'learning_rate': 3e-3,
-    'rollout_steps': 1,
-    'views': 2,
-}
+from support.toy_training import PROPOSAL, TOY, run, toy_episode
 
 
 @pytest.fixture(scope='module')
@@ -31,7 +21,7 @@ def trained(folders):
     """Folder of a toy model and of the same one with a head."""
     assert run(folders, 'base') == 0
     config = folders / 'proposing.yaml'
-    config.write_text(yaml.safe_dump(TOY | {'proposal': STAGE}))
+    config.write_text(yaml.safe_dump(TOY | {'proposal': PROPOSAL}))
     start = ('--stage', 'proposal', '--from', str(folders / 'base' / 'toy.safetensors'))
     assert run(folders, 'head', '--config', str(config), *start) == 0
     return folders

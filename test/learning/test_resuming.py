@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from jepa_wm_ros.learning.settings import TrainingError, load_settings
-from jepa_wm_ros.learning.stages import EncoderStage, new_model
+from jepa_wm_ros.learning.stages import EncoderStage, PredictorStage, new_model
 from support.toy_training import optimised
 
 
@@ -35,6 +35,21 @@ def test_an_interrupted_run_ends_at_the_same_weights(folders, recording, tmp_pat
     assert torch.load(tmp_path / 'cut.pt')['seconds'] > before > 0
     end = resumed.state_dict()
     assert all(torch.equal(value, end[name]) for name, value in whole.state_dict().items())
+
+
+def test_gradients_that_an_earlier_stage_has_left_on_frozen_weights_change_no_step(
+    folders, recording, tmp_path
+):
+    settings = load_settings(folders / 'toy.yaml').with_iterations(3)
+    ends = []
+    for left in (0.0, 100.0):
+        model = new_model(settings, recording, seed=1)
+        for parameter in model.encoder.parameters():
+            parameter.grad = torch.full_like(parameter, left)
+        stage = PredictorStage(model, recording, settings.predictor, seed=1)
+        optimised(stage, settings.predictor, tmp_path / f'{left}.pt')
+        ends.append(stage.state_dict())
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint_whole(

@@ -60,6 +60,15 @@ TOY = {
         'views': 2,
     },
 }
+PROPOSAL = {
+    'iterations': 400,
+    'batch': 64,
+    'window': 4,
+    'warmup': 10,
+    'learning_rate': 3e-3,
+    'rollout_steps': 1,
+    'views': 2,
+}
 
 
 def toy_episode(seed: int, steps: int = 8) -> Episode:
@@ -78,22 +87,25 @@ def toy_episode(seed: int, steps: int = 8) -> Episode:
     )
 
 
+def words_of(folders, name: str, *more: str) -> list[str]:
+    """What `train` is told, to learn in the folder `name`."""
+    return [
+        '--config',
+        str(folders / 'toy.yaml'),
+        '--data',
+        str(folders / 'train'),
+        '--val',
+        str(folders / 'val'),
+        '--out',
+        str(folders / name),
+        '--threads',
+        '1',
+        *more,
+    ]
+
+
 def run(folders, name: str, *more: str) -> int:
-    return train.main(
-        [
-            '--config',
-            str(folders / 'toy.yaml'),
-            '--data',
-            str(folders / 'train'),
-            '--val',
-            str(folders / 'val'),
-            '--out',
-            str(folders / name),
-            '--threads',
-            '1',
-            *more,
-        ]
-    )
+    return train.main(words_of(folders, name, *more))
 
 
 def optimised(stage, settings: StageSettings, checkpoint: Path, **given) -> None:

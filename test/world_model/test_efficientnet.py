@@ -2,7 +2,6 @@
 """EfficientNet-lite: the map of stride 16 of timm's own net, from a file with other names."""
 
 import pytest
-import timm
 import torch
 
 from jepa_wm_ros.world_model.encoders import build_encoder
@@ -10,23 +9,13 @@ from jepa_wm_ros.world_model.files.official import load_encoder
 from jepa_wm_ros.world_model.files.safe_files import CheckpointError
 from jepa_wm_ros.world_model.spec import EncoderSpec
 from jepa_wm_ros.world_model.spec_fields import SpecError
+from support.published_encoders import published_lite0
 
 LITE0 = EncoderSpec('efficientnet_lite0', 112, patch_size=16)
 
 
-def published(tmp_path, change=lambda content: None):
-    """A file as the PyPI packages hold one: the same order, other names."""
-    torch.manual_seed(0)
-    whole = timm.create_model('tf_efficientnet_lite0').eval()
-    content = {f'layer.{i}': value for i, value in enumerate(whole.state_dict().values())}
-    change(content)
-    path = tmp_path / 'lite0.pth'
-    torch.save(content, path)
-    return whole, path
-
-
 def test_tokens_are_the_map_of_stride_16_row_by_row(tmp_path):
-    whole, path = published(tmp_path)
+    whole, path = published_lite0(tmp_path)
     encoder = build_encoder(LITE0, 96).eval()
     load_encoder(encoder, path)
     pixels = torch.randn(2, 3, 96, 96)
@@ -39,7 +28,7 @@ def test_tokens_are_the_map_of_stride_16_row_by_row(tmp_path):
 
 
 def test_a_file_of_another_net_is_refused(tmp_path):
-    _, path = published(tmp_path, lambda content: content.pop('layer.7'))
+    _, path = published_lite0(tmp_path, lambda content: content.pop('layer.7'))
     with pytest.raises(CheckpointError):
         load_encoder(build_encoder(LITE0, 96), path)
 

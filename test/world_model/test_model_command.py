@@ -73,6 +73,17 @@ def test_convert_writes_a_file_that_checks(run, tmp_path):
     assert status == 0 and 'adaln_rope_ftprop' in out
 
 
+def test_convert_writes_over_a_file_only_where_somebody_wants_it(run, tmp_path):
+    out_file = tmp_path / 'm.safetensors'
+    out_file.write_bytes(b'mine')
+    status, _, said = run('convert', GOLDEN, out_file)
+    assert status == 1 and f'{out_file} is there already' in said and '--force' in said
+    assert [path.name for path in tmp_path.iterdir()] == ['m.safetensors']
+    assert out_file.read_bytes() == b'mine'
+    assert run('convert', GOLDEN, out_file, '--force')[0] == 0
+    assert run('check', out_file)[0] == 0
+
+
 @pytest.mark.parametrize(
     'arguments',
     [

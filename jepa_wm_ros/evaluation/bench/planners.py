@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many evaluations and seconds each planner needs for the final cost of the paper's CEM.
 
-All planners start from zero, iCEM also from its shifted previous plan (problems.py), and three of
-them from what the model proposes, where it has that head.
+All planners start from zero, iCEM also from its shifted previous plan (problems.py), and all from
+what the model proposes, where it has that head.
 Evaluations are candidates scored, and GRADIENT_WORTH for each gradient. Where a cost has several
 valleys CEM's own final cost changes with its seed: 'cem again' is the paper's planner with another
 one, and shows what reaching the very same cost can mean. NEARLY is the mark that matters to an arm:
@@ -41,8 +41,11 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     'mppi': ('mppi', {}),
     'mppi proposed': ('mppi', {}),
     'nevergrad': ('nevergrad', {}),
+    'nevergrad proposed': ('nevergrad', {}),
     'adam': ('adam', {'iterations': 250}),
+    'adam proposed': ('adam', {'iterations': 250}),
     'gd': ('gd', {'var_scale': 0.1}),
+    'gd proposed': ('gd', {'var_scale': 0.1}),
 }
 
 

@@ -28,6 +28,7 @@ from jepa_wm_ros.errors import JepaWmError, exit_status
 from jepa_wm_ros.evaluation.ceiling.costs import LatentCeiling, TrueCost
 from jepa_wm_ros.evaluation.walks import Walk, baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
+from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import make_planner
 from jepa_wm_ros.tasks.world import World, random_actions, roll
 from jepa_wm_ros.tasks.worlds import WORLDS
@@ -184,7 +185,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
+    add_force(parser)
     options = parser.parse_args(arguments)
+    refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
     files = {told: Path(told.partition('=')[2] or told) for told in options.encoder}
     record: dict[str, Any] = {

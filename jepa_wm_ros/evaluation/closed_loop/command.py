@@ -33,6 +33,7 @@ from jepa_wm_ros.evaluation.closed_loop.baselines import (
 )
 from jepa_wm_ros.evaluation.closed_loop.table import faults, spread, summarise, table
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
+from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import PLANNERS, load_profile
 from jepa_wm_ros.tasks import frozen
 from jepa_wm_ros.tasks.cell import ReachCell
@@ -162,7 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
         help='leave out no motion, random actions and the straight line',
     )
     parser.add_argument('--out', type=Path, default=None, help='JSON file for rows and errors')
+    add_force(parser)
     options = parser.parse_args(arguments)
+    refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
     tasks = chosen_tasks(options)
     table_of_all = report(evaluate(options, tasks), options.out)

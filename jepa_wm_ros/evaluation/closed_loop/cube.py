@@ -37,6 +37,7 @@ from jepa_wm_ros.evaluation.closed_loop.ports import TaskPorts
 from jepa_wm_ros.evaluation.closed_loop.trials import DAY, Policy
 from jepa_wm_ros.evaluation.walks import half_width
 from jepa_wm_ros.fr3 import FR3
+from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.recordings.skills import wrapped
 from jepa_wm_ros.sim.changes import CHANGES
@@ -251,7 +252,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument('--baselines', action='store_true', help='also who does not plan')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--out', type=Path, help='JSON file for every trial')
+    add_force(parser)
     options = parser.parse_args(words)
+    refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
     options.profile = options.profile or [PROFILES[options.task]]
     steps = tuple(options.steps or STEPS[options.task])

@@ -15,7 +15,9 @@ NEAR_CM, NEARER_CM = 4.0, 2.5
 
 
 def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
-    """A row of the table: success, median and 90 % quantile, with the stopping rule and without."""
+    """A row of the table: success, median and 90 % quantile, with the stopping rule and without;
+    medians of what a plan took, NaN where nothing was searched.
+    """
     row: dict[str, float | str] = {'policy': name, 'episodes': len(trials)}
     for suffix, errors in (
         ('stop', [t.at_stop for t in trials]),
@@ -33,6 +35,8 @@ def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
     row['steps'] = float(np.median([t.stop for t in trials]))
     took = [s for t in trials for s in t.plan_seconds if not math.isnan(s)]
     row['plan_ms'] = 1000 * float(np.median(took)) if took else math.nan
+    scored = [n for t in trials for n in t.plan_evaluations if n]
+    row['plan_evaluations'] = float(np.median(scored)) if scored else math.nan
     return row
 
 
@@ -58,12 +62,13 @@ def spread(rows: list[dict]) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """The rows as text; `stop` columns are with the stopping rule, `end` after all steps; `ever` is
-    within 4 cm at any step, which says more than an arm has of it.
+    within 4 cm at any step, which says more than an arm has of it. `per plan` are candidates
+    scored, a gradient counted as one, and milliseconds.
     """
     lines = [
-        f'{"":<32}|{"with the stopping rule":^44}|{"after all steps":^38}|{"ms per":>8}',
+        f'{"":<32}|{"with the stopping rule":^44}|{"after all steps":^38}|{"per plan":^20}',
         f'{"":<32}|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"steps":>6}{"stopped":>7}'
-        f'|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"ever":>7}|{"plan":>8}',
+        f'|{"<=4cm":>7}{"<=2.5cm":>9}{"median":>8}{"p90":>7}{"ever":>7}|{"evaluations":>12}{"ms":>8}',
     ]
     for r in rows:
         lines.append(
@@ -73,7 +78,7 @@ def table(rows: list[dict]) -> str:
             f'{r["stopped"]:>7.0%}|'
             f'{r["within_4cm_end"]:>7.0%}{r["within_2.5cm_end"]:>9.0%}'
             f'{r["median_cm_end"]:>8.2f}{r["p90_cm_end"]:>7.2f}{r["within_4cm_ever"]:>7.0%}|'
-            + (f'{r["plan_ms"]:>8.0f}' if math.isfinite(r['plan_ms']) else f'{"-":>8}')
+            f'{_whole(r["plan_evaluations"]):>12}{_whole(r["plan_ms"]):>8}'
         )
         if 'plan_ms_sd' in r:
             lines.append(
@@ -84,6 +89,10 @@ def table(rows: list[dict]) -> str:
                 f'{r["median_cm_end_sd"]:>8.2f}{r["p90_cm_end_sd"]:>7.2f}'
             )
     return '\n'.join(lines)
+
+
+def _whole(number: float) -> str:
+    return f'{number:.0f}' if math.isfinite(number) else '-'
 
 
 def faults(name: str, trials: list[Trial]) -> str:

@@ -57,6 +57,7 @@ class Trial:
     code: FaultCode  # how: SUCCEEDED is the stopping rule, that the latent distance is small
     success: bool  # by the judge, after all steps
     plan_seconds: tuple[float, ...]
+    plan_evaluations: tuple[int, ...]  # candidates scored for each plan
 
     @property
     def final(self) -> float:
@@ -85,11 +86,11 @@ def run_trial(
     """
     task.reset(seed)
     ports = TaskPorts(task, policy.session, policy.profile)
-    goals, decider, planning = ports.prepare(), policy.decider(task, seed), []
+    goals, decider, plans = ports.prepare(), policy.decider(task, seed), []
 
     def note(said: Progress) -> None:
         if said.phase is Phase.PLANNING:
-            planning.append(said.planning_seconds)
+            plans.append(said)
 
     def reach(ids: list[int], sequence: GoalSequence, left: int, patience: int) -> Outcome:
         limits = Limits(left, DAY, patience)
@@ -104,5 +105,11 @@ def run_trial(
         latest = reach(goals[-1:], GoalSequence(1, 'steps', steps_per_goal=left), left, 0)
         left -= latest.progress.step
     return Trial(
-        seed, tuple(ports.errors), first.progress.step, first.code, task.success(), tuple(planning)
+        seed,
+        tuple(ports.errors),
+        first.progress.step,
+        first.code,
+        task.success(),
+        tuple(said.planning_seconds for said in plans),
+        tuple(said.evaluations for said in plans),
     )

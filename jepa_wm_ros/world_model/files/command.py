@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 
 MIB = 1 << 20
 Result = TypeVar('Result')
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = command('convert', _convert, 'write one .safetensors file with everything in it')
     convert.add_argument('source', help='name, file or folder')
     convert.add_argument('out', type=Path, help='file ending in .safetensors')
+    add_force(convert)
     export = command('export', _export, 'write the predictor as the released code reads it')
     export.add_argument('source', help='name, file or folder')
     export.add_argument('out', type=Path, help='file, .pth.tar by custom')
@@ -218,6 +220,7 @@ def _peak_memory(model) -> float:
 def _convert(options: argparse.Namespace) -> None:
     from jepa_wm_ros.world_model.files.checkpoints import load_world_model, save_world_model
 
+    refuse_what_is_there(options.out, options.force)
     model = load_world_model(options.source, weights_dir=options.weights)
     digest = save_world_model(model, options.out, {'converted_from': options.source})
     print(f'{options.out}: {options.out.stat().st_size / MIB:.0f} MiB, SHA-256 {digest}')

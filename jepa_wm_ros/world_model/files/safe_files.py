@@ -140,22 +140,31 @@ def sidecar(path: Path) -> Path:
 
 
 def record_sha256(path: Path) -> str:
-    """Write the SHA-256 of a file into its sidecar and return it."""
+    """Write the SHA-256 of a file into its sidecar, in one step, and return it.
+
+    For a file that was replaced just before: a crash in between leaves it whole beside the record
+    of the one before it, of which `check_sha256` tells.
+    """
     digest = sha256(path)
-    sidecar(path).write_text(f'{digest}  {path.name}\n')
+    record = sidecar(path)
+    part = record.with_name(record.name + '.part')
+    part.write_text(f'{digest}  {path.name}\n')
+    part.replace(record)
     return digest
 
 
 def check_sha256(path: Path | str, expected: str = '') -> None:
     """Compare a file to `expected`, or to its sidecar; neither known: nothing to compare."""
     path = Path(path)
-    if not expected and sidecar(path).is_file():
-        expected = (sidecar(path).read_text().split() or [''])[0]
-    if expected and (found := sha256(path)) != expected.lower():
-        raise CheckpointError(
-            f'{path} has SHA-256 {found}, recorded is {expected}; '
-            'download it again, or remove the record if the change is meant'
+    mend, record = 'download it again', sidecar(path)
+    if not expected and record.is_file():
+        expected = (record.read_text().split() or ['nothing'])[0]
+        mend = (
+            'it is damaged, or who wrote it was interrupted before recording it: make or download '
+            f'it again, or remove {record.name} if the change is meant'
         )
+    if expected and (found := sha256(path)) != expected.lower():
+        raise CheckpointError(f'{path} has SHA-256 {found}, recorded is {expected}; {mend}')
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
