@@ -136,6 +136,7 @@ class Reach:
         """The path (H + 1, P) of a plan from what was seen."""
         plan = self.decider.plan(
             self.ports.score(seen),
+            steps_left=self.limits.max_steps - self.progress.step,
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
         )
         self._check_cancel()

@@ -80,8 +80,10 @@ class Decider(Protocol):
 
     steps_executed: int
 
-    def plan(self, cost: Any, *, budget: Budget) -> Plan:
-        """The next actions; the first `steps_executed` are to be carried out."""
+    def plan(self, cost: Any, *, steps_left: int, budget: Budget) -> Plan:
+        """The next actions, no more than `steps_left`; the first `steps_executed` are to be carried
+        out.
+        """
 
     def executed(self, steps: int) -> None:
         """So many of the last plan's steps have been taken."""

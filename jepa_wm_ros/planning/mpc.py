@@ -35,7 +35,8 @@ class Mpc:
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
     ) -> Plan:
-        """The next plan, within the profile's time where `budget` names none.
+        """The next plan, of at most `steps_left` steps, within the profile's time where `budget`
+        names none.
 
         Its first `steps_executed` actions are to be carried out; tell so with `executed`.
         """

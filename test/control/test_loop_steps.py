@@ -6,7 +6,7 @@ import numpy as np
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.progress import Phase
 from jepa_wm_ros.errors import FaultCode
-from support.toy_cell import DONE, MOVED, ToyCell, reach
+from support.toy_cell import DONE, MOVED, StraightPlanner, ToyCell, reach, run
 
 
 def test_several_steps_of_one_plan_are_executed_when_asked():
@@ -44,3 +44,16 @@ def test_a_plan_of_several_steps_ends_where_the_schedule_turns_to_the_next_goal(
     reach(cell, steps_executed=2, sequence=GoalSequence(2, 'steps', steps_per_goal=[1, 3]))
     assert len(cell.targets) == 4
     assert cell.targets[0][1] > 0.04 and cell.targets[1][0] < 0.49  # turned after the first
+
+
+def test_no_plan_is_asked_for_beyond_the_steps_that_are_left():
+    cell, asked = ToyCell(outcomes=[DONE, MOVED]), []
+    cell.goals = [np.array([0.5, 0.9, 0.3])]
+
+    class Notes(StraightPlanner):
+        def plan(self, cost, *, steps_left, **_):
+            asked.append(steps_left)
+            return super().plan(cost)
+
+    run(cell, Notes(cell, steps_executed=2), steps=5)
+    assert asked == [5, 4, 2]  # the second plan's first step was not taken: the arm was moved

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Closed-loop trials: paired tasks, honest judges, a stopping rule that only reads the latent."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from jepa_wm_ros.evaluation.closed_loop.table import faults, spread, summarise, 
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.objective import Objective
-from jepa_wm_ros.planning import Plan
+from jepa_wm_ros.planning import Mpc, Plan, load_profile
 
 START = np.array([0.5, 0, 0.2, np.pi, 0, 0, 0])
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -67,8 +68,8 @@ class Session:
 
     reached_distance = 0.5
 
-    def __init__(self, *distances):
-        self.distances = iter(distances)
+    def __init__(self, *distances, cost='a cost'):
+        self.distances, self.cost = iter(distances), cost
         self.contexts = {}
         self.asked = []
 
@@ -77,7 +78,7 @@ class Session:
 
     def freeze(self, picture, state, goal_id, objective, mode):
         self.asked.append((goal_id, objective, mode))
-        self.contexts[7] = 'a cost'
+        self.contexts[7] = self.cost
         return SimpleNamespace(id=7, distance=next(self.distances))
 
 
@@ -87,7 +88,7 @@ class Steps(NoMotion):
     def __init__(self, length, steps_executed=3):
         self.length, self.steps_executed, self.plans = length, steps_executed, 0
 
-    def plan(self, cost, *, budget):
+    def plan(self, cost, *, steps_left, budget):
         self.plans += 1
         return Plan(torch.tensor([[0.0, self.length] + [0.0] * 5] * 3), 0.1, 3, 1, 0.25)
 
@@ -117,6 +118,26 @@ def test_a_plan_of_several_steps_is_followed_until_one_is_clipped(length, plans)
     row = summarise('', [trial])
     assert row['plan_ms'] == pytest.approx(250)
     assert trial.plan_evaluations == (3,) * plans and row['plan_evaluations'] == 3
+
+
+@pytest.mark.parametrize('reached', [math.nan, 0.5])
+def test_the_last_plans_of_a_trial_end_where_its_steps_do(reached):
+    """Also where the loop has stopped on the way and is begun again."""
+
+    class Cost:
+        action_dim = 7
+
+        def __call__(self, actions):
+            lengths.append(actions.shape[1])
+            return actions.square().mean(dim=(1, 2))
+
+    lengths, session = [], Session(9.0, 0.4, *[9.0] * 9, cost=Cost())
+    session.reached_distance = reached
+    mpc = Mpc(load_profile('fast', settings={'horizon': 3, 'iterations': 1, 'descents': 0}))
+    mpc.steps_executed = 1
+    trial = run_trial(PointTask(), policy(mpc, session), 0, 4)
+    assert trial.stop == (4 if math.isnan(reached) else 1) and len(trial.errors) == 5
+    assert [length for length, _ in itertools.groupby(lengths)] == [3, 2, 1]
 
 
 def test_no_motion_stays_and_random_actions_are_paired_by_their_seed():

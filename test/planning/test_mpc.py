@@ -88,6 +88,20 @@ def test_a_model_that_proposes_nothing_is_refused_by_a_profile_that_asks(named):
     assert not cost.seen
 
 
+@pytest.mark.parametrize('warm_start', [False, True, 'proposal'])
+@pytest.mark.parametrize('planner', sorted(PLANNERS))
+def test_plans_grow_short_with_the_steps_that_are_left(planner, warm_start):
+    settings = {'warm_start': warm_start, 'iterations': 3}
+    mpc = Mpc(load_profile('fast', planner=planner, settings=settings))
+    for left in (4, 2, 1):
+        cost = Bowl(TARGET)
+        cost.proposal = TARGET + 0.01
+        plan = mpc.plan(cost, steps_left=left)
+        mpc.executed(1)
+        assert plan.actions.shape == (min(left, 3), 7)
+        assert all(actions.shape[1:] == plan.actions.shape for actions in cost.seen)
+
+
 def test_warm_start_has_three_values():
     with pytest.raises(SettingsError, match='true, false or proposal'):
         profile(warm_start='previous')
