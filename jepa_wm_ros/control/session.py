@@ -7,8 +7,8 @@ import contextlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -50,8 +50,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A frozen observation: its number, its latent distance to the goal, and the physical actions
-    (H, A) float32 that the model would try first, None where it has no such head.
+    """A frozen observation: its number, the distance of its visual latents to the goal's, and the
+    physical actions (H, A) float32 that the model would try first, None where it has no such head.
     """
 
     id: int
@@ -146,11 +146,16 @@ class ModelSession:
     @device_faults()
     @torch.inference_mode()
     def prepare_goals(
-        self, pictures: list[np.ndarray], live: np.ndarray | None, recall: bool = False
+        self,
+        pictures: list[np.ndarray],
+        live: np.ndarray | None,
+        recall: bool = False,
+        states: Sequence[np.ndarray] | None = None,
     ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
         With `recall`, what the memory knows to lead from the live picture to the first and on from
-        each to the next are goals too.
+        each to the next are goals too. states: what is measured (P,) at each picture, where that is
+        known; costs then count it by the objective's alpha, if the model hears it.
 
         Raises a Fault for a picture that shows nothing, or nothing that the model knows, or has not
         the aspect of the live one; with `recall`, also without a memory or a live picture.
@@ -162,6 +167,8 @@ class ModelSession:
         for index, goal in enumerate(seen):
             self._check_familiar(goal.novelty, f'goal picture {index}')
         latents = [goal.latents for goal in seen]
+        if states is not None:
+            latents = [self._join(*known) for known in zip(latents, states, strict=True)]
         here = None if live is None else self._see(live).latents
         if recall:
             latents = self._recalled(here, latents)
@@ -215,8 +222,9 @@ class ModelSession:
         stamp: int | None = None,
     ) -> Context:
         """Freeze a picture (H, W, 3) and state (P,), pose7 of an arm, as the context of one plan to
-        a goal; distance and scores are those of `objective`, the scores computed in `mode`. What
-        `look` has made of the picture of this `stamp` is used.
+        a goal; distance and scores are those of `objective`, the scores computed in `mode`, the
+        distance, which a goal is ended by, without what is measured. What `look` has made of the
+        picture of this `stamp` is used.
 
         Raises a Fault for a picture that the arm must not be moved by, see goals/.
         """
@@ -232,8 +240,7 @@ class ModelSession:
         self._check_familiar(seen.novelty, 'the live picture')
         if self.model.spec.action_dim == DIM:  # an arm, whose hand is seen to move
             goal.watch.check_motion(seen.pixels.numpy(), np.asarray(state)[POSITION])
-        proprio = torch.as_tensor(state, dtype=torch.float32)[None]
-        context = self.model.join(seen.latents, proprio)
+        context = self._join(seen.latents, state)
         number = next(self.ids)
         cost = self.contexts[number] = LatentCost(
             self.model,
@@ -246,7 +253,8 @@ class ModelSession:
         while len(self.contexts) > MAX_CONTEXTS:
             self.interrupted.discard(self.contexts.popitem(last=False)[0])
         proposed = None if cost.proposal is None else cost.proposal.float().cpu().numpy()
-        return Context(number, float(distance(context, goal.latents, objective)), proposed)
+        visual = replace(objective, alpha=0.0)
+        return Context(number, float(distance(context, goal.latents, visual)), proposed)
 
     def interrupt(self, context_id: int) -> bool:
         """Give up scoring from a context, now and later; False when it is not known."""
@@ -285,6 +293,9 @@ class ModelSession:
 
     def _pixels(self, picture: np.ndarray) -> torch.Tensor:
         return self.model.prepare_images(picture[None])
+
+    def _join(self, seen: Latents, state: np.ndarray) -> Latents:
+        return self.model.join(seen, torch.as_tensor(state, dtype=torch.float32)[None])
 
     def _see(self, picture: np.ndarray) -> Seen:
         pixels, known = self._pixels(picture), self.model.familiarity

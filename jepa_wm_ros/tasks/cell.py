@@ -29,6 +29,10 @@ class CellTask:
         self._cell = cell
         self._envelope = SafetyEnvelope(low=tuple(cell.low.tolist()))
 
+    def goal_states(self) -> None:
+        """Nothing: as on a real arm, a goal is its picture."""
+        return
+
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """Camera frame and measured pose7."""
         return self._seen

@@ -20,6 +20,11 @@ class Task(Protocol):
     def goals(self) -> list[np.ndarray]:
         """The pictures to reach, in order, each uint8 (H, W, 3)."""
 
+    def goal_states(self) -> list[np.ndarray] | None:
+        """What `observe` would measure (P,) at each of them; None where a goal is a picture and
+        nothing else.
+        """
+
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """Picture uint8 (H, W, 3) and measured state (P,), now."""
 

@@ -113,6 +113,10 @@ class WorldTask:
         """The picture of the goal state."""
         return [self.world.render(self.goal[None])[0]]
 
+    def goal_states(self) -> list[np.ndarray]:
+        """What is measured in the goal state, which published goals say too."""
+        return [self.world.proprio(self.goal[None])[0]]
+
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """Picture and measured numbers."""
         here = self.state[None]

@@ -105,7 +105,7 @@ class WorldModel(nn.Module):
         return Latents(seen.visual, self.encode_proprio(proprio, batch, frames))
 
     def encode_visual(self, pixels: Tensor) -> Latents:
-        """Latents of pictures alone, as `encode`: of a goal nothing but its picture is known."""
+        """Latents of pictures alone, as `encode`: of most goals nothing but a picture is known."""
         return self.encode_and_describe(pixels)[0]
 
     def features(self, pixels: Tensor) -> Tensor:

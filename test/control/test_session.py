@@ -3,6 +3,8 @@
 by its code.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,54 @@ def test_distance_and_costs_are_those_of_the_objective_of_each_context(session):
         summed = session.freeze(picture(0), HERE, goal, Objective(kind, sum_all=True))
         first = session.score(summed.id, ACTIONS[:, :1], False, False).costs
         assert (first > frozen.distance).all() and last.shape == (4,)
+
+
+def test_what_is_measured_at_a_goal_counts_by_alpha(session):
+    """Of a model that integrates the pose: how far it ends from the goal's is known by hand."""
+    spec = session.model.spec
+    predictor = replace(
+        spec.predictor, conditioning='sequence', proprio='token', proprio_features=0
+    )
+    spec = spec.replace(predictor=predictor, family='vjepa2_ac', proprio_rollout='integrate')
+    session = ModelSession(build(spec, seed=0).freeze())
+    here = HERE * (HERE < 3)  # angles that do not jump
+    there = here + [0.1, 0.0, -0.2, 0.0, 0.0, 0.0, 0.0]
+    ids, _ = session.prepare_goals([picture(1)] * 2, None, states=[there, here])
+    ids += session.prepare_goals([picture(1)], None)[0]
+    moves = np.zeros((2, 3, 7), np.float32)
+    moves[1, :2, 0] = 0.05  # all the way in x, and z stays
+
+    def costs(goal, alpha, mode):
+        frozen = session.freeze(picture(0), here, goal, Objective(alpha=alpha), mode)
+        distances.add(frozen.distance)
+        return session.score(frozen.id, moves, False, False).costs
+
+    distances, std = set(), 0.5
+    away = [(0.1**2 + 0.2**2) / std**2 / 7, 0.2**2 / std**2 / 7]
+    for mode in ('plain', 'exact'):
+        alone = costs(ids[2], 0.1, mode)
+        np.testing.assert_allclose(
+            costs(ids[0], 0.1, mode) - alone, np.multiply(0.1, away), rtol=1e-3
+        )
+        np.testing.assert_allclose(
+            costs(ids[1], 0.1, mode) - alone, [0, 0.1 * 0.1**2 / std**2 / 7], atol=1e-6
+        )
+        assert (costs(ids[0], 0.0, mode) == alone).all() and (
+            costs(ids[2], 0.0, mode) == alone
+        ).all()
+    assert len(distances) == 1, 'a goal is ended by what is seen'
+
+
+def test_a_model_that_hears_no_state_goes_by_the_picture(session):
+    spec = session.model.spec
+    predictor = replace(spec.predictor, proprio='none', proprio_features=0)
+    session = ModelSession(build(spec.replace(predictor=predictor), seed=0).freeze())
+    goals = [session.prepare_goals([picture(1)], None, states=s)[0][0] for s in (None, [HERE])]
+    costs = []
+    for goal in goals:
+        frozen = session.freeze(picture(0), HERE, goal, Objective(alpha=9.0))
+        costs.append(session.score(frozen.id, ACTIONS, False, False).costs)
+    np.testing.assert_array_equal(*costs)
 
 
 def test_the_same_model_scores_in_whatever_mode_a_context_asks_for(session):

@@ -40,6 +40,9 @@ class PointTask:
     def goals(self):
         return [PICTURE]
 
+    def goal_states(self):
+        return None
+
     def observe(self):
         return PICTURE, self.pose.copy()
 
@@ -73,7 +76,7 @@ class Session:
         self.contexts = {}
         self.asked = []
 
-    def prepare_goals(self, pictures, live, recall=False):
+    def prepare_goals(self, pictures, live, recall=False, states=None):
         return list(range(len(pictures))), []
 
     def freeze(self, picture, state, goal_id, objective, mode):

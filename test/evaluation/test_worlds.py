@@ -2,15 +2,19 @@
 """Models in the paper's tasks: plans as wide as the model's actions, and the world as the judge."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip('jepa_wm_ros.sim')
 pytest.importorskip('mujoco')
 
 from jepa_wm_ros.evaluation import tasks, worlds  # noqa: E402
+from jepa_wm_ros.evaluation.closed_loop.ports import TaskPorts  # noqa: E402
 from jepa_wm_ros.tasks.wall import Wall  # noqa: E402
+from jepa_wm_ros.tasks.world import WorldTask  # noqa: E402
 from jepa_wm_ros.world_model import build  # noqa: E402
 from jepa_wm_ros.world_model.files.checkpoints import save_world_model  # noqa: E402
 from support.tiny_models import STEP, tiny_spec  # noqa: E402
@@ -59,3 +63,30 @@ def test_the_table_has_the_baselines_behaviour_cloning_and_every_way_of_planning
     away = [float(np.linalg.norm(start[:2] - goal[:2])) for start, goal in starts]
     assert rows['no motion']['ends'] == pytest.approx(away)
     assert rows['no motion']['success'] == 0 and 'oracle' in capsys.readouterr().out
+
+
+def test_alpha_counts_what_is_measured_at_the_goal(tmp_path):
+    spec = tiny_spec('hears', proprio_dim=2, proprio_mean=(32.0,) * 2, proprio_std=(17.0,) * 2)
+    spec = spec.replace(predictor=replace(spec.predictor, proprio='feature', proprio_features=4))
+    path = tmp_path / 'hears.safetensors'
+    save_world_model(build(spec, seed=0), path)
+    session, task = worlds.session_of(path), WorldTask(Wall())
+    task.reset(0)
+    actions, costs = torch.full((1, 6, STEP), 0.3), {}
+    for alpha in (0.0, 0.5):
+        ports = TaskPorts(task, session, worlds.profile_for(session.model.spec, alpha=alpha))
+        cost = ports.score(ports.observe(ports.prepare()[0], 0))
+        costs[alpha] = cost(actions).item()
+    goal = session.model.encode_proprio(torch.tensor(task.goal[None, :2]), 1, 1)
+    ends = cost.unroll(actions).proprio[-1]
+    away = (ends - goal[0]).square().mean().item()
+    assert away > 1e-3 and costs[0.5] - costs[0.0] == pytest.approx(0.5 * away, rel=1e-3)
+
+    found = []
+    for alpha in ('0', '100'):
+        out = tmp_path / f'{alpha}.json'
+        words = ['wall', '--model', str(path), '--episodes', '1', '--size', '8x1']
+        words += ['--executed', '6', '--alpha', alpha, '--out', str(out)]
+        assert tasks.main(['evaluate', *words]) == 0
+        found.append(json.loads(out.read_text())['rows']['hears, 6 of 6 executed']['ends'])
+    assert found[0] != found[1]

@@ -83,6 +83,9 @@ class Hand:
     def goals(self):
         return [self.picture(START + 0.1)]
 
+    def goal_states(self):
+        return None
+
     def observe(self):
         return self.picture(self.measured), self.measured
 

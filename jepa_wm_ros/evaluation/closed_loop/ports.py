@@ -33,12 +33,13 @@ class TaskPorts:
         self.errors = [task.error()]
 
     def prepare(self) -> list[int]:
-        """Encode the task's goal pictures; returns their numbers."""
+        """Encode the task's goals, pictures and what is measured there; returns their numbers."""
         pictures = self._task.goals()
         if self._session is None:
             return list(range(len(pictures)))
         live = self._task.observe()[0] if self._recall else None
-        return self._session.prepare_goals(pictures, live, self._recall)[0]
+        states = self._task.goal_states()
+        return self._session.prepare_goals(pictures, live, self._recall, states)[0]
 
     def now(self) -> int:
         """A clock [ns] that only goes on."""
