@@ -27,17 +27,19 @@ from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, run_trial
+from jepa_wm_ros.evaluation.normalized import NormalizedMpc
 from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
 from jepa_wm_ros.tasks.world import World, WorldTask
 from jepa_wm_ros.tasks.worlds import WORLDS
-from jepa_wm_ros.world_model import ModelSpec, load_world_model
+from jepa_wm_ros.world_model import load_world_model
+
+ADAM_LR = 0.1  # in normalised actions; as to var_scale, what its default is on an arm
 
 
 def profile_for(
-    spec: ModelSpec,
     *,
     profile: str = 'tasks/paper',
     planner: str = 'cem',
@@ -46,16 +48,13 @@ def profile_for(
     alpha: float = 0.1,
     executed: int = 6,
 ) -> Profile:
-    """The profile with a first proposal as wide as the actions the model was trained on.
-
-    The published planner works on normalised actions: var_scale is in their units. size:
-    CANDIDATESxITERATIONS in place of the profile's.
+    """The profile, of searches in normalised actions (normalized.py), with what is told in place
+    of its own. size: CANDIDATESxITERATIONS.
     """
     base = load_profile(profile, planner=planner)
     settings: dict[str, Any] = {}
-    if hasattr(base.settings, 'var_scale'):
-        scale = base.settings.var_scale
-        settings['var_scale'] = [scale * std for std in spec.action_std * spec.frameskip]
+    if planner == 'adam' != load_profile(profile).planner:
+        settings['lr'] = ADAM_LR
     if size:
         samples, iterations = (int(number) for number in size.split('x'))
         settings |= {'num_samples': samples, 'iterations': iterations}
@@ -86,9 +85,15 @@ def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
     return ModelSession(model)
 
 
+def planned(name: str, session: ModelSession, profile: Profile) -> Policy:
+    """Model-predictive control in the normalised actions of the session's model."""
+    spec = session.model.spec
+    return Policy(name, lambda task, seed: NormalizedMpc(profile, spec), session, profile)
+
+
 def cloned(session: ModelSession, name: str) -> Policy:
     """Behaviour cloning by the model's own head."""
-    return Policy(name, lambda task, seed: Cloned(), session, profile_for(session.model.spec))
+    return Policy(name, lambda task, seed: Cloned(), session, profile_for())
 
 
 def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
@@ -105,7 +110,6 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
         for executed in options.executed or [published, 1]:
             label = f'{stem}, {executed} of {world.spec.horizon} executed'
             profile = profile_for(
-                session.model.spec,
                 profile=options.profile or world.spec.profile,
                 planner=options.planner,
                 size=options.size,
@@ -113,7 +117,7 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
                 alpha=options.alpha,
                 executed=executed,
             )
-            yield label, ends(world, Policy.planned(label, session, profile), seeds)
+            yield label, ends(world, planned(label, session, profile), seeds)
 
 
 @exit_status('interrupted')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models in the paper's tasks: plans as wide as the model's actions, and the world as the judge."""
+"""Models in the paper's tasks: planned as they are told to, and the world as the judge."""
 
 import json
 from dataclasses import replace
@@ -28,19 +28,36 @@ def model(tmp_path):
     return tmp_path / 'tiny.safetensors'
 
 
-def test_the_first_proposal_is_as_wide_as_the_actions_the_model_was_trained_on(model):
-    spec = worlds.session_of(model).model.spec
-    profile = worlds.profile_for(spec, size='20x3', objective='all L1', executed=2)
-    assert profile.settings.var_scale == pytest.approx(spec.action_std)
+def test_what_is_told_takes_the_place_of_the_profiles():
+    profile = worlds.profile_for(size='20x3', objective='all L1', executed=2)
     assert (profile.settings.num_samples, profile.settings.iterations) == (20, 3)
     assert profile.objective.kind == 'L1' and profile.objective.sum_all
     assert profile.steps_executed == 2 and profile.settings.max_norms is None
 
 
-def test_every_planner_can_be_asked(model):
-    spec = worlds.session_of(model).model.spec
+def test_models_plan_in_their_normalised_actions(model):
+    session, seen = worlds.session_of(model), []
+
+    class Cost:
+        action_dim = STEP
+
+        def __call__(self, actions):
+            seen.append(actions)
+            return actions.square().mean(dim=(1, 2))
+
+    policy = worlds.planned('x', session, worlds.profile_for(size='2000x1'))
+    policy.decider(None, 0).plan(Cost(), steps_left=6)
+    found = seen[0].flatten(0, 1).std(0).tolist()
+    assert found == pytest.approx(session.model.spec.action_std, rel=0.05)
+
+
+def test_every_planner_can_be_asked(tmp_path):
     for planner in ('cem', 'icem', 'mppi', 'nevergrad', 'adam', 'gd'):
-        assert worlds.profile_for(spec, planner=planner).planner == planner
+        assert worlds.profile_for(planner=planner).planner == planner
+    assert worlds.profile_for(planner='adam').settings.lr == 0.1
+    (tmp_path / 'mine.yaml').write_text('{planner: adam, settings: {lr: 0.2, horizon: 6}}')
+    mine = worlds.profile_for(profile=tmp_path / 'mine.yaml', planner='adam')
+    assert mine.settings.lr == 0.2  # who says it is heard
 
 
 def test_the_table_has_the_baselines_behaviour_cloning_and_every_way_of_planning(
@@ -74,7 +91,7 @@ def test_alpha_counts_what_is_measured_at_the_goal(tmp_path):
     task.reset(0)
     actions, costs = torch.full((1, 6, STEP), 0.3), {}
     for alpha in (0.0, 0.5):
-        ports = TaskPorts(task, session, worlds.profile_for(session.model.spec, alpha=alpha))
+        ports = TaskPorts(task, session, worlds.profile_for(alpha=alpha))
         cost = ports.score(ports.observe(ports.prepare()[0], 0))
         costs[alpha] = cost(actions).item()
     goal = session.model.encode_proprio(torch.tensor(task.goal[None, :2]), 1, 1)
