@@ -16,7 +16,16 @@ SEEDS = (1, 2, 3)
 def figures(*shares, episodes=100, seeds=SEEDS):
     """Runs of a variant that reached these shares."""
     told = zip(seeds, shares, strict=False)
-    return [{'seed': s, 'success': share, 'ends': [0.0] * episodes} for s, share in told]
+    return [
+        {
+            'seed': s,
+            'success': share,
+            'ends': [0.0] * episodes,
+            'plan_evaluations': 100.0 * s,
+            'plan_seconds': 0.5 * s,
+        }
+        for s, share in told
+    ]
 
 
 def said(with_it, without, seeds=SEEDS):
@@ -85,15 +94,16 @@ def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     lines = markdown(answer).splitlines()
     assert "The paper (Figure 4 right): DINO's are above V-JEPA's." in lines
     half = 100 * answer.share('DINOv2').half_width
-    row = f'| DINOv2 | above V-JEPA, V-JEPA 2 | 75% | ± {half:.0f}% | ± 35% | 2 | 4 |'
+    row = f'| DINOv2 | above V-JEPA, V-JEPA 2 | 75% | ± {half:.0f}% | ± 35% | 2 | 4 | 150 | 0.75 |'
     assert row in lines
-    assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | |' in lines
-    assert '| trained on the task | | not run | | | | |' in lines
+    assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | | | |' in lines
+    assert '| trained on the task | | not run | | | | | | |' in lines
     assert 'Beside the paper: **cannot tell**.' in lines
     write_csv(tmp_path / 'a.csv', answer)
     rows = list(csv.reader((tmp_path / 'a.csv').open()))
     assert rows[1:] == [
-        ['4', 'wall', 'DINOv2', str(s), '2', x] for s, x in ((1, '0.5'), (2, '1.0'))
+        ['4', 'wall', 'DINOv2', '1', '2', '0.5', '100.0', '0.5'],
+        ['4', 'wall', 'DINOv2', '2', '2', '1.0', '200.0', '1.0'],
     ]
     draw(tmp_path / 'a.png', answer)
     assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')

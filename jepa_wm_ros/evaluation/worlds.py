@@ -26,7 +26,7 @@ from tqdm import tqdm
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
-from jepa_wm_ros.evaluation.closed_loop.trials import Policy, run_trial
+from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.evaluation.normalized import NormalizedMpc
 from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.objective import Objective
@@ -68,11 +68,11 @@ def profile_for(
     )
 
 
-def ends(world: World, policy: Policy, seeds: Sequence[int]) -> list[float]:
-    """The judge's distance at the end of each episode."""
+def trials(world: World, policy: Policy, seeds: Sequence[int]) -> list[Trial]:
+    """An episode for each seed."""
     task, steps = WorldTask(world), world.spec.steps // world.spec.frameskip
     bar = tqdm(seeds, desc=policy.name, leave=False, disable=None)
-    return [run_trial(task, policy, seed, steps).final for seed in bar]
+    return [run_trial(task, policy, seed, steps) for seed in bar]
 
 
 def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
@@ -105,7 +105,7 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
         session, stem = session_of(told, options.device), Path(told).stem
         if session.model.proposal is not None:
             policy = cloned(session, f'{stem}, behaviour cloning')
-            yield policy.name, ends(world, policy, seeds)
+            yield policy.name, [trial.final for trial in trials(world, policy, seeds)]
         published = load_profile(world.spec.profile).steps_executed
         for executed in options.executed or [published, 1]:
             label = f'{stem}, {executed} of {world.spec.horizon} executed'
@@ -117,7 +117,8 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
                 alpha=options.alpha,
                 executed=executed,
             )
-            yield label, ends(world, planned(label, session, profile), seeds)
+            policy = planned(label, session, profile)
+            yield label, [trial.final for trial in trials(world, policy, seeds)]
 
 
 @exit_status('interrupted')

@@ -76,6 +76,15 @@ class Answer:
             episodes,
         )
 
+    def per_plan(self, name: str) -> tuple[float, float]:
+        """Candidates scored for a plan of a variant that has run, and seconds that it took."""
+        figures = self.found[name]
+        evaluations, seconds = (
+            float(np.mean([one[key] for one in figures]))
+            for key in ('plan_evaluations', 'plan_seconds')
+        )
+        return evaluations, seconds
+
     def verdict(self) -> str:
         """AGREES, DISAGREES or CANNOT_TELL, by the rule above."""
         said = [self._judged(better, worse) for better, worse in self.question.claims]

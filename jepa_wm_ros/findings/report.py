@@ -11,7 +11,17 @@ import numpy as np
 from jepa_wm_ros.findings.answer import Answer
 
 # The paper's part is in words: its values were not to be had here.
-HEAD = ('', 'the paper', 'ours: success', '95 %', 'over seeds', 'seeds', 'episodes')
+HEAD = (
+    '',
+    'the paper',
+    'ours: success',
+    '95 %',
+    'over seeds',
+    'seeds',
+    'episodes',
+    'evaluations per plan',
+    'seconds per plan',
+)
 
 
 def markdown(answer: Answer) -> str:
@@ -30,18 +40,21 @@ def markdown(answer: Answer) -> str:
         said = question.paper(name)
         if share is None:
             why = f': needs {answer.needs[name]}' if name in answer.needs else ''
-            lines.append(_row((name, said, f'not run{why}', '', '', '', '')))
+            lines.append(_row((name, said, f'not run{why}', *[''] * (len(HEAD) - 3))))
             continue
         spread = f'± {share.spread:.0%}' if np.isfinite(share.spread) else ''
         counted = (f'{share.mean:.0%}', f'± {share.half_width:.0%}', spread)
-        lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes))))
+        evaluations, seconds = answer.per_plan(name)
+        searched = (f'{evaluations:.0f}', f'{seconds:.2g}')
+        lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes), *searched)))
     lines += [
         '',
         f'Beside the paper: **{answer.verdict()}**.',
         '',
         "95 %: half of Wilson's binomial interval over all episodes of all seeds. Over seeds: "
         'standard deviation. Agrees, or disagrees: the intervals of what the paper puts above and '
-        'below do not overlap, and every seed says the same.',
+        'below do not overlap, and every seed says the same. Evaluations: candidates scored, with '
+        'or without their slope.',
         '',
     ]
     return '\n'.join(lines)
@@ -55,10 +68,11 @@ def write_csv(path: Path, answer: Answer) -> None:
     """A row for every run."""
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow(['question', 'world', 'variant', 'seed', 'episodes', 'success'])
+        keys = ['success', 'plan_evaluations', 'plan_seconds']
+        writer.writerow(['question', 'world', 'variant', 'seed', 'episodes', *keys])
         for name, figures in answer.found.items():
             for one in figures:
-                row = [name, one['seed'], len(one['ends']), one['success']]
+                row = [name, one['seed'], len(one['ends']), *(one[key] for key in keys)]
                 writer.writerow([answer.question.number, answer.world, *row])
 
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from jepa_wm_ros.evaluation.worlds import ends, planned, profile_for, session_of
+from jepa_wm_ros.evaluation.worlds import planned, profile_for, session_of, trials
 from jepa_wm_ros.findings.questions import Variant
 from jepa_wm_ros.findings.recipes import configuration
 from jepa_wm_ros.learning import dataset, train
@@ -101,12 +102,15 @@ class Run:
         profile = profile_for(**told)
         world: World = WORLDS[self.plan.world]()
         policy = planned(f'{self.variant.name}, seed {self.seed}', session, profile)
-        distances = ends(world, policy, range(self.plan.episodes))
+        episodes = trials(world, policy, range(self.plan.episodes))
+        distances = [trial.final for trial in episodes]
         figures = {
             'variant': self.variant.name,
             'seed': self.seed,
             'success': float(np.mean(np.array(distances) < world.spec.tolerance)),
             'ends': distances,
+            'plan_evaluations': _mean(trial.plan_evaluations for trial in episodes),
+            'plan_seconds': _mean(trial.plan_seconds for trial in episodes),
             'training_seconds': round(trained),
             'seconds': round(time.monotonic() - begun),
             'made_of': self._training_key(),
@@ -157,6 +161,11 @@ class Run:
         if not resized.exists() and dataset.main(words):
             raise TrainingError(f'{resized} has not been made, see above')
         return resized
+
+
+def _mean(each: Iterable[Sequence[float]]) -> float:
+    """Of all plans of all episodes."""
+    return float(np.mean(list(chain.from_iterable(each))))
 
 
 _sha256 = lru_cache(sha256)  # of an encoder's file: it is hundreds of megabytes
