@@ -136,7 +136,8 @@ class Reach:
         """The path (H + 1, P) of a plan from what was seen."""
         plan = self.decider.plan(
             self.ports.score(seen),
-            steps_left=self.limits.max_steps - self.progress.step,
+            # What a goal is ended by must be what a whole plan promises, to the last step.
+            steps_left=None if self.goals.on_plan else self.limits.max_steps - self.progress.step,
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
         )
         self._check_cancel()

@@ -80,9 +80,9 @@ class Decider(Protocol):
 
     steps_executed: int
 
-    def plan(self, cost: Any, *, steps_left: int, budget: Budget) -> Plan:
-        """The next actions, no more than `steps_left`; the first `steps_executed` are to be carried
-        out.
+    def plan(self, cost: Any, *, steps_left: int | None, budget: Budget) -> Plan:
+        """The next actions, at most `steps_left` where that is told; the first `steps_executed` are
+        to be carried out.
         """
 
     def executed(self, steps: int) -> None:

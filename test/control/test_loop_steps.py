@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reach loop with plans of which several steps are taken."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+import torch
 
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.progress import Phase
@@ -46,14 +50,44 @@ def test_a_plan_of_several_steps_ends_where_the_schedule_turns_to_the_next_goal(
     assert cell.targets[0][1] > 0.04 and cell.targets[1][0] < 0.49  # turned after the first
 
 
-def test_no_plan_is_asked_for_beyond_the_steps_that_are_left():
-    cell, asked = ToyCell(outcomes=[DONE, MOVED]), []
+class Promises(ToyCell):
+    """Standing still costs 1; so a plan of the StraightPlanner, of cost 0.1, gains nine tenths, and
+    a shortened one, of cost 1, nothing.
+    """
+
+    def score(self, seen):
+        return lambda actions: torch.ones(len(actions))
+
+
+class Notes(StraightPlanner):
+    """Notes how long its plans may be; a plan of one step promises nothing."""
+
+    def plan(self, cost, *, steps_left, **_):
+        self.asked.append(steps_left)
+        plan = super().plan(cost)
+        return replace(plan, cost=1.0) if steps_left == 1 else plan
+
+
+@pytest.mark.parametrize(
+    ('sequence', 'asked'),
+    [
+        (GoalSequence(1, 'cost', 0.01), [5, 4, 2]),  # the second plan's first step was not taken
+        (GoalSequence(1, 'plan', 0.01, 9), [None] * 3),  # or a short one would end the goal
+    ],
+)
+def test_no_plan_is_asked_for_beyond_the_steps_that_are_left(sequence, asked):
+    cell = Promises(outcomes=[DONE, MOVED])
     cell.goals = [np.array([0.5, 0.9, 0.3])]
+    planner = Notes(cell, steps_executed=2)
+    planner.asked = []
+    assert run(cell, planner, steps=5, sequence=sequence).code == FaultCode.MAX_STEPS
+    assert planner.asked == asked
 
-    class Notes(StraightPlanner):
-        def plan(self, cost, *, steps_left, **_):
-            asked.append(steps_left)
-            return super().plan(cost)
 
-    run(cell, Notes(cell, steps_executed=2), steps=5)
-    assert asked == [5, 4, 2]  # the second plan's first step was not taken: the arm was moved
+def test_a_goal_is_not_ended_by_what_its_last_step_alone_can_gain():
+    cell = Promises()
+    cell.goals = [np.array([0.5, 0.9, 0.3])]
+    planner = Notes(cell)
+    planner.asked = []
+    outcome = run(cell, planner, steps=3, sequence=GoalSequence(1, 'plan', 0.01, 9))
+    assert outcome.code == FaultCode.MAX_STEPS and outcome.progress.step == 3
