@@ -139,6 +139,7 @@ class Reach:
             # What a goal is ended by must be what a whole plan promises, to the last step.
             steps_left=None if self.goals.on_plan else self.limits.max_steps - self.progress.step,
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
+            closed=None if self.gripper is None else self.gripper.closed,
         )
         self._check_cancel()
         self._say(
@@ -177,6 +178,8 @@ class Reach:
             self.limits.max_steps - self.progress.step,
             self.goals.steps_left,
         )
+        # To stand is to keep the turn that was commanded: what is measured tips over by and by.
+        here = self.ports.waypoints(seen, np.zeros((1, path.shape[1])))[-1]
         for number, (start, target) in enumerate(itertools.pairwise(path[: 1 + allowed])):
             latency = (self.ports.now() - seen.stamp) / 1e9
             self.progress = replace(
@@ -190,7 +193,8 @@ class Reach:
             self._commanded = True
             closure = self._closure(target, seen)
             strokes = self.gripper is not None and self.gripper.switched
-            motion = self.ports.move(held(start, target) if strokes else target, start, closure)
+            waypoint = held(start if number else here, target) if strokes else target
+            motion = self.ports.move(waypoint, start, closure)
             if motion.outcome is MotionOutcome.MOVED:
                 self._say(phase=Phase.REPLAN)
                 self.decider.reset()

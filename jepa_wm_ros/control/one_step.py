@@ -22,7 +22,9 @@ class OneStep(ABC):
     def action(self, cost: Any) -> np.ndarray:
         """The next action (A,), from whatever the ports' `score` gives."""
 
-    def plan(self, cost: Any, *, steps_left: int | None, budget: Budget) -> Plan:
+    def plan(
+        self, cost: Any, *, steps_left: int | None, budget: Budget, closed: bool | None
+    ) -> Plan:
         """A plan of one step."""
         action = torch.from_numpy(self.action(cost)[None])
         return Plan(action, math.nan, 0, 0, math.nan)

@@ -80,9 +80,11 @@ class Decider(Protocol):
 
     steps_executed: int
 
-    def plan(self, cost: Any, *, steps_left: int | None, budget: Budget) -> Plan:
+    def plan(
+        self, cost: Any, *, steps_left: int | None, budget: Budget, closed: bool | None
+    ) -> Plan:
         """The next actions, at most `steps_left` where that is told; the first `steps_executed` are
-        to be carried out.
+        to be carried out. closed: whether the hand is, None where nobody moves it by plans.
         """
 
     def executed(self, steps: int) -> None:

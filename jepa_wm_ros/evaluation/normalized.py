@@ -68,9 +68,10 @@ class NormalizedMpc(Mpc):
         steps_left: int | None = None,
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
+        closed: bool | None = None,
     ) -> Plan:
         """The next plan for a cost over physical actions; reports are of normalised ones."""
         searched = NormalizedCost(cost, self._spec)
-        plan = super().plan(searched, steps_left, budget, on_iteration)
+        plan = super().plan(searched, steps_left, budget, on_iteration, closed)
         elites = None if plan.elites is None else searched.physical(plan.elites)
         return replace(plan, actions=searched.physical(plan.actions), elites=elites)

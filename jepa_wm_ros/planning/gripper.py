@@ -37,10 +37,14 @@ class GripperSampling:
             'a number in (0, 1]',
         )
 
-    def strokes(self, horizon: int) -> Tensor:
-        """Gripper actions (2 H + 1, H): none, and opening and closing at each step."""
-        each = self.size * torch.eye(horizon)
-        return torch.cat([torch.zeros(1, horizon), -each, each])
+    def strokes(self, horizon: int, closed: bool | None = None) -> Tensor:
+        """Gripper actions (H + 1, H): none, and a stroke at each step, that opens a closed hand and
+        closes an open one; (2 H + 1, H), both kinds, where it is not known how the hand is.
+        """
+        each, none = self.size * torch.eye(horizon), torch.zeros(1, horizon)
+        if closed is None:
+            return torch.cat([none, -each, each])
+        return torch.cat([none, -each if closed else each])
 
     def impose(self, actions: Tensor, strokes: Tensor) -> None:
         """Have actions (S, N, H, A) make the strokes (S, H), in place, and stand meanwhile."""

@@ -34,6 +34,7 @@ class Mpc:
         steps_left: int | None = None,
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
+        closed: bool | None = None,
     ) -> Plan:
         """The next plan, of at most `steps_left` steps, within the profile's time where `budget`
         names none.
@@ -52,6 +53,7 @@ class Mpc:
             budget=budget,
             on_iteration=on_iteration,
             index=self.plans,
+            closed=closed,
         )
         self.plans += 1
         if self.profile.settings.warm_start and not proposes and plan.evaluations:

@@ -121,13 +121,15 @@ class Planner(Protocol):
         on_iteration: Callable[[IterationReport], None] | None = None,
         index: int = 0,
         draw: Draw | None = None,
+        closed: bool | None = None,
     ) -> Plan:
         """Search from one frozen observation.
 
         warm_start: (H, A) start of the search, or (M, H, A) with further good candidates after
         the first; steps_left: the plan is not longer than this; index: number of the plan, its
         random numbers come from `seed + index`; draw: standard normal numbers of a given shape
-        in place of the seeded generator (to replay recorded runs; nevergrad refuses it).
+        in place of the seeded generator (to replay recorded runs; nevergrad refuses it); closed:
+        whether the hand is, which then is not asked to close again (CEM's setting gripper).
 
         Raises PlanningError: MODEL_OUTPUT_INVALID when no candidate of an iteration has a finite
         cost, PLANNING_TIMEOUT when the budget leaves no time for a single iteration.

@@ -25,11 +25,26 @@ def test_the_gripper_is_left_alone_without_a_policy_and_switched_with_one():
 
 def test_the_hand_stands_while_the_gripper_makes_a_stroke_and_what_followed_is_planned_anew():
     cell = ToyCell()
-    begin = cell.pose.copy()
+    begin = [*cell.pose[:3], 3.0, 0.1, 0.2]  # how it is turned by command, not as measured
     lift_and_close = np.array([0, 0, 0.07, 0, 0, 0.1, 1.0])
     reach(cell, action=lift_and_close, steps=2, gripper=GripperPolicy())
-    assert np.array_equal(cell.targets[0][:6], begin[:6]) and cell.grippers == [1.0, 1.0]
+    assert cell.targets[0][:6] == pytest.approx(begin) and cell.grippers == [1.0, 1.0]
     assert cell.targets[1][2] == pytest.approx(begin[2] + 0.07)
+
+
+def test_a_plan_is_told_how_the_hand_is():
+    cell, told = ToyCell(), []
+
+    class Asked(StraightPlanner):
+        def plan(self, cost, *, closed, **more):
+            told.append(closed)
+            return super().plan(cost, **more)
+
+    closing = np.array([0, 0, 0, 0, 0, 0, 1.0])
+    for gripper in (None, GripperPolicy()):
+        goals = GoalSequence(1, 'steps', steps_per_goal=2)
+        Reach(cell, Asked(cell, closing), gripper, goals, Limits(2, 60.0)).run([0])
+    assert told == [None, None, False, True]
 
 
 class Slippery(ToyCell):
