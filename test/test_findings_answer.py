@@ -16,7 +16,8 @@ SEEDS = (1, 2, 3)
 def figures(*shares, episodes=100, seeds=SEEDS):
     """Runs of a variant that reached these shares."""
     told = zip(seeds, shares, strict=False)
-    return [{'seed': s, 'success': share, 'ends': [0.0] * episodes} for s, share in told]
+    hashes = {'data': 'd', 'tasks': 't', 'weights': 'w'}
+    return [{'seed': s, 'success': share, 'ends': [0.0] * episodes} | hashes for s, share in told]
 
 
 def said(with_it, without, seeds=SEEDS):
@@ -81,7 +82,8 @@ def test_every_question_claims_something_of_its_own_variants():
 
 def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     found = {'DINOv2': figures(0.5, 1.0, episodes=2)}
-    answer = Answer(QUESTIONS[4], 'wall', SEEDS, found, {'V-JEPA': 'vitl16.pth.tar'})
+    beside = {'no motion': {'success': 0.25, 'half_width': 0.3, 'ends': [0.0] * 4}}
+    answer = Answer(QUESTIONS[4], 'wall', SEEDS, found, {'V-JEPA': 'vitl16.pth.tar'}, beside)
     lines = markdown(answer).splitlines()
     assert "The paper (Figure 4 right): DINO's are above V-JEPA's." in lines
     half = 100 * answer.share('DINOv2').half_width
@@ -89,11 +91,17 @@ def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     assert row in lines
     assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | |' in lines
     assert '| trained on the task | | not run | | | | |' in lines
+    assert '| *no motion* | | 25% | ± 30% | | | 4 |' in lines
     assert 'Beside the paper: **cannot tell**.' in lines
     write_csv(tmp_path / 'a.csv', answer)
     rows = list(csv.reader((tmp_path / 'a.csv').open()))
+    assert rows[0][-3:] == ['data', 'tasks', 'weights']
     assert rows[1:] == [
-        ['4', 'wall', 'DINOv2', str(s), '2', x] for s, x in ((1, '0.5'), (2, '1.0'))
+        *(
+            ['4', 'wall', 'DINOv2', str(s), '2', x, 'd', 't', 'w']
+            for s, x in ((1, '0.5'), (2, '1.0'))
+        ),
+        ['4', 'wall', 'no motion', '', '4', '0.25', '', '', ''],
     ]
     draw(tmp_path / 'a.png', answer)
     assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')

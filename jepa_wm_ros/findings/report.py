@@ -13,6 +13,8 @@ from jepa_wm_ros.findings.answer import Answer
 # The paper's part is in words: its values were not to be had here.
 HEAD = ('', 'the paper', 'ours: success', '95 %', 'over seeds', 'seeds', 'episodes')
 
+HASHES = 'data', 'tasks', 'weights'
+
 
 def markdown(answer: Answer) -> str:
     """One question's table, the paper's answer above it and the word about it below."""
@@ -35,6 +37,9 @@ def markdown(answer: Answer) -> str:
         spread = f'± {share.spread:.0%}' if np.isfinite(share.spread) else ''
         counted = (f'{share.mean:.0%}', f'± {share.half_width:.0%}', spread)
         lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes))))
+    for name, row in answer.beside.items():
+        told = (f'{row["success"]:.0%}', f'± {row["half_width"]:.0%}')
+        lines.append(_row((f'*{name}*', '', *told, '', '', str(len(row['ends'])))))
     lines += [
         '',
         f'Beside the paper: **{answer.verdict()}**.',
@@ -52,14 +57,18 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def write_csv(path: Path, answer: Answer) -> None:
-    """A row for every run."""
+    """A row for every run with the SHA-256 of data, tasks and weights, and one for each of those
+    who need no model.
+    """
+    runs = [(name, one) for name, figures in answer.found.items() for one in figures]
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
-        writer.writerow(['question', 'world', 'variant', 'seed', 'episodes', 'success'])
-        for name, figures in answer.found.items():
-            for one in figures:
-                row = [name, one['seed'], len(one['ends']), one['success']]
-                writer.writerow([answer.question.number, answer.world, *row])
+        head = ['question', 'world', 'variant', 'seed', 'episodes', 'success']
+        writer.writerow([*head, *HASHES])
+        for name, one in [*runs, *answer.beside.items()]:
+            row = [name, one.get('seed', ''), len(one['ends']), one['success']]
+            hashes = [one.get(of, '') for of in HASHES]
+            writer.writerow([answer.question.number, answer.world, *row, *hashes])
 
 
 def draw(path: Path, answer: Answer) -> None:

@@ -12,15 +12,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy
-from jepa_wm_ros.evaluation.worlds import ends, profile_for, session_of
+from jepa_wm_ros.evaluation.world_rows import planned_row
+from jepa_wm_ros.evaluation.worlds import profile_for, session_of, trials
+from jepa_wm_ros.findings.beside import data_sha256, tasks_of, write_whole
 from jepa_wm_ros.findings.questions import Variant
 from jepa_wm_ros.findings.recipes import configuration
 from jepa_wm_ros.learning import dataset, train
 from jepa_wm_ros.learning.settings import TrainingError
+from jepa_wm_ros.tasks.frozen_worlds import WorldTasks
 from jepa_wm_ros.tasks.world import World
 from jepa_wm_ros.tasks.worlds import WORLDS
 from jepa_wm_ros.world_model.files.safe_files import sha256
@@ -37,6 +39,8 @@ class Plan:
     iterations    of each stage; None: the configuration's
     episodes, size, executed    of the evaluation
     encoders      files of encoders that are frozen as they are, by kind (frozen.ENCODERS)
+    tasks         frozen ones that all are judged on, a file or a name in config/tasks; '': the
+                  world's
     """
 
     world: str
@@ -49,6 +53,11 @@ class Plan:
     executed: int
     threads: int
     encoders: Mapping[str, Path] = field(default_factory=dict)
+    tasks: str = ''
+
+    def judged_on(self) -> WorldTasks:
+        """The tasks of the evaluation. Raises TaskFileError."""
+        return tasks_of(self.world, self.tasks, self.episodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Run:
         told = {
             'training': self._training_key(),
             'planning': dict(self.variant.planning),
+            'tasks': self.plan.judged_on().sha256,
             'episodes': self.plan.episodes,
             'size': self.plan.size,
             'executed': self.plan.executed,
@@ -74,6 +84,7 @@ class Run:
     def _training_key(self) -> dict[str, Any]:
         key = {
             'world': self.plan.world,
+            'data': data_sha256(self.plan.data),
             'config': configuration(self.plan.config, self.variant),
             'iterations': self.plan.iterations,
             'seed': self.seed,
@@ -99,20 +110,19 @@ class Run:
         profile = profile_for(session.model.spec, **told)
         world: World = WORLDS[self.plan.world]()
         policy = Policy.planned(f'{self.variant.name}, seed {self.seed}', session, profile)
-        distances = ends(world, policy, range(self.plan.episodes))
+        tasks, made_of = self.plan.judged_on(), self._training_key()
         figures = {
             'variant': self.variant.name,
             'seed': self.seed,
-            'success': float(np.mean(np.array(distances) < world.spec.tolerance)),
-            'ends': distances,
+            **planned_row(world, trials(world, policy, tasks), profile),
+            'data': made_of['data'],
+            'tasks': tasks.sha256,
+            'weights': sha256(model),
             'training_seconds': round(trained),
             'seconds': round(time.monotonic() - begun),
-            'made_of': self._training_key(),
+            'made_of': made_of,
         }
-        self.result.parent.mkdir(parents=True, exist_ok=True)
-        part = self.result.with_suffix('.part')
-        part.write_text(json.dumps(figures, indent=1))
-        part.replace(self.result)
+        write_whole(self.result, figures)
         return figures
 
     def _trained(self) -> Path:
@@ -150,7 +160,8 @@ class Run:
         """The episodes with pictures of a side of `size` [px], the base's or made now from them."""
         if size == configuration(self.plan.config, BASE)['model']['img_size']:
             return self.plan.data
-        resized = self.plan.out / f'{self.plan.world}_{size}px'
+        which = data_sha256(self.plan.data)[:16]
+        resized = self.plan.out / f'{self.plan.world}_{size}px_{which}'
         words = ['convert', str(self.plan.data), str(resized), '--to', 'hdf5', '--size', str(size)]
         if not resized.exists() and dataset.main(words):
             raise TrainingError(f'{resized} has not been made, see above')

@@ -32,7 +32,14 @@ class PushT:
     """`World`; not for several threads at once."""
 
     spec = WorldSpec(
-        'pusht', action_dim=2, img_size=SIZE, tolerance=1.0, horizon=6, steps=30, data='pusht'
+        'pusht',
+        action_dim=2,
+        img_size=SIZE,
+        tolerance=1.0,
+        horizon=6,
+        steps=30,
+        data='pusht',
+        knower='scripted pusher',
     )
 
     def __init__(self) -> None:
