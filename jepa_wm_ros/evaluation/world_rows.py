@@ -123,7 +123,7 @@ def offsets(world: World, tasks: WorldTasks) -> str:
     away = [float(world.distance(start[None], goal)[0]) for start, goal in tasks.tasks.values()]
     return (
         f'{tasks.summary()}: goals {min(away):.2f} to {max(away):.2f} away, reached within '
-        f'{spec.tolerance:g}; {spec.model_steps} model steps of {spec.frameskip}, '
+        f'{spec.tolerance:g}; judged after {spec.model_steps} model steps of {spec.frameskip}, '
         f'plans of {spec.horizon}'
     )
 

@@ -109,7 +109,7 @@ def test_what_was_asked_and_what_a_plan_cost_are_told(tmp_path, capsys):
     said, shipped = capsys.readouterr().out, frozen_worlds.read('wall', Wall())
     assert kept['tasks'] == {'sha256': shipped.sha256, 'seeds': [50000, 50001]}
     assert f'2 tasks of wall (SHA-256 {shipped.sha256[:12]})' in said
-    assert 'reached within 4.5; 6 model steps of 5, plans of 6' in said
+    assert 'reached within 4.5; judged after 6 model steps of 5, plans of 6' in said
     row = kept['rows']['wall, 2 of 6 executed']
     assert row['budget'].pop('ms') > 0
     assert row['budget'] == {
