@@ -49,11 +49,14 @@ class WorldTasks:
         }
 
     def first(self, count: int) -> WorldTasks:
-        """The first so many, of the same file. Raises TaskFileError where there are fewer."""
-        if count > len(self.tasks):
+        """The first so many, of the same file. Raises TaskFileError where there are fewer, or
+        none is asked for.
+        """
+        if not 1 <= count <= len(self.tasks):
             raise TaskFileError(
                 f'{count} episodes are asked for, and the file has {len(self.tasks)} tasks of '
-                f'{self.world}: ask for fewer, or make a longer file with `jepa-wm tasks freeze`'
+                f'{self.world}: ask for 1 to {len(self.tasks)}, or make a longer file with '
+                '`jepa-wm tasks freeze`'
             )
         kept = dict(list(self.tasks.items())[:count])
         return WorldTasks(self.world, self.steps, self.tolerance, kept, self.sha256)

@@ -80,8 +80,10 @@ def test_a_file_is_read_as_it_was_written_and_its_first_tasks_keep_its_hash(tmp_
         np.testing.assert_array_equal(read.tasks[seed], drawn.tasks[seed])
     two = read.first(2)
     assert list(two.tasks) == [5, 6] and two.sha256 == read.sha256
-    with pytest.raises(task_file.TaskFileError, match='4 episodes are asked for.* 3 tasks of wall'):
-        read.first(4)
+    for count in (0, 4):
+        said = f'{count} episodes are asked for.* 3 tasks of wall: ask for 1 to 3'
+        with pytest.raises(task_file.TaskFileError, match=said):
+            read.first(count)
 
 
 def _goal_moved(content):
