@@ -3,8 +3,11 @@
 call does nothing again, a table says what was not run.
 """
 
+import csv
+import hashlib
 import json
 from dataclasses import replace
+from shutil import copytree
 
 import pytest
 import yaml
@@ -15,13 +18,14 @@ pytest.importorskip('h5py')
 
 from jepa_wm_ros.errors import JepaWmError  # noqa: E402
 from jepa_wm_ros.evaluation import tasks  # noqa: E402
-from jepa_wm_ros.findings import command, expected, runs  # noqa: E402
+from jepa_wm_ros.findings import beside, command, expected, runs  # noqa: E402
 from jepa_wm_ros.findings.frozen import ENCODERS  # noqa: E402
 from jepa_wm_ros.findings.questions import QUESTIONS, Variant  # noqa: E402
 from jepa_wm_ros.findings.recipes import configuration  # noqa: E402
 from jepa_wm_ros.learning import train  # noqa: E402
 from jepa_wm_ros.learning.settings import load_settings  # noqa: E402
 from jepa_wm_ros.learning.stages import loss_settings  # noqa: E402
+from jepa_wm_ros.tasks import frozen_worlds  # noqa: E402
 from jepa_wm_ros.tasks.worlds import WORLDS  # noqa: E402
 from jepa_wm_ros.world_model import EncoderSpec, ModelSpec, build, load_world_model  # noqa: E402
 from jepa_wm_ros.world_model.files.registry import find  # noqa: E402
@@ -61,6 +65,58 @@ def test_a_question_is_answered_and_not_asked_twice(tiny, number, capsys, monkey
     monkeypatch.setattr(runs.Run, '_trained', None)
     assert command.main([*tiny, '--question', str(number), '--seeds', '1', '2']) == 0
     assert '0 of' in capsys.readouterr().out and out
+
+
+def test_figures_say_which_data_tasks_and_weights_made_them(tiny, capsys):
+    assert command.main([*tiny, '--question', '3', '--seeds', '1']) == 0
+    tasks = frozen_worlds.read('wall', WORLDS['wall']())
+    assert f'judged on 2 tasks of wall (SHA-256 {tasks.sha256[:12]})' in capsys.readouterr().out
+    run = run_of(tiny, QUESTIONS[3].variants[0])
+    figures = run.figures()
+    weights = hashlib.sha256(run._trained().read_bytes()).hexdigest()
+    data = beside.data_sha256(run.plan.data)
+    assert [figures[of] for of in ('data', 'tasks', 'weights')] == [data, tasks.sha256, weights]
+    with (run.plan.out / 'wall_3.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]['weights'] == weights and rows[0]['data'] == data
+    assert [row['variant'] for row in rows[2:]] == [
+        'no motion',
+        'random actions',
+        'straight line',
+        'oracle',
+    ]
+    assert '| *oracle* |' in (run.plan.out / 'wall_3.md').read_text()
+
+
+def test_who_needs_no_model_is_tried_once(tiny, monkeypatch):
+    plan = command.plan_of(command.parse(tiny))
+    first = beside.baselines_of(plan.judged_on(), plan.out)
+    monkeypatch.setattr(beside, 'baseline_rows', None)
+    assert beside.baselines_of(plan.judged_on(), plan.out) == first
+    assert first['no motion']['success'] == 0 and len(first['oracle']['ends']) == 2
+
+
+def test_other_data_or_other_tasks_are_another_run(tiny, tmp_path):
+    run = run_of(tiny, Variant('as it is'))
+
+    def moved(**changes):
+        return runs.Run(replace(run.plan, **changes), run.variant, run.seed)
+
+    same = copytree(run.plan.data, tmp_path / 'same')
+    assert moved(data=same).result == run.result
+    other = tmp_path / 'other'
+    words = ['wall', '--out', str(other), '--episodes', '20', '--seed', '50']
+    assert tasks.main(['collect', *words, '--steps', '9', '--size', '16']) == 0
+    assert moved(data=other).result != run.result
+    assert moved(data=other)._data(24) != run._data(24)
+    mine = tmp_path / 'mine.json'
+    assert tasks.main(['freeze', str(mine), '--world', 'wall', '--seed', '3']) == 0
+    assert moved(tasks=str(mine)).result != run.result
+
+
+def test_more_episodes_than_there_are_tasks_are_refused(tiny, capsys):
+    assert command.main([*tiny, '--episodes', '97']) == 1
+    assert '97 episodes are asked for' in capsys.readouterr().err
 
 
 @pytest.mark.slow

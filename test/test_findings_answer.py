@@ -16,6 +16,7 @@ SEEDS = (1, 2, 3)
 def figures(*shares, episodes=100, seeds=SEEDS):
     """Runs of a variant that reached these shares."""
     told = zip(seeds, shares, strict=False)
+    hashes = {'data': 'd', 'tasks': 't', 'weights': 'w'}
     return [
         {
             'seed': s,
@@ -23,6 +24,7 @@ def figures(*shares, episodes=100, seeds=SEEDS):
             'ends': [0.0] * episodes,
             'plan_evaluations': 100.0 * s,
             'plan_seconds': 0.5 * s,
+            **hashes,
         }
         for s, share in told
     ]
@@ -90,7 +92,8 @@ def test_every_question_claims_something_of_its_own_variants():
 
 def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     found = {'DINOv2': figures(0.5, 1.0, episodes=2)}
-    answer = Answer(QUESTIONS[4], 'wall', SEEDS, found, {'V-JEPA': 'vitl16.pth.tar'})
+    beside = {'no motion': {'success': 0.25, 'half_width': 0.3, 'ends': [0.0] * 4}}
+    answer = Answer(QUESTIONS[4], 'wall', SEEDS, found, {'V-JEPA': 'vitl16.pth.tar'}, beside)
     lines = markdown(answer).splitlines()
     assert "The paper (Figure 4 right): DINO's are above V-JEPA's." in lines
     half = 100 * answer.share('DINOv2').half_width
@@ -98,12 +101,15 @@ def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     assert row in lines
     assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | | | |' in lines
     assert '| trained on the task | | not run | | | | | | |' in lines
+    assert '| *no motion* | | 25% | ± 30% | | | 4 | | |' in lines
     assert 'Beside the paper: **cannot tell**.' in lines
     write_csv(tmp_path / 'a.csv', answer)
     rows = list(csv.reader((tmp_path / 'a.csv').open()))
+    assert rows[0][-3:] == ['data', 'tasks', 'weights']
     assert rows[1:] == [
-        ['4', 'wall', 'DINOv2', '1', '2', '0.5', '100.0', '0.5'],
-        ['4', 'wall', 'DINOv2', '2', '2', '1.0', '200.0', '1.0'],
+        ['4', 'wall', 'DINOv2', '1', '2', '0.5', '100.0', '0.5', 'd', 't', 'w'],
+        ['4', 'wall', 'DINOv2', '2', '2', '1.0', '200.0', '1.0', 'd', 't', 'w'],
+        ['4', 'wall', 'no motion', '', '4', '0.25', '', '', '', '', ''],
     ]
     draw(tmp_path / 'a.png', answer)
     assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')

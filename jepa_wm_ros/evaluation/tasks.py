@@ -4,7 +4,7 @@
 jepa-wm tasks collect wall --out data/wall
 jepa-wm tasks ceiling wall --planner 64x8
 jepa-wm tasks evaluate wall --model models/wall/wall.safetensors
-jepa-wm tasks freeze my_tasks.json --cell 5
+jepa-wm tasks freeze my_tasks.json --world wall
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 from jepa_wm_ros.evaluation import worlds
 from jepa_wm_ros.evaluation.ceiling import command as ceiling
-from jepa_wm_ros.tasks import collect, frozen
+from jepa_wm_ros.tasks import collect, freeze
 
 PARTS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     'collect': (collect.main, 'collect episodes of a world to train on'),
     'ceiling': (ceiling.main, 'plan with the true dynamics: what no predictor can repair'),
     'evaluate': (worlds.main, 'how models do in a world, beside those who need no model'),
-    'freeze': (frozen.main, 'freeze tasks of the simulated cell in a file'),
+    'freeze': (freeze.main, 'freeze tasks of a world or of the simulated cell in a file'),
 }
 
 

@@ -7,36 +7,44 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from jepa_wm_ros.tasks.frozen_worlds import States
 from jepa_wm_ros.tasks.world import Policy, World
 
-# From a world, a start, a goal and a seed to the state at the end of an episode.
+# From a world, a start, a goal and a seed to the states of an episode (steps + 1, S): at the start
+# and after each model step.
 Walk = Callable[[World, np.ndarray, np.ndarray, int], np.ndarray]
 
 
 def baselines(world: World) -> Iterator[tuple[str, Walk]]:
-    """Who is in the table without a plan: a way to the end of an episode."""
+    """Who is in the table without a plan."""
 
     def stepwise(policy: Callable[[np.random.Generator, np.ndarray], Policy]) -> Walk:
         """policy: from random numbers and a goal to what acts in an episode."""
 
         def walk(world: World, state: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
             act = policy(np.random.default_rng([seed, 5]), goal)
-            for _ in range(world.spec.steps):
-                state = world.step(state[None], act(state)[None])[0]
-            return state
+            states = [state]
+            for _ in range(world.spec.model_steps):
+                for _ in range(world.spec.frameskip):
+                    state = world.step(state[None], act(state)[None])[0]
+                states.append(state)
+            return np.stack(states)
 
         return walk
 
     yield 'no motion', stepwise(lambda rng, goal: lambda s: np.zeros(world.spec.action_dim))
     yield 'random actions', stepwise(lambda rng, goal: world.behaviour(rng))
     yield 'straight line', stepwise(lambda rng, goal: lambda s: world.straight(s, goal))
-    yield 'oracle', stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
+    yield world.spec.knower, stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
 
 
-def walked(world: World, walk: Walk, seed: int) -> float:
-    """The judge's distance at the end of the episode of a seed."""
-    start, goal = world.sample(np.random.default_rng([seed, 4]))
-    return float(world.distance(walk(world, start, goal, seed)[None], goal)[0])
+def walked(world: World, walk: Walk, task: States, seed: int) -> list[float]:
+    """The judge's distances in an episode, at the start and after each model step.
+
+    seed: of who acts at random.
+    """
+    start, goal = task
+    return world.distance(walk(world, start, goal, seed), goal).tolist()
 
 
 def interval(successes: int, episodes: int) -> tuple[float, float]:

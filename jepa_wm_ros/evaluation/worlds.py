@@ -6,7 +6,7 @@
 Success is the published one, within the tolerance at the last step, of episodes of the published
 length, by the control loop of the planner node. 6 executed steps are one open-loop plan, as
 published; 1 plans anew after each. Beside them who does not move, moves at random, goes straight,
-and who knows the world.
+and who knows the world. Tasks are those of config/tasks, which nothing has been chosen by.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -28,15 +27,28 @@ from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.evaluation.closed_loop.baselines import Cloned
 from jepa_wm_ros.evaluation.closed_loop.trials import Policy, Trial, run_trial
 from jepa_wm_ros.evaluation.normalized import NormalizedMpc
-from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
+from jepa_wm_ros.evaluation.world_rows import (
+    Row,
+    baseline_rows,
+    head,
+    labels,
+    line,
+    means,
+    offsets,
+    planned_row,
+)
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import PLANNERS, Profile, load_profile
-from jepa_wm_ros.tasks.world import World, WorldTask
+from jepa_wm_ros.tasks.frozen_worlds import FrozenTask, WorldTasks, read
+from jepa_wm_ros.tasks.world import World
 from jepa_wm_ros.tasks.worlds import WORLDS
 from jepa_wm_ros.world_model import load_world_model
+from jepa_wm_ros.world_model.files.checkpoints import weights_file
+from jepa_wm_ros.world_model.files.safe_files import sha256
 
 ADAM_LR = 0.1  # in normalised actions; as to var_scale, what its default is on an arm
+CLONING = 'behaviour cloning'
 
 
 def profile_for(
@@ -68,10 +80,10 @@ def profile_for(
     )
 
 
-def trials(world: World, policy: Policy, seeds: Sequence[int]) -> list[Trial]:
-    """An episode for each seed."""
-    task, steps = WorldTask(world), world.spec.steps // world.spec.frameskip
-    bar = tqdm(seeds, desc=policy.name, leave=False, disable=None)
+def trials(world: World, policy: Policy, tasks: WorldTasks) -> list[Trial]:
+    """Of a policy in each of these tasks."""
+    task, steps = FrozenTask(world, tasks), world.spec.model_steps
+    bar = tqdm(tasks.tasks, desc=policy.name, leave=False, disable=None)
     return [run_trial(task, policy, seed, steps) for seed in bar]
 
 
@@ -96,19 +108,21 @@ def cloned(session: ModelSession, name: str) -> Policy:
     return Policy(name, lambda task, seed: Cloned(), session, profile_for())
 
 
-def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
-    """The name of each row, and the judge's distances at the end of its episodes."""
-    seeds = range(options.seed, options.seed + options.episodes)
-    for name, walk in baselines(world):
-        yield name, [walked(world, walk, seed) for seed in seeds]
-    for told in options.model:
-        session, stem = session_of(told, options.device), Path(told).stem
-        if session.model.proposal is not None:
-            policy = cloned(session, f'{stem}, behaviour cloning')
-            yield policy.name, [trial.final for trial in trials(world, policy, seeds)]
+def rows(
+    world: World, tasks: WorldTasks, options: argparse.Namespace
+) -> Iterator[tuple[str, Row | None]]:
+    """The name of each row, and what was reached; None where a model cannot."""
+    yield from baseline_rows(world, tasks).items()
+    for told, label in labels(options.model).items():
+        session, name = session_of(told, options.device), f'{label}, {CLONING}'
+        if session.model.proposal is None:
+            yield name, None
+        else:
+            ran = trials(world, cloned(session, name), tasks)
+            yield name, planned_row(world, ran, None)
         published = load_profile(world.spec.profile).steps_executed
         for executed in options.executed or [published, 1]:
-            label = f'{stem}, {executed} of {world.spec.horizon} executed'
+            name = f'{label}, {executed} of {world.spec.horizon} executed'
             profile = profile_for(
                 profile=options.profile or world.spec.profile,
                 planner=options.planner,
@@ -117,8 +131,8 @@ def rows(world: World, options: argparse.Namespace) -> Iterator[tuple[str, list[
                 alpha=options.alpha,
                 executed=executed,
             )
-            policy = planned(label, session, profile)
-            yield label, [trial.final for trial in trials(world, policy, seeds)]
+            ran = trials(world, planned(name, session, profile), tasks)
+            yield name, planned_row(world, ran, profile)
 
 
 @exit_status('interrupted')
@@ -137,8 +151,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('--alpha', type=float, default=0.1, help="weight of proprioception's part")
     parser.add_argument('--executed', nargs='+', type=int, help='(default: as published, and 1)')
-    parser.add_argument('--episodes', type=int, default=48)
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--tasks',
+        help="frozen tasks: a name in config/tasks or a .json file (default: the world's)",
+    )
+    parser.add_argument(
+        '--episodes', type=int, default=48, help='the first of the file (default %(default)s)'
+    )
     parser.add_argument('--device', default='cpu', help='torch device (default cpu)')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
@@ -146,16 +165,34 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
-    world, found = WORLDS[options.world](), {}
-    for name, distances in rows(world, options):
-        reached = float(np.mean(np.array(distances) < world.spec.tolerance))
-        width = half_width(reached, len(distances))
-        found[name] = {'success': reached, 'half_width': width, 'ends': distances}
-        median = np.median(distances)
-        print(f'{name:<48} {reached:>5.0%} +-{width:.0%}  median {median:.2f}', flush=True)
+    world, found = WORLDS[options.world](), dict[str, Row]()
+    tasks = read(options.tasks or options.world, world).first(options.episodes)
+    weights = {
+        label: {'file': str(file), 'sha256': sha256(file)}
+        for told, label in labels(options.model).items()
+        for file in [weights_file(told)]
+    }
+    print(offsets(world, tasks))
+    for label, of in weights.items():
+        print(f'{label}: {of["file"]} (SHA-256 {of["sha256"][:12]})')
+    print(head(), flush=True)
+    for name, row in rows(world, tasks, options):
+        if row is None:
+            print(f'{name.removesuffix(CLONING)}no {CLONING}: the model has no such head')
+            continue
+        found[name] = row
+        print(line(name, row), flush=True)
+    for name, row in means(found).items():
+        found[name] = row
+        print(line(name, row), flush=True)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        told = {'options': vars(options), 'rows': found}
+        told = {
+            'options': vars(options),
+            'tasks': {'sha256': tasks.sha256, 'seeds': list(tasks.tasks)},
+            'weights': weights,
+            'rows': found,
+        }
         options.out.write_text(json.dumps(told, default=str, indent=1))
     return 0
 

@@ -52,6 +52,7 @@ class Answer:
 
     seeds    those that were asked for
     needs    by the names of the variants that cannot be run: the file each would need
+    beside   by their names: figures of who needs no model, in the same tasks (world_rows.row)
     """
 
     question: Question
@@ -59,6 +60,7 @@ class Answer:
     seeds: Sequence[int]
     found: Found
     needs: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def share(self, name: str) -> Share | None:
         """What a variant reached; None where no run of it has ended."""

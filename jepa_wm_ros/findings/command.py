@@ -18,6 +18,7 @@ from pathlib import Path
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.findings.answer import Answer
+from jepa_wm_ros.findings.beside import baselines_of
 from jepa_wm_ros.findings.expected import ended, expected_seconds, in_words
 from jepa_wm_ros.findings.frozen import files_of, needed
 from jepa_wm_ros.findings.questions import QUESTIONS, Question
@@ -39,7 +40,14 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         '--question', type=int, nargs='+', choices=QUESTIONS, default=list(QUESTIONS)
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
-    parser.add_argument('--episodes', type=int, default=48)
+    parser.add_argument(
+        '--tasks',
+        default='',
+        help="frozen tasks: a name in config/tasks or a .json file (default: the world's)",
+    )
+    parser.add_argument(
+        '--episodes', type=int, default=48, help='the first of the file (default %(default)s)'
+    )
     parser.add_argument('--size', default='100x10', help='CANDIDATESxITERATIONS of a plan')
     parser.add_argument('--executed', type=int, default=1, help='steps carried out of a plan')
     parser.add_argument('--iterations', type=int, help="of each stage (default: the base's)")
@@ -67,6 +75,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         options.executed,
         options.threads,
         files_of(options.encoder),
+        options.tasks,
     )
 
 
@@ -80,6 +89,7 @@ def runs_of(question: Question, plan: Plan, seeds: list[int]) -> list[Run]:
 def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
     """Say what is to be done, and how long it will take."""
     known, count, seconds = ended(plan), 0, 0.0
+    print(f'judged on {plan.judged_on().summary()}')
     for question in questions:
         runs = runs_of(question, plan, seeds)
         missing = [run for run in runs if not run.result.exists()]
@@ -95,7 +105,14 @@ def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
 
 def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
     """Make what is missing of one question, and write what there is after each run."""
-    answer = Answer(question, plan.world, seeds, {}, needed(question, plan.encoders))
+    answer = Answer(
+        question,
+        plan.world,
+        seeds,
+        {},
+        needed(question, plan.encoders),
+        baselines_of(plan.judged_on(), plan.out),
+    )
     for run in runs_of(question, plan, seeds):
         answer.found.setdefault(run.variant.name, []).append(run.figures())
         write(plan, answer)

@@ -23,6 +23,8 @@ HEAD = (
     'seconds per plan',
 )
 
+HASHES = 'data', 'tasks', 'weights'
+
 
 def markdown(answer: Answer) -> str:
     """One question's table, the paper's answer above it and the word about it below."""
@@ -47,6 +49,9 @@ def markdown(answer: Answer) -> str:
         evaluations, seconds = answer.per_plan(name)
         searched = (f'{evaluations:.0f}', f'{seconds:.2g}')
         lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes), *searched)))
+    for name, row in answer.beside.items():
+        told = (f'{row["success"]:.0%}', f'± {row["half_width"]:.0%}')
+        lines.append(_row((f'*{name}*', '', *told, '', '', str(len(row['ends'])), '', '')))
     lines += [
         '',
         f'Beside the paper: **{answer.verdict()}**.',
@@ -65,15 +70,18 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 def write_csv(path: Path, answer: Answer) -> None:
-    """A row for every run."""
+    """A row for every run with the SHA-256 of data, tasks and weights, and one for each of those
+    who need no model.
+    """
+    runs = [(name, one) for name, figures in answer.found.items() for one in figures]
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
-        keys = ['success', 'plan_evaluations', 'plan_seconds']
-        writer.writerow(['question', 'world', 'variant', 'seed', 'episodes', *keys])
-        for name, figures in answer.found.items():
-            for one in figures:
-                row = [name, one['seed'], len(one['ends']), *(one[key] for key in keys)]
-                writer.writerow([answer.question.number, answer.world, *row])
+        head = ['question', 'world', 'variant', 'seed', 'episodes']
+        keys = ['success', 'plan_evaluations', 'plan_seconds', *HASHES]
+        writer.writerow([*head, *keys])
+        for name, one in [*runs, *answer.beside.items()]:
+            row = [name, one.get('seed', ''), len(one['ends']), *(one.get(key, '') for key in keys)]
+            writer.writerow([answer.question.number, answer.world, *row])
 
 
 def draw(path: Path, answer: Answer) -> None:

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 import yaml
 
+from jepa_wm_ros.evaluation.world_rows import planned_row
 from jepa_wm_ros.evaluation.worlds import planned, profile_for, session_of, trials
+from jepa_wm_ros.findings.beside import data_sha256, tasks_of, write_whole
 from jepa_wm_ros.findings.questions import Variant
 from jepa_wm_ros.findings.recipes import configuration
 from jepa_wm_ros.learning import dataset, train
 from jepa_wm_ros.learning.settings import TrainingError
+from jepa_wm_ros.tasks.frozen_worlds import WorldTasks
 from jepa_wm_ros.tasks.world import World
 from jepa_wm_ros.tasks.worlds import WORLDS
 from jepa_wm_ros.world_model.files.safe_files import sha256
@@ -39,6 +42,8 @@ class Plan:
     iterations    of each stage; None: the configuration's
     episodes, size, executed    of the evaluation
     encoders      files of encoders that are frozen as they are, by kind (frozen.ENCODERS)
+    tasks         frozen ones that all are judged on, a file or a name in config/tasks; '': the
+                  world's
     """
 
     world: str
@@ -51,6 +56,11 @@ class Plan:
     executed: int
     threads: int
     encoders: Mapping[str, Path] = field(default_factory=dict)
+    tasks: str = ''
+
+    def judged_on(self) -> WorldTasks:
+        """The tasks of the evaluation. Raises TaskFileError."""
+        return tasks_of(self.world, self.tasks, self.episodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Run:
             'training': self._training_key(),
             'planning': dict(self.variant.planning),
             'evaluation': EVALUATION,
+            'tasks': self.plan.judged_on().sha256,
             'episodes': self.plan.episodes,
             'size': self.plan.size,
             'executed': self.plan.executed,
@@ -77,6 +88,7 @@ class Run:
     def _training_key(self) -> dict[str, Any]:
         key = {
             'world': self.plan.world,
+            'data': data_sha256(self.plan.data),
             'config': configuration(self.plan.config, self.variant),
             'iterations': self.plan.iterations,
             'seed': self.seed,
@@ -102,23 +114,22 @@ class Run:
         profile = profile_for(**told)
         world: World = WORLDS[self.plan.world]()
         policy = planned(f'{self.variant.name}, seed {self.seed}', session, profile)
-        episodes = trials(world, policy, range(self.plan.episodes))
-        distances = [trial.final for trial in episodes]
+        tasks, made_of = self.plan.judged_on(), self._training_key()
+        episodes = trials(world, policy, tasks)
         figures = {
             'variant': self.variant.name,
             'seed': self.seed,
-            'success': float(np.mean(np.array(distances) < world.spec.tolerance)),
-            'ends': distances,
+            **planned_row(world, episodes, profile),
             'plan_evaluations': _mean(trial.plan_evaluations for trial in episodes),
             'plan_seconds': _mean(trial.plan_seconds for trial in episodes),
+            'data': made_of['data'],
+            'tasks': tasks.sha256,
+            'weights': sha256(model),
             'training_seconds': round(trained),
             'seconds': round(time.monotonic() - begun),
-            'made_of': self._training_key(),
+            'made_of': made_of,
         }
-        self.result.parent.mkdir(parents=True, exist_ok=True)
-        part = self.result.with_suffix('.part')
-        part.write_text(json.dumps(figures, indent=1))
-        part.replace(self.result)
+        write_whole(self.result, figures)
         return figures
 
     def _trained(self) -> Path:
@@ -156,7 +167,8 @@ class Run:
         """The episodes with pictures of a side of `size` [px], the base's or made now from them."""
         if size == configuration(self.plan.config, BASE)['model']['img_size']:
             return self.plan.data
-        resized = self.plan.out / f'{self.plan.world}_{size}px'
+        which = data_sha256(self.plan.data)[:16]
+        resized = self.plan.out / f'{self.plan.world}_{size}px_{which}'
         words = ['convert', str(self.plan.data), str(resized), '--to', 'hdf5', '--size', str(size)]
         if not resized.exists() and dataset.main(words):
             raise TrainingError(f'{resized} has not been made, see above')
@@ -165,7 +177,7 @@ class Run:
 
 def _mean(each: Iterable[Sequence[float]]) -> float:
     """Of all plans of all episodes."""
-    return float(np.mean(list(chain.from_iterable(each))))
+    return fmean(chain.from_iterable(each))
 
 
 _sha256 = lru_cache(sha256)  # of an encoder's file: it is hundreds of megabytes

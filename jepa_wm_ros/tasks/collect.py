@@ -5,8 +5,9 @@
 
 Episode i comes from `--seed` + i alone, and the same command goes on where it was. As many
 episodes as `--expert` says are driven by somebody who knows the world, to goals of its sampling;
-the others by the policy of the published data. At the end it tells the statistics of actions and
-proprioception beside those of the published data.
+the others by the policy of the published data. At the end it tells the SHA-256 of what it has
+collected, which recording.json keeps too, and the statistics of actions and proprioception beside
+those of the published data.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tqdm import trange
 
 from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.recordings.episode import STEP_RATE, Episode
-from jepa_wm_ros.recordings.folder import claim
+from jepa_wm_ros.recordings.folder import claim, seal
 from jepa_wm_ros.recordings.formats.hdf5 import EpisodeWriter, Hdf5Episodes
 from jepa_wm_ros.tasks.world import World, random_actions
 from jepa_wm_ros.tasks.worlds import WORLDS
@@ -85,8 +86,10 @@ def main(arguments: list[str] | None = None) -> int:
             seed = options.seed + index
             made = episode(world, seed, options.steps, options.size, options.expert, noise)
             writer.write(index, made)
-    print(f'{options.out}: {options.episodes} episodes of {options.steps} steps')
-    print('\n'.join(statistics(Hdf5Episodes(options.out), world)))
+    episodes = Hdf5Episodes(options.out)
+    sha256 = seal(options.out, episodes)
+    print(f'{options.out}: {len(episodes)} episodes of {options.steps} steps (SHA-256 {sha256})')
+    print('\n'.join(statistics(episodes, world)))
     return 0
 
 

@@ -18,6 +18,7 @@ GAIN = 100.0  # units for an action of 1
 SPRING, DAMPER = 100.0, 20.0
 TIME_STEP, STEPS_PER_ACTION = 0.01, 10
 AGENT_RADIUS, SCALE = 15.0, 30.0
+WALLS = (((5, 506), (5, 5)), ((5, 5), (506, 5)), ((506, 5), (506, 506)), ((5, 506), (506, 506)))
 BAR = np.array([(-2, 1), (2, 1), (2, 0), (-2, 0)]) * SCALE  # the T's, around where it is told to be
 STEM = np.array([(-0.5, 1), (-0.5, 4), (0.5, 4), (0.5, 1)]) * SCALE
 LOW_AGENT, HIGH_AGENT, LOW_BLOCK, HIGH_BLOCK = 50.0, 450.0, 100.0, 400.0
@@ -31,27 +32,35 @@ class PushT:
     """`World`; not for several threads at once."""
 
     spec = WorldSpec(
-        'pusht', action_dim=2, img_size=SIZE, tolerance=1.0, horizon=6, steps=30, data='pusht'
+        'pusht',
+        action_dim=2,
+        img_size=SIZE,
+        tolerance=1.0,
+        horizon=6,
+        steps=30,
+        data='pusht',
+        knower='scripted pusher',
     )
 
     def __init__(self) -> None:
         import pymunk
 
+        self._pymunk = pymunk
+        self._parts = [part.tolist() for part in (BAR, STEM)]
+        self._inertia = sum(pymunk.moment_for_poly(1.0, part) for part in self._parts)
+        self._build()
+
+    def _build(self) -> None:
+        """A table on which nothing has touched anything yet."""
+        pymunk = self._pymunk
         self._space = space = pymunk.Space()
         space.damping = 0
-        for ends in (
-            ((5, 506), (5, 5)),
-            ((5, 5), (506, 5)),
-            ((506, 5), (506, 506)),
-            ((5, 506), (506, 506)),
-        ):
-            wall = pymunk.Segment(space.static_body, *ends, 2)
-            space.add(wall)
+        for ends in WALLS:
+            space.add(pymunk.Segment(space.static_body, *ends, 2))
         self._agent = pymunk.Body(body_type=pymunk.Body.KINEMATIC)
         circle = pymunk.Circle(self._agent, AGENT_RADIUS)
-        inertia = sum(pymunk.moment_for_poly(1.0, part.tolist()) for part in (BAR, STEM))
-        self._block = pymunk.Body(1.0, inertia)
-        shapes = [pymunk.Poly(self._block, part.tolist()) for part in (BAR, STEM)]
+        self._block = pymunk.Body(1.0, self._inertia)
+        shapes = [pymunk.Poly(self._block, part) for part in self._parts]
         self._block.center_of_gravity = (
             shapes[0].center_of_gravity + shapes[1].center_of_gravity
         ) / 2
@@ -112,6 +121,7 @@ class PushT:
         return after
 
     def _set(self, state: np.ndarray) -> None:
+        self._build()  # a space remembers contacts, which are in no state
         agent, block = self._agent, self._block
         agent.velocity = tuple(state[5:7])
         agent.position = tuple(state[:2])

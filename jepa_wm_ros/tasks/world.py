@@ -27,6 +27,7 @@ class WorldSpec:
     steps       of the world until the judge looks, as published
     data        name of the published data's statistics
     profile     of the published planner, in config/profiles
+    knower      what a table calls who acts by `World.oracle`
     """
 
     name: str
@@ -38,6 +39,12 @@ class WorldSpec:
     data: str
     profile: str = 'tasks/paper'
     frameskip: int = 5
+    knower: str = 'oracle'
+
+    @property
+    def model_steps(self) -> int:
+        """Until the judge looks."""
+        return self.steps // self.frameskip
 
     @property
     def model_action_dim(self) -> int:

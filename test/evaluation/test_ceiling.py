@@ -54,6 +54,7 @@ def test_the_table_says_what_success_is_worth(tmp_path, capsys):
     rows = {row['row']: row for row in json.loads((tmp_path / 'w.json').read_text())['rows']}
     assert list(rows)[:4] == ['no motion', 'random actions', 'straight line', 'oracle']
     assert rows['no motion']['success'] == 0.0 and len(rows) == 5
+    assert rows['oracle']['success'] == 1.0  # at the last step, not at the first
     assert 'true distance, last L2, 16x2, 1 of 6' in capsys.readouterr().out
 
 
@@ -61,11 +62,11 @@ def test_rows_that_have_ended_are_kept_with_the_hash_of_each_encoder(tmp_path, m
     save_world_model(build(tiny_spec('own', img_size=32), seed=0), tmp_path / 'own.safetensors')
     walks = command.walked
 
-    def interrupted(world, walk, seed):
+    def interrupted(world, walk, task, seed):
         if len(reached) == 5:
             raise KeyboardInterrupt
         reached.append(seed)
-        return walks(world, walk, seed)
+        return walks(world, walk, task, seed)
 
     reached: list[int] = []
     monkeypatch.setattr(command, 'walked', interrupted)

@@ -10,12 +10,12 @@ pytest.importorskip('jepa_wm_ros.sim')
 
 from jepa_wm_ros.sim.design import cell_design  # noqa: E402
 from jepa_wm_ros.sim.variation import sample_reach_task  # noqa: E402
-from jepa_wm_ros.tasks import frozen  # noqa: E402
+from jepa_wm_ros.tasks import freeze, frozen, task_file  # noqa: E402
 
 
 def test_a_file_gives_back_the_tasks_that_its_seeds_meant(tmp_path):
     path = tmp_path / 'mine.json'
-    assert frozen.main([str(path), '--cell', '5', '--seed', '70', '--episodes', '3']) == 0
+    assert freeze.main([str(path), '--cell', '5', '--seed', '70', '--episodes', '3']) == 0
     tasks = frozen.read(path)
     assert (tasks.cell, tasks.steps, tasks.tolerance) == (5, 15, 0.04)
     assert list(tasks.tasks) == [70, 71, 72]
@@ -33,9 +33,9 @@ def test_a_file_gives_back_the_tasks_that_its_seeds_meant(tmp_path):
 
 def test_a_file_is_never_overwritten(tmp_path, capsys):
     path = tmp_path / 'mine.json'
-    assert frozen.main([str(path), '--episodes', '1']) == 0
+    assert freeze.main([str(path), '--episodes', '1']) == 0
     before = path.read_text()
-    assert frozen.main([str(path), '--episodes', '2']) == 1
+    assert freeze.main([str(path), '--episodes', '2']) == 1
     assert path.read_text() == before and str(path) in capsys.readouterr().err
 
 
@@ -50,11 +50,11 @@ def _more_steps(content):
 @pytest.mark.parametrize('change', [_goal_moved, _more_steps])
 def test_a_changed_file_is_refused(tmp_path, change):
     path = tmp_path / 'mine.json'
-    frozen.write(frozen.draw(0, range(1)), path)
+    task_file.write(frozen.draw(0, range(1)), path)
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(frozen.TaskFileError, match='has been changed'):
+    with pytest.raises(task_file.TaskFileError, match='has been changed'):
         frozen.read(path)
 
 
@@ -73,7 +73,7 @@ def test_a_changed_file_is_refused(tmp_path, change):
 def test_what_is_no_file_of_tasks_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / 'mine.json'
     path.write_text(text)
-    with pytest.raises(frozen.TaskFileError, match='is no file of tasks') as refused:
+    with pytest.raises(task_file.TaskFileError, match='is no file of tasks') as refused:
         frozen.read(path)
     assert len(str(refused.value).splitlines()) == 1
 
