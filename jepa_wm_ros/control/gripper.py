@@ -7,6 +7,7 @@ import math
 
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
+MOVES_ON = 2  # steps after it closed on nothing, in which a hand does not try again
 EMPTY = 0.93  # measured closure above which closed fingers have nothing between them
 
 
@@ -40,16 +41,28 @@ class GripperPolicy:
         self.switched = self.missed = False  # by the last `update`
         self.misses = 0
         self._held = min_hold_steps
+        self._moves_on = 0
+
+    @property
+    def strokes(self) -> tuple[int, ...]:
+        """What is worth planning for: 1 to close an open hand, -1 to open a closed one; nothing for
+        a hand that has just closed on nothing: it has to be elsewhere first.
+        """
+        if self.closed:
+            return (-1,)
+        return () if self._moves_on else (1,)
 
     def update(self, planned_closure: float, measured_closure: float = math.nan) -> float:
         """Commanded closure, 0.0 or 1.0, for the closure the plan asks for and the one measured
         before the step (NaN: not known). Call once per step.
         """
         before = self.closed
+        self._moves_on = max(0, self._moves_on - 1)
         self.missed = self.reopens and self.closed and measured_closure > EMPTY
         if self.missed:
             self.misses += 1
             self.closed, self._held = False, self.min_hold_steps
+            self._moves_on = MOVES_ON
         else:
             if self.closed and measured_closure <= EMPTY:
                 self.misses = 0

@@ -139,7 +139,7 @@ class Reach:
             # What a goal is ended by must be what a whole plan promises, to the last step.
             steps_left=None if self.goals.on_plan else self.limits.max_steps - self.progress.step,
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
-            closed=None if self.gripper is None else self.gripper.closed,
+            strokes=None if self.gripper is None else self.gripper.strokes,
         )
         self._check_cancel()
         self._say(

@@ -23,7 +23,7 @@ class OneStep(ABC):
         """The next action (A,), from whatever the ports' `score` gives."""
 
     def plan(
-        self, cost: Any, *, steps_left: int | None, budget: Budget, closed: bool | None
+        self, cost: Any, *, steps_left: int | None, budget: Budget, strokes: tuple[int, ...] | None
     ) -> Plan:
         """A plan of one step."""
         action = torch.from_numpy(self.action(cost)[None])

@@ -81,10 +81,11 @@ class Decider(Protocol):
     steps_executed: int
 
     def plan(
-        self, cost: Any, *, steps_left: int | None, budget: Budget, closed: bool | None
+        self, cost: Any, *, steps_left: int | None, budget: Budget, strokes: tuple[int, ...] | None
     ) -> Plan:
         """The next actions, at most `steps_left` where that is told; the first `steps_executed` are
-        to be carried out. closed: whether the hand is, None where nobody moves it by plans.
+        to be carried out. strokes: those that the gripper can make, of 1 (closes) and -1 (opens);
+        None where no plan moves it.
         """
 
     def executed(self, steps: int) -> None:

@@ -8,7 +8,7 @@ planners take for granted (Nevergrad's first step) then means the same in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -68,10 +68,10 @@ class NormalizedMpc(Mpc):
         steps_left: int | None = None,
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
-        closed: bool | None = None,
+        strokes: Sequence[int] | None = None,
     ) -> Plan:
         """The next plan for a cost over physical actions; reports are of normalised ones."""
         searched = NormalizedCost(cost, self._spec)
-        plan = super().plan(searched, steps_left, budget, on_iteration, closed)
+        plan = super().plan(searched, steps_left, budget, on_iteration, strokes)
         elites = None if plan.elites is None else searched.physical(plan.elites)
         return replace(plan, actions=searched.physical(plan.actions), elites=elites)

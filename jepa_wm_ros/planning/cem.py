@@ -49,7 +49,7 @@ class Cem(SearchPlanner[CemSettings]):
         s. They share the candidates, and after each iteration the worse half is given up.
         """
         s = self.settings
-        strokes = gripper.strokes(search.horizon, search.closed)
+        strokes = gripper.strokes(search.horizon, search.strokes)
         means = search.start().repeat(len(strokes), 1, 1)
         stds = search.first_std().repeat(len(strokes), 1, 1)
         while search.proceed():

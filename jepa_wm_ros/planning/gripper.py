@@ -9,6 +9,7 @@ makes one stroke or none, and CEM searches for every stroke by itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,14 +38,13 @@ class GripperSampling:
             'a number in (0, 1]',
         )
 
-    def strokes(self, horizon: int, closed: bool | None = None) -> Tensor:
-        """Gripper actions (H + 1, H): none, and a stroke at each step, that opens a closed hand and
-        closes an open one; (2 H + 1, H), both kinds, where it is not known how the hand is.
+    def strokes(self, horizon: int, possible: Sequence[int] | None = None) -> Tensor:
+        """Gripper actions (K H + 1, H): none, and each of the K `possible` strokes at each step, of 1
+        (closes) and -1 (opens); both where it is not known what the hand can do.
         """
-        each, none = self.size * torch.eye(horizon), torch.zeros(1, horizon)
-        if closed is None:
-            return torch.cat([none, -each, each])
-        return torch.cat([none, -each if closed else each])
+        each = self.size * torch.eye(horizon)
+        kinds = (-1, 1) if possible is None else possible
+        return torch.cat([torch.zeros(1, horizon), *(kind * each for kind in kinds)])
 
     def impose(self, actions: Tensor, strokes: Tensor) -> None:
         """Have actions (S, N, H, A) make the strokes (S, H), in place, and stand meanwhile."""

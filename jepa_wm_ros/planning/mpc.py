@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -34,7 +34,7 @@ class Mpc:
         steps_left: int | None = None,
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
-        closed: bool | None = None,
+        strokes: Sequence[int] | None = None,
     ) -> Plan:
         """The next plan, of at most `steps_left` steps, within the profile's time where `budget`
         names none.
@@ -53,7 +53,7 @@ class Mpc:
             budget=budget,
             on_iteration=on_iteration,
             index=self.plans,
-            closed=closed,
+            strokes=strokes,
         )
         self.plans += 1
         if self.profile.settings.warm_start and not proposes and plan.evaluations:

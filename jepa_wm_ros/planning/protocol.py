@@ -8,7 +8,7 @@ Actions are (H, A) in the physical units of jepa_wm_ros/actions.py, candidates (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -121,15 +121,16 @@ class Planner(Protocol):
         on_iteration: Callable[[IterationReport], None] | None = None,
         index: int = 0,
         draw: Draw | None = None,
-        closed: bool | None = None,
+        strokes: Sequence[int] | None = None,
     ) -> Plan:
         """Search from one frozen observation.
 
         warm_start: (H, A) start of the search, or (M, H, A) with further good candidates after
         the first; steps_left: the plan is not longer than this; index: number of the plan, its
         random numbers come from `seed + index`; draw: standard normal numbers of a given shape
-        in place of the seeded generator (to replay recorded runs; nevergrad refuses it); closed:
-        whether the hand is, which then is not asked to close again (CEM's setting gripper).
+        in place of the seeded generator (to replay recorded runs; nevergrad refuses it); strokes:
+        those that a gripper can make, of 1 (closes) and -1 (opens), None where it is not known
+        (CEM's setting gripper).
 
         Raises PlanningError: MODEL_OUTPUT_INVALID when no candidate of an iteration has a finite
         cost, PLANNING_TIMEOUT when the budget leaves no time for a single iteration.

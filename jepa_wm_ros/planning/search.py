@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -41,11 +41,11 @@ class SearchPlanner(ABC, Generic[S]):
         on_iteration: Callable[[IterationReport], None] | None = None,
         index: int = 0,
         draw: Draw | None = None,
-        closed: bool | None = None,
+        strokes: Sequence[int] | None = None,
     ) -> Plan:
         """See protocol.Planner."""
         search = Search(
-            self.settings, cost, warm_start, steps_left, budget, on_iteration, index, draw, closed
+            self.settings, cost, warm_start, steps_left, budget, on_iteration, index, draw, strokes
         )
         try:
             return self._search(search)
@@ -75,7 +75,7 @@ class Search:
         on_iteration: Callable[[IterationReport], None] | None,
         index: int,
         draw: Draw | None,
-        closed: bool | None = None,
+        strokes: Sequence[int] | None = None,
     ):
         self.settings, self.cost = settings, cost
         self.budget, self._on_iteration = budget or Budget(), on_iteration
@@ -87,7 +87,7 @@ class Search:
         self.bounds = settings.bounds(self.action_dim).to(self.device, self.dtype)
         self.seed = settings.seed + index
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
-        self.draw, self.closed = draw, closed
+        self.draw, self.strokes = draw, strokes
         self._warm_start = self._checked_warm_start(warm_start)
         self.best_actions: Tensor | None = None
         self.best_cost = math.inf

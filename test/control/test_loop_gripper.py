@@ -32,19 +32,19 @@ def test_the_hand_stands_while_the_gripper_makes_a_stroke_and_what_followed_is_p
     assert cell.targets[1][2] == pytest.approx(begin[2] + 0.07)
 
 
-def test_a_plan_is_told_how_the_hand_is():
+def test_a_plan_is_told_which_strokes_the_hand_can_make():
     cell, told = ToyCell(), []
 
     class Asked(StraightPlanner):
-        def plan(self, cost, *, closed, **more):
-            told.append(closed)
+        def plan(self, cost, *, strokes, **more):
+            told.append(strokes)
             return super().plan(cost, **more)
 
     closing = np.array([0, 0, 0, 0, 0, 0, 1.0])
     for gripper in (None, GripperPolicy()):
         goals = GoalSequence(1, 'steps', steps_per_goal=2)
         Reach(cell, Asked(cell, closing), gripper, goals, Limits(2, 60.0)).run([0])
-    assert told == [None, None, False, True]
+    assert told == [None, None, (1,), (-1,)]
 
 
 class Slippery(ToyCell):
@@ -90,3 +90,15 @@ def test_a_thing_that_is_not_there_is_not_grasped_for_ever():
     ).run([0])
     assert outcome.code is FaultCode.NO_PROGRESS and 'closed on nothing 4 times' in outcome.message
     assert sum(closure == 1.0 for closure in cell.grippers) == MOST_MISSED and cell.stops == 1
+
+
+def test_a_hand_that_has_closed_on_nothing_moves_on_before_it_closes_again():
+    gripper = GripperPolicy(min_hold_steps=0, reopens=True)
+    gripper.update(1.0, 0.0)
+    assert gripper.strokes == (-1,)
+    gripper.update(1.0, 1.0)
+    told = []
+    for _ in range(3):
+        told.append(gripper.strokes)
+        gripper.update(0.0, 0.0)
+    assert told == [(), (), (1,)]

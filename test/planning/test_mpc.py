@@ -189,14 +189,13 @@ def test_a_plan_closes_first_and_lifts_then_though_lifting_at_once_looks_better_
     assert plan.evaluations <= 6 * 140 + 1
 
 
-@pytest.mark.parametrize('closed', [True, False])
-def test_a_hand_is_not_asked_to_do_what_it_has_done(closed):
+@pytest.mark.parametrize('possible', [(), (1,), (-1,), (-1, 1)])
+def test_a_hand_is_asked_for_the_strokes_alone_that_it_can_make(possible):
     door = Door()
-    planner = grasping(iterations=1)
-    planner.plan(door, closed=closed)
+    grasping(iterations=1).plan(door, strokes=possible)
     strokes = torch.cat(door.seen)[..., 6]
-    assert set(strokes.unique().tolist()) == ({-1.0, 0.0} if closed else {0.0, 1.0})
-    assert len(strokes.unique(dim=0)) == 1 + 3
+    assert set(strokes.unique().tolist()) == {0.0, *possible}
+    assert len(strokes.unique(dim=0)) == 1 + 3 * len(possible)
 
 
 def test_no_candidate_makes_half_a_stroke_two_strokes_or_one_on_the_way():
