@@ -39,7 +39,7 @@ class GripperSampling:
         )
 
     def strokes(self, horizon: int, possible: Sequence[int] | None = None) -> Tensor:
-        """Gripper actions (K H + 1, H): none, and each of the K `possible` strokes at each step, of 1
+        """Gripper actions (K H + 1, H): none, and each of K `possible` strokes at each step, of 1
         (closes) and -1 (opens); both where it is not known what the hand can do.
         """
         each = self.size * torch.eye(horizon)
