@@ -57,7 +57,7 @@ def test_the_picture_is_what_is_decoded_of_both_rollouts_from_that_frame(files):
         assert np.array_equal(row[:, :SIDE], square(episodes[1].frames[4:5][0], SIDE))
         for step, picture in enumerate(imagined(model, episodes[1], 4, stroke)[1:], start=1):
             shown = row[:, step * STEP : step * STEP + SIDE]
-            # Both rollouts at once add up in another order than one: a grey level on some processors.
+            # Side by side numbers add up in another order than one by one: a grey level somewhere.
             apart = np.abs(shown.astype(int) - square(picture, SIDE)).max()
             assert apart <= 1
     assert not np.array_equal(strip.rows[0][1], strip.rows[1][1])
