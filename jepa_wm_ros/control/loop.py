@@ -178,8 +178,6 @@ class Reach:
             self.limits.max_steps - self.progress.step,
             self.goals.steps_left,
         )
-        # To stand is to keep the turn that was commanded: what is measured tips over by and by.
-        here = self.ports.waypoints(seen, np.zeros((1, path.shape[1])))[-1]
         for number, (start, target) in enumerate(itertools.pairwise(path[: 1 + allowed])):
             latency = (self.ports.now() - seen.stamp) / 1e9
             self.progress = replace(
@@ -193,7 +191,11 @@ class Reach:
             self._commanded = True
             closure = self._closure(target, seen)
             strokes = self.gripper is not None and self.gripper.switched
-            waypoint = held(start if number else here, target) if strokes else target
+            waypoint = target
+            if strokes:
+                # With the turn that was commanded: taken as measured it tips over by and by.
+                here = self.ports.waypoints(seen, np.zeros((1, path.shape[1])))[-1]
+                waypoint = held(start if number else here, target)
             motion = self.ports.move(waypoint, start, closure)
             if motion.outcome is MotionOutcome.MOVED:
                 self._say(phase=Phase.REPLAN)
