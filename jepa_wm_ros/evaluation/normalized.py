@@ -8,14 +8,14 @@ planners take for granted (Nevergrad's first step) then means the same in every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.planning import Budget, Mpc, Plan, Profile
-from jepa_wm_ros.planning.protocol import CostFunction, IterationReport
+from jepa_wm_ros.planning import Mpc, Plan, Profile
+from jepa_wm_ros.planning.protocol import CostFunction
 from jepa_wm_ros.world_model import ModelSpec
 
 
@@ -62,16 +62,9 @@ class NormalizedMpc(Mpc):
         super().__init__(profile)
         self._spec = spec
 
-    def plan(
-        self,
-        cost: CostFunction,
-        steps_left: int | None = None,
-        budget: Budget | None = None,
-        on_iteration: Callable[[IterationReport], None] | None = None,
-        strokes: Sequence[int] | None = None,
-    ) -> Plan:
-        """The next plan for a cost over physical actions; reports are of normalised ones."""
+    def plan(self, cost: CostFunction, *more: Any, **named: Any) -> Plan:
+        """As `Mpc`'s, for a cost over physical actions; reports are of normalised ones."""
         searched = NormalizedCost(cost, self._spec)
-        plan = super().plan(searched, steps_left, budget, on_iteration, strokes)
+        plan = super().plan(searched, *more, **named)
         elites = None if plan.elites is None else searched.physical(plan.elites)
         return replace(plan, actions=searched.physical(plan.actions), elites=elites)
