@@ -137,8 +137,8 @@ def test_published_world_models_are_trained_and_judged_as_published_but_for_size
     for variant in QUESTIONS[9].variants:
         run = run_of(tiny, variant)
         assert len(run.figures()['ends']) == 2
-        assert run.figures()['plan_evaluations'] == 5  # four, and the mean of the best
-        assert run.figures()['plan_seconds'] > 0
+        assert run.figures()['budget']['evaluations'] == 5  # four, and the mean of the best
+        assert run.figures()['budget']['ms'] > 0
         weights = run._trained()
         spec, settings = (
             load_world_model(weights).spec,

@@ -22,8 +22,7 @@ def figures(*shares, episodes=100, seeds=SEEDS):
             'seed': s,
             'success': share,
             'ends': [0.0] * episodes,
-            'plan_evaluations': 100.0 * s,
-            'plan_seconds': 0.5 * s,
+            'budget': {'evaluations': 100.0 * s, 'ms': 500.0 * s},
             **hashes,
         }
         for s, share in told
@@ -97,7 +96,7 @@ def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     lines = markdown(answer).splitlines()
     assert "The paper (Figure 4 right): DINO's are above V-JEPA's." in lines
     half = 100 * answer.share('DINOv2').half_width
-    row = f'| DINOv2 | above V-JEPA, V-JEPA 2 | 75% | ± {half:.0f}% | ± 35% | 2 | 4 | 150 | 0.75 |'
+    row = f'| DINOv2 | above V-JEPA, V-JEPA 2 | 75% | ± {half:.0f}% | ± 35% | 2 | 4 | 150 | 750 |'
     assert row in lines
     assert '| V-JEPA | below DINOv2, DINOv3 | not run: needs vitl16.pth.tar | | | | | | |' in lines
     assert '| trained on the task | | not run | | | | | | |' in lines
@@ -107,8 +106,8 @@ def test_the_table_has_the_papers_word_beside_ours(tmp_path):
     rows = list(csv.reader((tmp_path / 'a.csv').open()))
     assert rows[0][-3:] == ['data', 'tasks', 'weights']
     assert rows[1:] == [
-        ['4', 'wall', 'DINOv2', '1', '2', '0.5', '100.0', '0.5', 'd', 't', 'w'],
-        ['4', 'wall', 'DINOv2', '2', '2', '1.0', '200.0', '1.0', 'd', 't', 'w'],
+        ['4', 'wall', 'DINOv2', '1', '2', '0.5', '100.0', '500.0', 'd', 't', 'w'],
+        ['4', 'wall', 'DINOv2', '2', '2', '1.0', '200.0', '1000.0', 'd', 't', 'w'],
         ['4', 'wall', 'no motion', '', '4', '0.25', '', '', '', '', ''],
     ]
     draw(tmp_path / 'a.png', answer)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
-from jepa_wm_ros.evaluation.closed_loop.trials import Trial
+from jepa_wm_ros.evaluation.closed_loop.trials import Trial, per_plan
 from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.planning import Profile
 from jepa_wm_ros.tasks.frozen_worlds import WorldTasks
@@ -54,16 +54,15 @@ def budget(profile: Profile, trials: Sequence[Trial]) -> Row:
     """
     settings, objective = profile.settings, profile.objective
     candidates = getattr(settings, 'num_samples', None)
-    took = [s for trial in trials for s in trial.plan_seconds if not math.isnan(s)]
-    scored = [n for trial in trials for n in trial.plan_evaluations if n]
+    evaluations, ms = per_plan(trials)
     return {
         'planner': profile.planner,
         'size': f'{candidates}x{settings.iterations}' if candidates else f'{settings.iterations}',
         'objective': f'{"all" if objective.sum_all else "last"} {objective.kind}',
         'horizon': settings.horizon,
         'executed': profile.steps_executed,
-        'evaluations': float(np.median(scored)) if scored else None,
-        'ms': 1000 * float(np.median(took)) if took else None,
+        'evaluations': evaluations,
+        'ms': ms,
     }
 
 
@@ -142,6 +141,6 @@ def line(name: str, told: Row) -> str:
     )
     if cost := told.get('budget'):
         said += f'  {cost["planner"]} {cost["size"]}, {cost["objective"]}'
-        if cost['evaluations'] is not None:
+        if math.isfinite(cost['evaluations']):
             said += f': {cost["evaluations"]:.0f} evaluations, {cost["ms"]:.0f} ms'
     return said

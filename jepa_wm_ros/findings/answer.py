@@ -79,13 +79,14 @@ class Answer:
         )
 
     def per_plan(self, name: str) -> tuple[float, float]:
-        """Candidates scored for a plan of a variant that has run, and seconds that it took."""
-        figures = self.found[name]
-        evaluations, seconds = (
-            float(np.mean([one[key] for one in figures]))
-            for key in ('plan_evaluations', 'plan_seconds')
+        """Candidates scored for a plan of a variant that has run, and milliseconds that it took:
+        means over seeds of medians.
+        """
+        budgets = [one['budget'] for one in self.found[name]]
+        evaluations, ms = (
+            float(np.mean([budget[key] for budget in budgets])) for key in ('evaluations', 'ms')
         )
-        return evaluations, seconds
+        return evaluations, ms
 
     def verdict(self) -> str:
         """AGREES, DISAGREES or CANNOT_TELL, by the rule above."""

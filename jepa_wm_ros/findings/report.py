@@ -20,9 +20,10 @@ HEAD = (
     'seeds',
     'episodes',
     'evaluations per plan',
-    'seconds per plan',
+    'ms per plan',
 )
 
+PER_PLAN = 'evaluations', 'ms'
 HASHES = 'data', 'tasks', 'weights'
 
 
@@ -46,8 +47,7 @@ def markdown(answer: Answer) -> str:
             continue
         spread = f'± {share.spread:.0%}' if np.isfinite(share.spread) else ''
         counted = (f'{share.mean:.0%}', f'± {share.half_width:.0%}', spread)
-        evaluations, seconds = answer.per_plan(name)
-        searched = (f'{evaluations:.0f}', f'{seconds:.2g}')
+        searched = tuple(f'{number:.0f}' for number in answer.per_plan(name))
         lines.append(_row((name, said, *counted, str(share.seeds), str(share.episodes), *searched)))
     for name, row in answer.beside.items():
         told = (f'{row["success"]:.0%}', f'± {row["half_width"]:.0%}')
@@ -77,10 +77,11 @@ def write_csv(path: Path, answer: Answer) -> None:
     with path.open('w', newline='') as file:
         writer = csv.writer(file)
         head = ['question', 'world', 'variant', 'seed', 'episodes']
-        keys = ['success', 'plan_evaluations', 'plan_seconds', *HASHES]
-        writer.writerow([*head, *keys])
+        writer.writerow([*head, 'success', *PER_PLAN, *HASHES])
         for name, one in [*runs, *answer.beside.items()]:
-            row = [name, one.get('seed', ''), len(one['ends']), *(one.get(key, '') for key in keys)]
+            row = [name, one.get('seed', ''), len(one['ends']), one['success']]
+            row += [one.get('budget', {}).get(key, '') for key in PER_PLAN]
+            row += [one.get(key, '') for key in HASHES]
             writer.writerow([answer.question.number, answer.world, *row])
 
 

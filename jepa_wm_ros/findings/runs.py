@@ -6,12 +6,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import yaml
@@ -115,13 +113,10 @@ class Run:
         world: World = WORLDS[self.plan.world]()
         policy = planned(f'{self.variant.name}, seed {self.seed}', session, profile)
         tasks, made_of = self.plan.judged_on(), self._training_key()
-        episodes = trials(world, policy, tasks)
         figures = {
             'variant': self.variant.name,
             'seed': self.seed,
-            **planned_row(world, episodes, profile),
-            'plan_evaluations': _mean(trial.plan_evaluations for trial in episodes),
-            'plan_seconds': _mean(trial.plan_seconds for trial in episodes),
+            **planned_row(world, trials(world, policy, tasks), profile),
             'data': made_of['data'],
             'tasks': tasks.sha256,
             'weights': sha256(model),
@@ -173,11 +168,6 @@ class Run:
         if not resized.exists() and dataset.main(words):
             raise TrainingError(f'{resized} has not been made, see above')
         return resized
-
-
-def _mean(each: Iterable[Sequence[float]]) -> float:
-    """Of all plans of all episodes."""
-    return fmean(chain.from_iterable(each))
 
 
 _sha256 = lru_cache(sha256)  # of an encoder's file: it is hundreds of megabytes

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from jepa_wm_ros.errors import FaultCode
-from jepa_wm_ros.evaluation.closed_loop.trials import Trial
+from jepa_wm_ros.evaluation.closed_loop.trials import Trial, per_plan
 
 NEAR_CM, NEARER_CM = 4.0, 2.5
 
@@ -33,10 +33,7 @@ def summarise(name: str, trials: list[Trial]) -> dict[str, float | str]:
     row['within_4cm_ever'] = float(np.mean([100 * min(t.errors) <= NEAR_CM for t in trials]))
     row['stopped'] = float(np.mean([t.code is FaultCode.SUCCEEDED for t in trials]))
     row['steps'] = float(np.median([t.stop for t in trials]))
-    took = [s for t in trials for s in t.plan_seconds if not math.isnan(s)]
-    row['plan_ms'] = 1000 * float(np.median(took)) if took else math.nan
-    scored = [n for t in trials for n in t.plan_evaluations if n]
-    row['plan_evaluations'] = float(np.median(scored)) if scored else math.nan
+    row['plan_evaluations'], row['plan_ms'] = per_plan(trials)
     return row
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
@@ -68,6 +69,15 @@ class Trial:
     def at_stop(self) -> float:
         """Distance where the loop ended."""
         return self.errors[self.stop]
+
+
+def per_plan(trials: Sequence[Trial]) -> tuple[float, float]:
+    """Medians of all plans: candidates scored, a gradient counted as one, and milliseconds; NaN
+    where nothing was searched.
+    """
+    scored = [n for trial in trials for n in trial.plan_evaluations if n]
+    took = [1000 * s for trial in trials for s in trial.plan_seconds if not math.isnan(s)]
+    return median(scored) if scored else math.nan, median(took) if took else math.nan
 
 
 def run_trial(
