@@ -7,7 +7,7 @@ import math
 
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
-MOVES_ON = 2  # steps after it closed on nothing, in which a hand does not try again
+MOVES_ON = 2  # steps that a hand stays open after it closed on nothing: it has to be elsewhere
 EMPTY = 0.93  # measured closure above which closed fingers have nothing between them
 
 
@@ -16,8 +16,8 @@ class GripperPolicy:
 
     close_above, open_below: planned closures [0 ... 1] that switch; between them the hand keeps
     what it has. min_hold_steps: steps a command lasts at least. reopens: a hand that has closed on
-    nothing, by its measured width, opens again at once, `missed` says so, and `misses` how often
-    in a row.
+    nothing, by its measured width, opens again at once and moves on before it closes anew;
+    `missed` says so, and `misses` how often in a row.
     """
 
     def __init__(
@@ -41,28 +41,25 @@ class GripperPolicy:
         self.switched = self.missed = False  # by the last `update`
         self.misses = 0
         self._held = min_hold_steps
-        self._moves_on = 0
 
     @property
     def strokes(self) -> tuple[int, ...]:
-        """What is worth planning for: 1 to close an open hand, -1 to open a closed one; nothing for
-        a hand that has just closed on nothing: it has to be elsewhere first.
+        """What the hand would do if a plan asked for it: 1 closes an open one, -1 opens a closed
+        one; nothing while it holds its command.
         """
-        if self.closed:
-            return (-1,)
-        return () if self._moves_on else (1,)
+        if self._held < self.min_hold_steps:
+            return ()
+        return (-1,) if self.closed else (1,)
 
     def update(self, planned_closure: float, measured_closure: float = math.nan) -> float:
         """Commanded closure, 0.0 or 1.0, for the closure the plan asks for and the one measured
         before the step (NaN: not known). Call once per step.
         """
         before = self.closed
-        self._moves_on = max(0, self._moves_on - 1)
         self.missed = self.reopens and self.closed and measured_closure > EMPTY
         if self.missed:
             self.misses += 1
-            self.closed, self._held = False, self.min_hold_steps
-            self._moves_on = MOVES_ON
+            self.closed, self._held = False, self.min_hold_steps - MOVES_ON
         else:
             if self.closed and measured_closure <= EMPTY:
                 self.misses = 0
@@ -76,6 +73,6 @@ class GripperPolicy:
             wanted = True
         elif planned_closure <= self.open_below:
             wanted = False
-        if wanted != self.closed and self._held >= self.min_hold_steps:
+        if wanted != self.closed and self.strokes:
             self.closed, self._held = wanted, 0
         self._held += 1

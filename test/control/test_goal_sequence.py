@@ -6,7 +6,7 @@ import math
 import pytest
 
 from jepa_wm_ros.control.goal_sequence import GoalSequence
-from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.gripper import MOVES_ON, GripperPolicy
 from jepa_wm_ros.planning import SettingsError
 
 
@@ -91,9 +91,11 @@ def test_a_hand_that_closed_on_nothing_opens_again_at_once():
     assert hand.update(1.0, 0.0) == 1.0 and hand.switched
     assert hand.update(1.0, 0.4) == 1.0 and not hand.switched  # it holds something
     assert hand.update(1.0, 0.98) == 0.0 and hand.switched and hand.missed  # it slipped out
-    assert hand.update(1.0, 0.0) == 1.0 and not hand.missed  # and can be grasped anew
+    for _ in range(MOVES_ON):  # not where it has just closed on nothing
+        assert hand.update(1.0, 0.0) == 0.0 and not hand.missed
+    assert hand.update(1.0, 0.0) == 1.0 and not hand.missed  # it can be grasped anew
     assert hand.misses == 1 and hand.update(1.0, 0.98) == 0.0 and hand.misses == 2
-    hand.update(1.0, 0.0)
+    assert [hand.update(1.0, 0.0) for _ in range(MOVES_ON + 1)] == [0.0] * MOVES_ON + [1.0]
     assert hand.update(1.0, 0.4) == 1.0 and hand.misses == 0  # it has got something
 
 

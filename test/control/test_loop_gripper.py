@@ -41,10 +41,10 @@ def test_a_plan_is_told_which_strokes_the_hand_can_make():
             return super().plan(cost, **more)
 
     closing = np.array([0, 0, 0, 0, 0, 0, 1.0])
-    for gripper in (None, GripperPolicy()):
-        goals = GoalSequence(1, 'steps', steps_per_goal=2)
-        Reach(cell, Asked(cell, closing), gripper, goals, Limits(2, 60.0)).run([0])
-    assert told == [None, None, (1,), (-1,)]
+    for gripper in (None, GripperPolicy(min_hold_steps=2)):
+        goals = GoalSequence(1, 'steps', steps_per_goal=3)
+        Reach(cell, Asked(cell, closing), gripper, goals, Limits(3, 60.0)).run([0])
+    assert told == [None, None, None, (1,), (), (-1,)]  # a command is held for two steps
 
 
 class Slippery(ToyCell):
@@ -62,18 +62,19 @@ class Slippery(ToyCell):
 def test_a_grasp_that_missed_is_seen_by_the_width_and_begun_again_from_the_goal_before():
     cell = Slippery(goals=[np.array([0.5, 0.2, 0.3]), np.array([0.5, 0.2, 0.4])])
     visited = []
-    goals = GoalSequence(2, 'steps', steps_per_goal=2)
+    goals = GoalSequence(2, 'steps', steps_per_goal=4)
     closing = np.array([0, 0, 0, 0, 0, 0, 1.0])
     outcome = Reach(
         cell,
         StraightPlanner(cell, closing),
         GripperPolicy(min_hold_steps=0, reopens=True),
         goals,
-        Limits(12, 60.0),
+        Limits(20, 60.0),
         say=lambda said: visited.append(said.goal_index),
     ).run([0, 1])
     assert outcome.code is FaultCode.SUCCEEDED
-    assert cell.grippers[:5] == [1.0, 0.0, 1.0, 0.0, 1.0] and all(cell.grippers[4:])
+    vain = [1.0, 0.0, 0.0, 0.0]  # opens, and moves on before it closes again
+    assert cell.grippers[:8] == 2 * vain and all(cell.grippers[8:]) and len(cell.grippers) == 14
     changes = [b for a, b in zip([-1, *visited], visited, strict=False) if a != b]
     assert changes == [0, 1, 0, 1], 'at the first goal there is none before it'
 
