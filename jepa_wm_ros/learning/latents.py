@@ -46,16 +46,9 @@ def encode_pictures(model: WorldModel, frames: Tensor) -> Tensor:
     return torch.cat([visual(model, model.prepare_images(part)).cpu() for part in parts])
 
 
-def encode_frames(
-    model: WorldModel,
-    recording: Recording,
-    light: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Visual latents (F, 1, g, g, D) of all frames, in main memory; with `light`, each episode in
-    a light of its own.
-    """
-    return torch.cat(list(_encoded(model, recording, light, generator, visual)))
+def encode_frames(model: WorldModel, recording: Recording) -> Tensor:
+    """Visual latents (F, 1, g, g, D) of all frames, in main memory."""
+    return torch.cat([encode_pictures(model, part) for part in recording.frames.split(_BATCH)])
 
 
 def encoded_views(
@@ -137,7 +130,7 @@ def _encoded(
     model: WorldModel,
     recording: Recording,
     light: float,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     encode: Encode,
 ) -> Iterator[Tensor]:
     """What `encode` makes of all frames (n, ...), in order, in main memory."""

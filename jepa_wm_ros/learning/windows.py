@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from jepa_wm_ros.actions import DIM, GRIPPER
-from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError, digest
 from jepa_wm_ros.recordings.formats import open_episodes
 
 _SMALLEST_STD = 1e-4
-_PICTURES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,16 +119,18 @@ class Windows:
 
 @lru_cache(maxsize=2)  # of a training: what is learnt from, and what is held out
 def fingerprint(recording: Recording) -> str:
-    """SHA-256 of everything in a recording, extras left aside: which data a model was trained on.
+    """The digest of a recording's episodes: which data a model was trained on.
 
     It reads every picture, once for a recording.
     """
-    digest = hashlib.sha256()
-    for numbers in (recording.episode, recording.proprio, recording.actions):
-        digest.update(numbers.numpy().data)
-    for frames in recording.frames.split(_PICTURES_AT_ONCE):
-        digest.update(frames.numpy().data)
-    return digest.hexdigest()
+    lengths = torch.unique_consecutive(recording.episode, return_counts=True)[1]
+    ends = lengths.cumsum(0).tolist()
+
+    def episode(begin: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        proprio, actions = recording.proprio[begin:end], recording.actions[begin : end - 1]
+        return recording.frames[begin:end].numpy(), proprio.numpy(), actions.numpy()
+
+    return digest(starmap(episode, pairwise([0, *ends])))
 
 
 def load_recording(

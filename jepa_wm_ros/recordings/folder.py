@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.episode import EpisodeError, digest
+from jepa_wm_ros.recordings.formats import EpisodeSource
 
 SETTINGS = 'recording.json'
 COLLECTED = 'collected'  # in it: what was there when a recording last ended
@@ -43,22 +40,15 @@ def claim(out: Path, wanted: dict) -> None:
             ) from error
 
 
-def seal(out: Path, episodes: Iterable[Episode]) -> str:
-    """Keep in a claimed folder how many episodes it has and the SHA-256 of all pictures, measured
-    numbers and actions, which is returned.
+def seal(out: Path, episodes: EpisodeSource) -> str:
+    """Keep in a claimed folder how many episodes it has and their digest, which is returned.
 
     Reads every picture. A count that is not the folder's tells that more were recorded since.
     Raises EpisodeError.
     """
-    digest, count = hashlib.sha256(), 0
-    for episode in episodes:
-        count += 1
-        for numbers in (episode.frames[:], episode.proprio, episode.actions):
-            array = np.ascontiguousarray(numbers)
-            digest.update(f'{array.dtype.str} {array.shape}'.encode())
-            digest.update(array.data)
-    path, sha256 = out / SETTINGS, digest.hexdigest()
-    told = json.loads(path.read_text()) | {COLLECTED: {'episodes': count, 'sha256': sha256}}
+    path, sha256 = out / SETTINGS, digest((e.frames[:], e.proprio, e.actions) for e in episodes)
+    told = json.loads(path.read_text())
+    told[COLLECTED] = {'episodes': len(episodes), 'sha256': sha256}
     part = path.with_suffix('.part')
     try:
         part.write_text(json.dumps(told) + '\n')

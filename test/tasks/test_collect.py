@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip('h5py')
 
+from jepa_wm_ros.learning.windows import fingerprint, load_recording  # noqa: E402
 from jepa_wm_ros.recordings.folder import seal  # noqa: E402
 from jepa_wm_ros.recordings.formats.hdf5 import Hdf5Episodes  # noqa: E402
 from jepa_wm_ros.tasks import collect  # noqa: E402
@@ -55,6 +56,8 @@ def test_what_was_collected_is_told_by_its_hash(tmp_path, capsys):
     assert sealed(tmp_path / 'b') == told
     collected(tmp_path / 'c', '--episodes', '5', '--seed', '1')
     assert sealed(tmp_path / 'c')['sha256'] != told['sha256']
+    # A training on all of it names the same.
+    assert fingerprint(load_recording(tmp_path / 'a')) == told['sha256']
 
 
 @pytest.mark.parametrize('name', ['frames', 'proprio', 'actions'])
