@@ -37,7 +37,7 @@ def killed(words, moment, part):
                 break
         else:
             pytest.fail(f'it ended before it said {moment!r}')
-        time.sleep(part * min(said - before, 0.1))  # the moment that was drawn, which nothing announces
+        time.sleep(part * min(said - before, 0.1))  # the moment that was drawn
         process.kill()
         assert process.wait() == -signal.SIGKILL, 'it ended before it was killed'
 
