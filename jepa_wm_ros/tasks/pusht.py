@@ -9,7 +9,6 @@ for 0.1 s. A state is the agent's x and y, the T's x, y and angle, and the agent
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from jepa_wm_ros.tasks.world import Policy, WorldSpec
 
@@ -111,13 +110,16 @@ class PushT:
         after = np.empty_like(states)
         for index, (state, action) in enumerate(zip(states, actions, strict=True)):
             self._set(state)
-            target = np.clip(state[:2] + GAIN * action, 0, SIDE)
             agent, block = self._agent, self._block
-            for _ in range(STEPS_PER_ACTION):
-                pull = SPRING * (target - agent.position) - DAMPER * np.array(agent.velocity)
-                agent.velocity = tuple(np.array(agent.velocity) + pull * TIME_STEP)
+            (x, y), (vx, vy) = state[:2].tolist(), state[5:7].tolist()
+            to_x, to_y = np.clip(state[:2] + GAIN * action, 0, SIDE).tolist()
+            for _ in range(STEPS_PER_ACTION):  # in plain numbers: arrays would take most of it
+                vx += (SPRING * (to_x - x) - DAMPER * vx) * TIME_STEP
+                vy += (SPRING * (to_y - y) - DAMPER * vy) * TIME_STEP
+                agent.velocity = vx, vy
                 self._space.step(TIME_STEP)
-            after[index] = [*agent.position, *block.position, block.angle, *agent.velocity]
+                x, y = agent.position
+            after[index] = [x, y, *block.position, block.angle, vx, vy]
         return after
 
     def _set(self, state: np.ndarray) -> None:
@@ -142,7 +144,7 @@ class PushT:
             canvas = Image.new('RGB', (side, side), BACKGROUND)
             draw = ImageDraw.Draw(canvas)
             for part in (BAR, STEM):
-                corners = state[2:4] + np.stack([_turned(c, state[4]) for c in part])
+                corners = state[2:4] + _turned(part, state[4])
                 draw.polygon([tuple(corner) for corner in corners * scale], fill=BLOCK)
             draw.circle(tuple(state[:2] * scale), AGENT_RADIUS * scale, fill=AGENT)
             frame[:] = np.asarray(canvas.reduce(FINER))
@@ -190,5 +192,7 @@ def _limited(step: np.ndarray) -> np.ndarray:
     return step * min(1.0, 0.45 / max(float(np.linalg.norm(step)), 1e-9))
 
 
-def _turned(vector: np.ndarray, angle: float) -> np.ndarray:
-    return Rotation.from_rotvec([0, 0, angle]).apply([*vector, 0.0])[:2]
+def _turned(vectors: np.ndarray, angle: float) -> np.ndarray:
+    """Vectors (..., 2), turned by an angle [rad]."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return vectors @ np.array([[cos, sin], [-sin, cos]])
