@@ -24,6 +24,7 @@ OUR_LENGTH = ('iterations', 'batch', 'light', 'bfloat16')
 def configuration(base: str, variant: Variant) -> dict[str, Any]:
     """The training configuration of a variant; base: a file, or a name in config/train."""
     config = _read(base)
+    config.pop('proposal', None)  # no question is about it
     changes: dict[str, Any] = {}
     if variant.encoder:
         changes |= ENCODERS[variant.encoder].changes

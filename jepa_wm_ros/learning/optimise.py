@@ -56,6 +56,7 @@ def make_optimizer(module: nn.Module, settings: StageSettings) -> torch.optim.Ad
             },
         ],
         lr=settings.learning_rate,
+        fused=True,
         betas=settings.betas,
     )
 
