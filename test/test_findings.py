@@ -42,7 +42,7 @@ def tiny(tmp_path_factory):
     config['model']['encoder'] |= {'width': 8, 'channels': [8], 'strides': [1], 'hidden': 16}
     config['model']['predictor'] |= {'width': 16, 'depth': 1}
     config['retrained'] = {'width': 16}
-    config.pop('proposal')
+    assert 'proposal' not in config  # no question is about it
     (base / 'tiny.yaml').write_text(yaml.safe_dump(config))
     words = ['wall', '--data', str(base / 'data'), '--out', str(base / 'out'), '--iterations', '2']
     return [*words, '--config', str(base / 'tiny.yaml'), '--episodes', '2', '--size', '4x1']
@@ -209,10 +209,10 @@ def test_words_that_are_no_encoder_are_refused(tiny, capsys, tmp_path):
 
 def test_changes_reach_the_model_the_stage_and_what_is_retrained():
     changes = {'predictor.width': 48, 'stage.rollout_steps': 6, 'context_window': 5}
-    config = configuration('wall', Variant('x', changes))
+    config = configuration('cell', Variant('x', changes))
     assert config['model']['predictor']['width'] == config['retrained']['width'] == 48
     assert config['predictor']['rollout_steps'] == 6 and config['model']['context_window'] == 5
-    assert configuration('wall', Variant('y'))['model']['context_window'] == 2
+    assert configuration('cell', Variant('y'))['model']['context_window'] == 2
 
 
 def test_the_plan_says_how_long_by_what_has_ended(tiny):

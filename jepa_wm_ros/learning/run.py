@@ -85,6 +85,14 @@ def refuse_other_runs(files: Iterable[Path], run: Mapping[str, Any]) -> None:
             )
 
 
+def of_the_same_episodes(weights: str | None, run: Mapping[str, Any]) -> bool:
+    """Whether these weights learnt from the episodes of a run, and were measured on those that it
+    holds out.
+    """
+    told = _told_by(Path(weights)) if weights else {}
+    return all(told.get(f'{name}_sha256') == run[f'{name}_sha256'] for name in ('train', 'val'))
+
+
 def _told_by(path: Path) -> dict[str, Any]:
     """The description in weights or in a table of figures; empty where there is none."""
     try:

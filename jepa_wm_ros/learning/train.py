@@ -43,7 +43,7 @@ from jepa_wm_ros.learning.plot import plot_losses
 from jepa_wm_ros.learning.probes import measure
 from jepa_wm_ros.learning.proposing import ProposalStage
 from jepa_wm_ros.learning.proposing import validation as proposal_validation
-from jepa_wm_ros.learning.run import TRAINING, describe, refuse_other_runs
+from jepa_wm_ros.learning.run import TRAINING, describe, of_the_same_episodes, refuse_other_runs
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings, load_settings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
@@ -133,7 +133,9 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     if options.stage == 'proposal' and not fits(model, precision):
         precision = torch.float32
     model = model.to(precision).float()
-    if options.stage != 'proposal':  # which leaves the latents as they are
+    if given is not None and of_the_same_episodes(options.encoder_from, run):
+        model.familiarity = given.familiarity  # it was asked of this encoder and these pictures
+    elif options.stage != 'proposal':  # which leaves the latents as they are
         metrics['probes'] = dataclasses.asdict(measure(model, recording, val))
         model.familiarity = familiarity(model, recording, val)
         model.spec = model.spec.replace(reached_distance=metrics['probes']['reached_distance'])

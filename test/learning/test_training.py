@@ -149,6 +149,23 @@ def test_another_encoder_is_not_gone_on_with_from_the_checkpoint_of_the_first(fo
     assert 'belongs to a run with other settings' in capsys.readouterr().err
 
 
+def test_what_is_known_of_an_encoder_and_these_episodes_is_not_measured_again(folders):
+    """And of other episodes is."""
+    run(folders, 'all')
+    first = load_world_model(folders / 'all' / 'toy.safetensors')
+    words = ['--stage', 'predictor', '--iterations', '2', '--encoder-from']
+    words += [str(folders / 'all' / 'toy.safetensors')]
+    assert run(folders, 'same', *words) == 0
+    same = load_world_model(folders / 'same' / 'toy.safetensors')
+    assert 'probes' not in json.loads((folders / 'same' / 'metrics.json').read_text())
+    assert same.spec.reached_distance == first.spec.reached_distance
+    assert torch.equal(same.familiarity.mean, first.familiarity.mean)
+    assert run(folders, 'other', *words, '--data', str(folders / 'val')) == 0
+    other = load_world_model(folders / 'other' / 'toy.safetensors')
+    assert 'probes' in json.loads((folders / 'other' / 'metrics.json').read_text())
+    assert not torch.equal(other.familiarity.mean, first.familiarity.mean)
+
+
 def test_other_episodes_are_not_gone_on_with_from_the_checkpoint_of_the_first(folders, capsys):
     words = ['--stage', 'encoder', '--iterations', '2']
     assert run(folders, 'first', *words) == 0
