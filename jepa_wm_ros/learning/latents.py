@@ -149,8 +149,9 @@ def _encoded(
         recording.frames.split(_BATCH), recording.episode.split(_BATCH), strict=True
     ):
         pixels = model.prepare_images(frames)
-        lit = pixels * gain[episode] + offset[episode]
-        yield encode(model, lit).cpu()
+        if light:
+            pixels = torch.addcmul(offset[episode], pixels, gain[episode])
+        yield encode(model, pixels).cpu()
 
 
 def _key(model: WorldModel, recording: Recording, settings: StageSettings, seed: int) -> str:

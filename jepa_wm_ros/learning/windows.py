@@ -306,7 +306,8 @@ def vary_light(pixels: Tensor, strength: float, generator: torch.Generator | Non
     def uniform(of: tuple[int, ...]) -> Tensor:
         return (2 * torch.rand(of, generator=generator) - 1) * strength
 
-    return pixels * (1 + uniform(shape)) + uniform(shape) + 0.2 * uniform(colours)
+    gain, offset = 1 + uniform(shape), uniform(shape) + 0.2 * uniform(colours)
+    return torch.addcmul(offset, pixels, gain) if strength else pixels
 
 
 def _has_successor(recording: Recording) -> Tensor:

@@ -39,7 +39,7 @@ def crop_and_resize(
         raise ImageError(f'pictures must not be empty, got {tuple(frames.shape)}')
     top, left, side = central_square(*frames.shape[1:3])
     square = frames[:, top : top + side, left : left + side].permute(0, 3, 1, 2)
-    pixels = square.to(dtype) / 255.0
+    pixels = square.to(dtype).div_(255.0)
     if side == size:
         return pixels
     return F.interpolate(
@@ -57,7 +57,7 @@ def kept_square(frame: np.ndarray, size: int) -> np.ndarray:
 
 def normalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(pixels - mean) / std per channel of (B, 3, H, W)."""
-    return (pixels - _channels(mean, pixels)) / _channels(std, pixels)
+    return (pixels - _channels(mean, pixels)).div_(_channels(std, pixels))
 
 
 def denormalize(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
