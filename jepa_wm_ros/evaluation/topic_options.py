@@ -19,7 +19,9 @@ def add_topic_options(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='a name in config/topics or a .yaml file; the options below take precedence',
     )
-    topics.add_argument('--image', help='Image or CompressedImage topic')
+    topics.add_argument(
+        '--image', help='Image or CompressedImage topic, or camera of a set of episodes'
+    )
     topics.add_argument(
         '--pose',
         help='FrankaRobotState, PoseStamped, ArmStatus, TransformStamped, (Franka) JointState or '

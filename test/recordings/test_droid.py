@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Episodes in the layout of DROID's raw files."""
 
-import json
-
-import h5py
 import numpy as np
 import pytest
 
@@ -11,29 +8,12 @@ from jepa_wm_ros.actions import integrate
 from jepa_wm_ros.recordings.episode import EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.droid import TRAJECTORY
-from jepa_wm_ros.recordings.video import VideoWriter
-
-
-def write(folder, rate=15, pictures=40, states=40):
-    """An episode whose picture k is grey 4 k + 20 and whose hand is at x = 0.3 + k mm."""
-    folder.mkdir(parents=True)
-    with VideoWriter(folder / 'recordings/MP4/22008760.mp4', 48, 64, rate) as video:
-        for number in range(pictures):
-            video.write(np.full((1, 48, 64, 3), 4 * number + 20, np.uint8))
-    hand = np.tile([0.3, 0.1, 0.2, 3.0, 0.0, 0.1], (states, 1))
-    hand[:, 0] += np.arange(states) / 1000
-    with h5py.File(folder / TRAJECTORY, 'w') as file:
-        state = file.create_group('observation/robot_state')
-        state['cartesian_position'], state['gripper_position'] = hand, np.linspace(0, 1, states)
-    (folder / 'metadata_x.json').write_text(
-        json.dumps({'left_mp4_path': 'lab/success/x/recordings/MP4/22008760.mp4'})
-    )
-    return folder
+from support.droid import write_droid
 
 
 @pytest.mark.parametrize(('rate', 'stride'), [(15, 4), (60, 15), (3, 1)])
 def test_every_nth_pair_of_picture_and_state_is_a_step(tmp_path, rate, stride):
-    write(tmp_path / 'a', rate)
+    write_droid(tmp_path / 'a', rate)
     (episode,) = open_episodes(tmp_path)
     count = len(range(0, 40, stride))
     assert episode.fps == pytest.approx(rate / stride) and len(episode.frames) == count
@@ -47,14 +27,14 @@ def test_every_nth_pair_of_picture_and_state_is_a_step(tmp_path, rate, stride):
 
 
 def test_what_is_a_little_longer_is_cut_to_the_pairs(tmp_path):
-    write(tmp_path / 'a', pictures=25)
-    write(tmp_path / 'b', states=25)
+    write_droid(tmp_path / 'a', pictures=25)
+    write_droid(tmp_path / 'b', states=25)
     assert [len(episode.frames) for episode in open_episodes(tmp_path)] == [7, 7]
 
 
 @pytest.mark.parametrize('short', [{'pictures': 24}, {'states': 24}])
 def test_an_episode_of_which_a_second_is_missing_is_refused(tmp_path, short):
-    folder = write(tmp_path / 'a', **short)
+    folder = write_droid(tmp_path / 'a', **short)
     counts = {'pictures': 40, 'states': 40} | short
     said = '{}: {pictures} pictures at 15/s and {states} states, .*leave it out'
     with pytest.raises(EpisodeError, match=said.format(folder, **counts)):
@@ -63,7 +43,7 @@ def test_an_episode_of_which_a_second_is_missing_is_refused(tmp_path, short):
 
 
 def test_what_is_missing_is_named(tmp_path):
-    folder = write(tmp_path / 'a')
+    folder = write_droid(tmp_path / 'a')
     (folder / 'recordings/MP4/22008760.mp4').rename(tmp_path / 'away')
     with pytest.raises(EpisodeError, match=r'22008760\.mp4: not there, though metadata_x\.json'):
         open_episodes(tmp_path)[0]

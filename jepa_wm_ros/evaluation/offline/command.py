@@ -27,7 +27,11 @@ def parser() -> argparse.ArgumentParser:
         'from recorded frames and compare with what the arm did. Needs no ROS.'
     )
     p.add_argument(
-        'bags', nargs='*', type=Path, metavar='BAG', help='bag directory, or a .mcap or .db3 file'
+        'bags',
+        nargs='*',
+        type=Path,
+        metavar='BAG',
+        help='bag directory, a .mcap or .db3 file, or a set of episodes that `dataset` reads',
     )
     p.add_argument(
         '--model',

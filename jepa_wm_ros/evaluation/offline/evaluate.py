@@ -18,14 +18,21 @@ from jepa_wm_ros.evaluation.offline.illustrate import illustrate
 from jepa_wm_ros.evaluation.offline.perceptual import find_perceptual
 from jepa_wm_ros.evaluation.offline.report import write_report
 from jepa_wm_ros.evaluation.offline.rows import Row, RowWriter, merge_rows, write_rows
-from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, Shard, bag_label, blocks, run
+from jepa_wm_ros.evaluation.offline.runner import (
+    EvaluationPlan,
+    Recording,
+    Shard,
+    bag_label,
+    blocks,
+    run,
+)
 from jepa_wm_ros.evaluation.offline.summary import Summary, short, summarize, table
 from jepa_wm_ros.evaluation.offline.trial import PlannerChoice
 from jepa_wm_ros.evaluation.topic_options import topic_spec
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.recording import BagRecording, ClipSettings, read_recording
-from jepa_wm_ros.recordings.topics import TopicSpec
+from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.recordings.episode_clips import holds_episodes, read_episodes
 from jepa_wm_ros.world_model import load_world_model
 
 CLIPS, METRICS, REPORT, SETTINGS = 'clips.csv', 'metrics.json', 'report.html', 'settings.json'
@@ -81,21 +88,31 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
         options.clips,
         options.seeds[0],
     )
-    recordings = tuple(_read(path, topic_spec(options), settings) for path in options.bags)
+    recordings = tuple(_read(path, options, settings) for path in options.bags)
     labels = [bag_label(recording) for recording in recordings]
     if len(set(labels)) < len(labels):
-        raise BagError(f'two bags have the same name ({", ".join(labels)}); rename one')
+        raise BagError(f'two recordings have the same name ({", ".join(labels)}); rename one')
     return EvaluationPlan(
         recordings, models, planners, tuple(options.seeds), horizon, options.weights_dir, device
     ), lines
 
 
-def _read(path: Path, spec: TopicSpec, settings: ClipSettings) -> BagRecording:
+def _read(path: Path, options: argparse.Namespace, settings: ClipSettings) -> Recording:
+    if holds_episodes(path):
+        with tqdm(desc=f'read {path.name}', unit='episode', leave=False, disable=None) as bar:
+
+            def on_episode(total: int) -> None:
+                bar.total = total
+                bar.update()
+
+            return read_episodes(
+                path, settings, camera=options.image or '', rate=options.rate, on_episode=on_episode
+            )
     # Counting first costs an open; it gives the bar its end.
     with Bag(path, Findings()) as bag:
         total = sum(topic.count for topic in bag.topics.values())
     with tqdm(total=total, desc=f'read {path.name}', unit='msg', leave=False, disable=None) as bar:
-        return read_recording(path, spec, settings, bar.update)
+        return read_recording(path, topic_spec(options), settings, bar.update)
 
 
 def _keep_settings(

@@ -15,12 +15,9 @@ import numpy as np
 from jepa_wm_ros.actions import DIM, GRIPPER
 from jepa_wm_ros.evaluation.offline.pictures import Gallery, square
 from jepa_wm_ros.evaluation.offline.rows import EXPERT, Row
-from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, bag_label, load_trials
+from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, Recording, bag_label, load_trials
 from jepa_wm_ros.evaluation.offline.summary import short
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial
-from jepa_wm_ros.recordings.bags.bag import Bag
-from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames
 from jepa_wm_ros.world_model import Latents
 
 SIDE = 128  # of a picture in a strip [px]
@@ -130,17 +127,17 @@ def spread(count: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(GALLERY, count)).astype(int)
 
 
-def _studio(trial: ClipTrial, recording: BagRecording) -> Studio:
+def _studio(trial: ClipTrial, recording: Recording) -> Studio:
     return Studio(trial, lambda: _recorded(trial, recording))
 
 
-def _recorded(trial: ClipTrial, recording: BagRecording) -> Gallery:
+def _recorded(trial: ClipTrial, recording: Recording) -> Gallery:
     known = np.flatnonzero(np.isfinite(recording.timeline.poses).all(1))
     chosen = known[spread(len(known))]
     pictures, latents = [], []
-    with Bag(recording.path, Findings()) as bag:
+    with recording.open() as source:
         for index in chosen.tolist():
-            frame = read_frames(bag, recording, [index])[index]
+            frame = source.read([index])[index]
             if isinstance(frame, np.ndarray):
                 pictures.append(square(frame, SIDE))
                 latents.append(trial.encode(frame, recording.timeline.poses[index]))
@@ -154,17 +151,15 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def _frames(recording: BagRecording, number: int) -> list[np.ndarray]:
+def _frames(recording: Recording, number: int) -> list[np.ndarray]:
     clip = recording.clips[number]
-    with Bag(recording.path, Findings()) as bag:
-        pictures = read_frames(bag, recording, [int(f) for f in clip.frames])
+    with recording.open() as source:
+        pictures = source.read([int(f) for f in clip.frames])
     read = [pictures[int(f)] for f in clip.frames]
     return [picture for picture in read if not isinstance(picture, str)]  # all: the row is ok
 
 
-def _film(
-    studio: Studio, recording: BagRecording, rows: Sequence[Row], row: Row, name: str
-) -> Strip:
+def _film(studio: Studio, recording: Recording, rows: Sequence[Row], row: Row, name: str) -> Strip:
     clip, frames = recording.clips[row.clip], _frames(recording, row.clip)
     context = studio.trial.encode(frames[0], clip.poses[0])
     strips = [('recorded: start … goal', beside([square(f, SIDE) for f in frames]))]
@@ -184,7 +179,7 @@ def _film(
     )
 
 
-def _counterfactual(studio: Studio, recording: BagRecording, row: Row) -> Strip:
+def _counterfactual(studio: Studio, recording: Recording, row: Row) -> Strip:
     frame, pose = _frames(recording, row.clip)[0], recording.clips[row.clip].poses[0]
     title = f'{short(row.model)}: {row.bag} #{row.clip}'
     return Strip(title, studio.counterfactuals(frame, pose))

@@ -15,9 +15,8 @@ from jepa_wm_ros.evaluation.offline import figures
 from jepa_wm_ros.evaluation.offline.illustrate import Illustrations, choose_clips
 from jepa_wm_ros.evaluation.offline.report_page import PAGE
 from jepa_wm_ros.evaluation.offline.rows import EXPERT, Row
-from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, bag_label
+from jepa_wm_ros.evaluation.offline.runner import EvaluationPlan, Recording, bag_label
 from jepa_wm_ros.evaluation.offline.summary import Summary, short
-from jepa_wm_ros.recordings.bags.recording import BagRecording
 
 
 def write_report(
@@ -55,11 +54,11 @@ def _interval(interval: Interval, digits: int = 2, scale: float = 1.0) -> str:
     return f'{value} [{interval.low * scale:.{digits}f}, {interval.high * scale:.{digits}f}]'
 
 
-def _bag(recording: BagRecording) -> dict:
+def _bag(recording: Recording) -> dict:
     return {
         'name': bag_label(recording),
         'path': str(recording.path),
-        'topics': recording.topics,
+        'sources': ', '.join(recording.sources),
         'coverage': recording.coverage,
         'clips': len(recording.clips),
         'findings': list(recording.findings),

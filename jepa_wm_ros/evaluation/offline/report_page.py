@@ -113,8 +113,7 @@ gripper alone.</p>
 {% set c = bag.coverage %}
 <table>
 <tr><td>path<td>{{ bag.path }}</tr>
-<tr><td>topics<td>{{ bag.topics.image.name }}, {{ bag.topics.pose.name }}{% if bag.topics.gripper
-%}, {{ bag.topics.gripper.name }}{% endif %}</tr>
+<tr><td>from<td>{{ bag.sources }}</tr>
 <tr><td>frames read<td>{{ c.frames }} of {{ c.frames_promised }}, at
 {{ '%.2f' | format(c.rate) }} Hz with {{ '%.1f' | format(c.jitter * 1000) }} ms jitter,
 about {{ c.frames_dropped }} dropped, {{ c.frames_without_state }} without a state</tr>

@@ -20,10 +20,11 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.offline.perceptual import find_perceptual
 from jepa_wm_ros.evaluation.offline.rows import Row
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice
-from jepa_wm_ros.recordings.bags.bag import Bag
-from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames
+from jepa_wm_ros.recordings.bags.recording import BagPictures, BagRecording
+from jepa_wm_ros.recordings.episode_clips import EpisodePictures, EpisodeRecording
 from jepa_wm_ros.world_model import Latents, load_world_model
+
+Recording = BagRecording | EpisodeRecording
 
 BLOCK = 4  # clips of a task: lost when interrupted, and read in one go
 LONG_BLOCK = 64  # where a bag cannot be read from the middle
@@ -31,9 +32,9 @@ LONG_BLOCK = 64  # where a bag cannot be read from the middle
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What to evaluate: bags already read, models by name, planners by profile, seeds."""
+    """What to evaluate: recordings already read, models by name, planners by profile, seeds."""
 
-    recordings: tuple[BagRecording, ...]
+    recordings: tuple[Recording, ...]
     models: tuple[str, ...]
     planners: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -48,7 +49,7 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Neighbouring clips of one bag."""
+    """Neighbouring clips of one recording."""
 
     recording: int
     clips: tuple[int, ...]
@@ -67,8 +68,8 @@ class Shard:
         return Shard(int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1)))
 
 
-def bag_label(recording: BagRecording) -> str:
-    """The bag's name in tables: the last part of its path."""
+def bag_label(recording: Recording) -> str:
+    """The recording's name in tables: the last part of its path."""
     return recording.path.resolve().name
 
 
@@ -76,8 +77,8 @@ def blocks(plan: EvaluationPlan, shard: Shard) -> list[Block]:
     """The blocks of this shard: every world-th one."""
     every = []
     for index, recording in enumerate(plan.recordings):
-        with Bag(recording.path, Findings()) as bag:
-            size = BLOCK if bag.random_access else LONG_BLOCK
+        with recording.open() as pictures:
+            size = BLOCK if pictures.random_access else LONG_BLOCK
         numbers = range(len(recording.clips))
         every += [
             Block(index, tuple(numbers[start : start + size]))
@@ -87,12 +88,12 @@ def blocks(plan: EvaluationPlan, shard: Shard) -> list[Block]:
 
 
 class Evaluator:
-    """Models, planners and open bags of one process."""
+    """Models, planners and open recordings of one process."""
 
     def __init__(self, plan: EvaluationPlan) -> None:
         self.plan = plan
         self.trials = load_trials(plan)
-        self._bags: dict[int, Bag] = {}
+        self._open: dict[int, BagPictures | EpisodePictures] = {}
 
     def run(self, block: Block, done: set[tuple]) -> list[Row]:
         """Rows of a block that are not in `done`."""
@@ -105,20 +106,20 @@ class Evaluator:
         ]
         if not todo:
             return []
-        if block.recording not in self._bags:
-            self._bags[block.recording] = Bag(recording.path, Findings())
-        bag = self._bags[block.recording]
+        if block.recording not in self._open:
+            self._open[block.recording] = recording.open()
+        source = self._open[block.recording]
         rows: list[Row] = []
-        for part in [todo] if not bag.random_access else [[number] for number in todo]:
+        for part in [todo] if not source.random_access else [[number] for number in todo]:
             needed = [int(f) for number in part for f in recording.clips[number].frames]
-            pictures = read_frames(bag, recording, needed)
+            pictures = source.read(needed)
             for number in part:
                 rows += self._clip(recording, label, number, pictures, done)
         return rows
 
     def _clip(
         self,
-        recording: BagRecording,
+        recording: Recording,
         label: str,
         number: int,
         pictures: dict[int, np.ndarray | str],

@@ -51,6 +51,38 @@ class BagRecording:
     coverage: Coverage
     findings: Findings
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The topics that pictures, poses and closures are from."""
+        chosen = self.topics.image, self.topics.pose, self.topics.gripper
+        return tuple(topic.name for topic in chosen if topic)
+
+    def open(self) -> BagPictures:
+        """Its pictures."""
+        return BagPictures(self)
+
+
+class BagPictures:
+    """The pictures of a bag, which is open until `close`."""
+
+    def __init__(self, recording: BagRecording) -> None:
+        self._recording, self._bag = recording, Bag(recording.path, Findings())
+
+    def __enter__(self) -> BagPictures:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        self._bag.close()
+
+    @property
+    def random_access(self) -> bool:
+        """Whether some can be read without all before them."""
+        return self._bag.random_access
+
+    def read(self, frames: Sequence[int]) -> dict[int, np.ndarray | str]:
+        """See `read_frames`."""
+        return read_frames(self._bag, self._recording, frames)
+
 
 def read_recording(
     path: Path | str,

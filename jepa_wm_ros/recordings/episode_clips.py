@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored episodes as the evaluator sees recordings: clips with their poses, and their pictures on
+demand. A step of an episode is a step of the model, unless another rate is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from jepa_wm_ros.actions import DIM
+from jepa_wm_ros.errors import JepaWmError
+from jepa_wm_ros.recordings.bags.findings import Findings
+from jepa_wm_ros.recordings.bags.recording import ClipSettings
+from jepa_wm_ros.recordings.clips import Clip, Coverage, choose_clips, describe, resample
+from jepa_wm_ros.recordings.episode import Episode, EpisodeError
+from jepa_wm_ros.recordings.formats import formats, open_episodes
+from jepa_wm_ros.recordings.streams import NS
+from jepa_wm_ros.recordings.timeline import Timeline
+
+RATES_APART = 0.01  # relative; what is closer is called the same rate
+
+
+def holds_episodes(path: Path) -> bool:
+    """Whether a path is of a format of episodes other than a bag."""
+    return any(known.claims(path) for name, known in formats().items() if name != 'bag')
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRecording:
+    """A set of episodes, read once: everything but its pictures. Small enough to send to a worker.
+
+    timeline   all frames of all episodes, one after the other; `clock` is the episode's number
+    """
+
+    path: Path
+    camera: str
+    sources: tuple[str, ...]
+    timeline: Timeline
+    clips: list[Clip]
+    coverage: Coverage
+    findings: Findings
+
+    def open(self) -> EpisodePictures:
+        """Its pictures."""
+        return EpisodePictures(self)
+
+
+class EpisodePictures:
+    """Pictures of a set of episodes, any at any time."""
+
+    random_access = True
+
+    def __init__(self, recording: EpisodeRecording) -> None:
+        self._source = open_episodes(recording.path, recording.camera)
+        self._episodes = recording.timeline.clock
+
+    def __enter__(self) -> EpisodePictures:
+        return self
+
+    def __exit__(self, *_exc) -> None:
+        """Nothing is held open."""
+
+    def read(self, frames: Sequence[int]) -> dict[int, np.ndarray | str]:
+        """Pictures (H, W, 3) uint8 RGB of timeline rows; the reason in place of an unreadable
+        one.
+        """
+        found: dict[int, np.ndarray | str] = {}
+        wanted = np.unique(frames)
+        for number in np.unique(self._episodes[wanted]):
+            rows = wanted[self._episodes[wanted] == number]
+            places = rows - np.searchsorted(self._episodes, number)
+            begin = places[0]
+            try:
+                pictures = self._source[int(number)].frames[begin : places[-1] + 1]
+            except JepaWmError as error:
+                found |= dict.fromkeys(rows.tolist(), str(error))
+                continue
+            found |= {int(row): pictures[at - begin] for row, at in zip(rows, places, strict=True)}
+        return found
+
+
+def read_episodes(
+    path: Path,
+    settings: ClipSettings,
+    *,
+    camera: str = '',
+    rate: float | None = None,
+    on_episode: Callable[[int], None] = lambda total: None,
+) -> EpisodeRecording:
+    """Read the poses of a set and cut its clips, at `rate` steps/s, or else at the set's own.
+
+    settings.rate is the model's: that the set's is another is told.
+    on_episode hears of each episode that was read how many there are. An episode that cannot be
+    read is a fault, and the others are taken. Raises EpisodeError for a set of which nothing can be
+    used, BagError when no clip remains.
+    """
+    source, findings = open_episodes(path, camera), Findings()
+    poses, clock, rates = [], [], []
+    for number in range(len(source)):
+        on_episode(len(source))
+        try:
+            episode = _of_an_arm(source[number], source.where(number))
+        except EpisodeError as error:
+            findings.fault('episode', str(error), source.where(number))
+            continue
+        poses.append(episode.proprio.astype(np.float64))
+        clock.append(np.full(len(episode.proprio), number, np.int32))
+        rates.append(episode.fps)
+    if not poses:
+        said = '; '.join(finding.message for finding in findings)
+        raise EpisodeError(f'{path}: no episode can be used ({said})')
+    own = float(np.median(rates))
+    if rate is None and abs(own / settings.rate - 1) > RATES_APART:
+        findings.notice(
+            'rate',
+            f"{path}: {own:g} steps/s, the model's are {settings.rate:g}: each step is taken for "
+            "one of the model's; --rate asks for another",
+        )
+    period = round(NS / own)
+    stamps = np.arange(sum(map(len, poses)), dtype=np.int64) * period
+    timeline = Timeline(stamps, stamps, np.concatenate(poses), np.concatenate(clock))
+    asked = replace(settings, rate=rate or own)
+    step = round(NS / asked.rate)
+    max_gap = max(round(NS * settings.max_gap), 2 * step)
+    steps = resample(timeline, step, max_gap)
+    coverage = describe(
+        timeline,
+        steps,
+        period=step,
+        max_gap=max_gap,
+        state_gap=settings.state_gap,
+        horizon=settings.horizon,
+        stride=settings.stride,
+        promised=len(stamps),
+        name=str(path),
+        findings=findings,
+    )
+    clips = choose_clips(
+        timeline,
+        steps,
+        horizon=settings.horizon,
+        stride=settings.stride,
+        limit=settings.limit,
+        seed=settings.seed,
+    )
+    sources = (f'episodes: {len(poses)}', *([camera] if camera else []))
+    return EpisodeRecording(path, camera, sources, timeline, clips, coverage, findings)
+
+
+def _of_an_arm(episode: Episode, where: str) -> Episode:
+    if episode.proprio.shape[1] != DIM:
+        raise EpisodeError(
+            f'{where}: {episode.proprio.shape[1]} numbers are measured a step, where the pose of a '
+            f'hand has {DIM}: only what an arm did has an Action Score'
+        )
+    return episode
