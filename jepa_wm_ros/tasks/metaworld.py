@@ -75,7 +75,9 @@ class Reach:
             hand = self.proprio(state[None])[0, :3]
             if not way or np.linalg.norm(way[0][:3] - hand) < 0.05 or rng.random() < 0.05:
                 way[:] = [np.append(rng.uniform(*space), rng.uniform(-1, 1))]
-            wanted = np.append(GAIN * (way[0][:3] - hand), way[0][3])
+            # Cut before the noise: else, on a long way, all steps of a model step are the same, and
+            # no model can tell what each of them does.
+            wanted = np.append(np.clip(GAIN * (way[0][:3] - hand), -1, 1), way[0][3])
             return np.clip(wanted + rng.normal(0, NOISE, 4), -1, 1)
 
         return act
