@@ -4,6 +4,7 @@
     jepa-wm findings wall --data data/wall --out out/findings --question 1 2 --seeds 1 2 3
     jepa-wm findings wall --data data/wall --out out/findings --question 4
         --encoder dinov2=dinov2_vits14_pretrain.pth
+    jepa-wm findings cell --question 10 --out out/findings --model jepa_wm_cell_grasp
 
 Says first what is to be done, and how long that will take where runs have ended to tell by. Every
 run that has ended is kept, and the same command goes on; tables, CSV files and figures are written
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 
 from jepa_wm_ros.errors import exit_status
+from jepa_wm_ros.evaluation import counterfactual_cell
 from jepa_wm_ros.findings.answer import Answer
 from jepa_wm_ros.findings.beside import baselines_of
 from jepa_wm_ros.findings.expected import ended, expected_seconds, in_words
@@ -26,18 +28,22 @@ from jepa_wm_ros.findings.report import draw, markdown, write_csv
 from jepa_wm_ros.findings.runs import Plan, Run
 from jepa_wm_ros.tasks.worlds import WORLDS
 
+CELL = 'cell'  # the simulated arm's, for which nothing is trained here
+
 
 def parse(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].split(': ', 1)[1])
-    parser.add_argument('world', choices=WORLDS)
-    parser.add_argument(
-        '--data', type=Path, required=True, help='episodes, see `jepa-wm tasks collect`'
-    )
+    parser.add_argument('world', choices=[*WORLDS, CELL])
+    parser.add_argument('--data', type=Path, help='episodes, see `jepa-wm tasks collect`')
     parser.add_argument('--out', type=Path, required=True, help='folder of models and results')
     parser.add_argument('--config', default='', help="base configuration (default: the world's)")
     parser.add_argument(
-        '--question', type=int, nargs='+', choices=QUESTIONS, default=list(QUESTIONS)
+        '--question',
+        type=int,
+        nargs='+',
+        choices=[*QUESTIONS, counterfactual_cell.NUMBER],
+        help='(default: all that the world answers)',
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     parser.add_argument(
@@ -59,7 +65,17 @@ def parse(words: list[str] | None) -> argparse.Namespace:
         metavar='KIND=FILE',
         help="published weights for question 4's encoders; what has none is not run",
     )
-    return parser.parse_args(words)
+    parser.add_argument(
+        '--model', default='jepa_wm_cell_grasp', help=f'of question {counterfactual_cell.NUMBER}'
+    )
+    options = parser.parse_args(words)
+    answered = [counterfactual_cell.NUMBER] if options.world == CELL else list(QUESTIONS)
+    options.question = options.question or answered
+    if not set(options.question) <= set(answered):
+        parser.error(f'{options.world} answers {", ".join(map(str, answered))}')
+    if options.world != CELL and options.data is None:
+        parser.error('--data: give the episodes to train on')
+    return options
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -130,8 +146,12 @@ def write(plan: Plan, answer: Answer) -> None:
 def main(words: list[str] | None = None) -> int:
     """Entry point."""
     options = parse(words)
-    plan = plan_of(options)
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.world == CELL:
+        path = counterfactual_cell.answer(options.model, options.seeds[0], options.out)
+        print(f'{counterfactual_cell.NUMBER}. {counterfactual_cell.TEXT} Look at {path}')
+        return 0
+    plan = plan_of(options)
     chosen = [QUESTIONS[number] for number in options.question]
     announce(chosen, plan, options.seeds)
     for question in chosen:
