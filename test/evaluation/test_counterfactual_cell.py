@@ -5,21 +5,16 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from jepa_wm_ros.evaluation import counterfactual_cell
+from jepa_wm_ros.evaluation.counterfactual_cell import STEPS, UP, WAYS, strip, what_happens
 from jepa_wm_ros.evaluation.offline.illustrate import SIDE
 from jepa_wm_ros.findings import command
-
-CLOSE_OPEN = 'close', 'open'
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 def test_the_cube_rises_with_a_hand_that_has_closed_and_stays_under_one_that_has_not():
-    closed, opened = (
-        counterfactual_cell.what_happens(3, counterfactual_cell.WAYS[f'{w} and up'])
-        for w in CLOSE_OPEN
-    )
-    up = counterfactual_cell.UP * (counterfactual_cell.STEPS - 1)
+    closed, opened = (what_happens(3, WAYS[f'{way} and up']) for way in ('close', 'open'))
+    up = UP * (STEPS - 1)
     assert abs(closed.risen - up) < 0.01 and abs(opened.risen) < 0.001
     for branch in (closed, opened):
         assert abs(branch.poses[-1][2] - branch.poses[0][2] - up) < 0.01
@@ -33,14 +28,14 @@ def test_the_picture_has_what_happens_above_what_is_imagined(tmp_path, capsys):
     assert command.main(words) == 0
     path = tmp_path / 'cell_10.png'
     assert str(path) in capsys.readouterr().out and image.imread(path).shape[1] > 5 * SIDE
-    strip = counterfactual_cell.strip('jepa_wm_cell_grasp', 3)
-    assert [caption for caption, _ in strip.rows] == [
+    drawn = strip('jepa_wm_cell_grasp', 3)
+    assert [caption for caption, _ in drawn.rows] == [
         'open and up',
         'imagined',
         'close and up',
         'imagined',
     ]
-    assert len({picture.shape for _, picture in strip.rows}) == 1
+    assert len({picture.shape for _, picture in drawn.rows}) == 1
 
 
 def test_worlds_and_questions_that_do_not_fit_are_told(tmp_path, capsys):
