@@ -80,7 +80,7 @@ def strip(name: str, seed: int) -> Strip:
         rollout = trial.imagine(trial.encode(branch.frames[0], branch.poses[0]), branch.actions)
         rows.append((caption, beside([square(frame, SIDE) for frame in branch.frames])))
         rows.append(('imagined', studio.strip(rollout, branch.frames[0])))
-    return Strip(f'{studio.note}\nthe cell of seed {seed}; all but the first picture', rows)
+    return Strip(f'{studio.note}\nabove each row what the cell of seed {seed} really does', rows)
 
 
 def answer(name: str, seed: int, out: Path) -> Path:

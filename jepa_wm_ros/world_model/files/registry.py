@@ -112,7 +112,10 @@ DECODERS = {
         'dinov3_vitl_256_INet',
         'vjepa2_vitg_256_INet',
     )
-} | {'jepa_wm_cell': WeightFile('jepa_wm_cell.decoder.safetensors', OURS, 'Apache-2.0')}
+} | {
+    name: WeightFile(f'{name}.decoder.safetensors', OURS, 'Apache-2.0')
+    for name in ('jepa_wm_cell', 'jepa_wm_cell_grasp')
+}
 
 # --- models -------------------------------------------------------------------------------------
 
@@ -273,6 +276,7 @@ ENTRIES = {
         Entry(
             WeightFile('jepa_wm_cell_grasp.safetensors', OURS, 'Apache-2.0'),
             cell_spec(name='jepa_wm_cell_grasp', depth=2, predictor_width=96),
+            decoder='jepa_wm_cell_grasp',
         ),
         _jepa_wm_droid(),
         _jepa_wm_sim('metaworld', 'mw'),
