@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_wm_ros.actions import DIM
+from jepa_wm_ros.actions import DIM, GRIPPER
 from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.offline.command import PARTIAL, main
 from jepa_wm_ros.evaluation.offline.rows import read_rows
@@ -299,3 +299,20 @@ def test_the_expert_is_the_best_plan_of_a_model_that_knows_the_world(place):
     choice = PlannerChoice.load('cell', 3)
     plan = choice.profile.make_planner().plan(Oracle())
     assert action_errors(plan.actions.double().numpy(), clip.actions).xyz < 0.02
+
+
+def test_strokes_are_searched_that_the_hand_of_the_first_frame_can_make(place, tmp_path):
+    (tmp_path / 'strokes.yaml').write_text(PROFILE.replace('seed: 1}', 'seed: 1, gripper: {dim: 6, size: 1.0}}'))
+    words = ['--model', str(place / 'small.safetensors')]
+    words += ['--planner', str(tmp_path / 'strokes.yaml'), '--out', str(tmp_path / 'out')]
+    assert main([str(place / 'bag'), *words]) == 0
+    recording = read_recording(place / 'bag', TopicSpec(), ClipSettings(4.0, 3, 3))
+    seen = set()
+    for row in read_rows(tmp_path / 'out' / 'clips.csv'):
+        if not row.planner.endswith('strokes.yaml'):
+            continue
+        closed = recording.clips[row.clip].poses[0, GRIPPER] > 0.3
+        strokes = np.array(row.planned).reshape(-1, DIM)[:, GRIPPER]
+        assert set(strokes) <= ({0.0, -1.0} if closed else {0.0, 1.0})
+        seen |= {(bool(closed), float(stroke)) for stroke in strokes if stroke}
+    assert seen  # some plan strokes

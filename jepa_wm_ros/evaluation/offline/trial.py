@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, rotation_angle
+from jepa_wm_ros.control.gripper import possible_strokes
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.offline.perceptual import Perceptual
@@ -143,6 +144,7 @@ class ClipTrial:
                 LatentCost(self.model, context, goal, objective, settings.mode),
                 budget=Budget(seconds=settings.budget_seconds),
                 index=row.seed * PLANS_PER_SEED + row.clip,
+                strokes=possible_strokes(clip.poses[0, GRIPPER]),
             )
             planned, evaluations = plan.actions.double().cpu().numpy(), plan.evaluations
             seconds = time.perf_counter() - begun
