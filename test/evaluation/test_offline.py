@@ -302,7 +302,9 @@ def test_the_expert_is_the_best_plan_of_a_model_that_knows_the_world(place):
 
 
 def test_strokes_are_searched_that_the_hand_of_the_first_frame_can_make(place, tmp_path):
-    (tmp_path / 'strokes.yaml').write_text(PROFILE.replace('seed: 1}', 'seed: 1, gripper: {dim: 6, size: 1.0}}'))
+    (tmp_path / 'strokes.yaml').write_text(
+        PROFILE.replace('seed: 1}', 'seed: 1, gripper: {dim: 6, size: 1.0}}')
+    )
     words = ['--model', str(place / 'small.safetensors')]
     words += ['--planner', str(tmp_path / 'strokes.yaml'), '--out', str(tmp_path / 'out')]
     assert main([str(place / 'bag'), *words]) == 0
