@@ -9,10 +9,30 @@ import numpy as np
 
 from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.streams import NS
+from jepa_wm_ros.recordings.episode import STEP_RATE
+from jepa_wm_ros.recordings.streams import NS, STATE_GAP
 from jepa_wm_ros.recordings.timeline import Timeline
 
 MAX_GAP = 0.5  # frames further apart than this are not bridged [s]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSettings:
+    """How clips are cut: model rate [Hz], steps to the goal, steps between starts, how many.
+
+    Frames further than max_gap apart, and states further than state_gap, are not bridged [s].
+    """
+
+    rate: float
+    horizon: int
+    stride: int
+    limit: int | None = None
+    seed: int = 1
+    max_gap: float = MAX_GAP
+    state_gap: float = STATE_GAP / NS
+
+
+EVERY_STEP = ClipSettings(STEP_RATE, horizon=1, stride=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +157,40 @@ def choose_clips(
     return clips
 
 
-def describe(
+def cut(
+    timeline: Timeline, settings: ClipSettings, promised: int, name: str, findings: Findings
+) -> tuple[list[Clip], Coverage]:
+    """The clips of a recording and its coverage; names every irregularity in `findings`.
+
+    promised: frames that it says it holds; name: what it is called there. Raises BagError where no
+    clip is left.
+    """
+    period = round(NS / settings.rate)
+    max_gap = max(round(NS * settings.max_gap), 2 * period)
+    steps = resample(timeline, period, max_gap)
+    coverage = _describe(timeline, steps, settings, period, max_gap, promised, name, findings)
+    clips = choose_clips(
+        timeline,
+        steps,
+        horizon=settings.horizon,
+        stride=settings.stride,
+        limit=settings.limit,
+        seed=settings.seed,
+    )
+    return clips, coverage
+
+
+def _describe(
     timeline: Timeline,
     steps: Steps,
-    *,
+    settings: ClipSettings,
     period: int,
     max_gap: int,
-    state_gap: float,
-    horizon: int,
-    stride: int,
     promised: int,
     name: str,
     findings: Findings,
 ) -> Coverage:
-    """Coverage of a recording; names every irregularity in `findings`."""
+    horizon, stride = settings.horizon, settings.stride
     same_clock = np.diff(timeline.clock) == 0
     intervals = np.diff(timeline.stamps)
     gap_after = np.flatnonzero(same_clock & (intervals > max_gap))
@@ -180,7 +220,9 @@ def describe(
         clips_possible=max(0, (spanned - horizon - 1) // stride + 1),
         clips=len(clip_starts(steps, horizon, stride)),
     )
-    _name_irregularities(coverage, timeline, period / NS, max_gap / NS, state_gap, name, findings)
+    _name_irregularities(
+        coverage, timeline, period / NS, max_gap / NS, settings.state_gap, name, findings
+    )
     if not coverage.clips:
         raise BagError(
             f'{name}: no {horizon + 1} frames in a row, {period / NS:g} s apart, with a '

@@ -14,8 +14,7 @@ import numpy as np
 from jepa_wm_ros.actions import DIM
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings
-from jepa_wm_ros.recordings.clips import Clip, Coverage, choose_clips, describe, resample
+from jepa_wm_ros.recordings.clips import Clip, ClipSettings, Coverage, cut
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import formats, open_episodes
 from jepa_wm_ros.recordings.streams import NS
@@ -124,29 +123,7 @@ def read_episodes(
     stamps = np.arange(sum(map(len, poses)), dtype=np.int64) * period
     timeline = Timeline(stamps, stamps, np.concatenate(poses), np.concatenate(clock))
     asked = replace(settings, rate=rate or own)
-    step = round(NS / asked.rate)
-    max_gap = max(round(NS * settings.max_gap), 2 * step)
-    steps = resample(timeline, step, max_gap)
-    coverage = describe(
-        timeline,
-        steps,
-        period=step,
-        max_gap=max_gap,
-        state_gap=settings.state_gap,
-        horizon=settings.horizon,
-        stride=settings.stride,
-        promised=len(stamps),
-        name=str(path),
-        findings=findings,
-    )
-    clips = choose_clips(
-        timeline,
-        steps,
-        horizon=settings.horizon,
-        stride=settings.stride,
-        limit=settings.limit,
-        seed=settings.seed,
-    )
+    clips, coverage = cut(timeline, asked, len(stamps), str(path), findings)
     sources = (f'episodes: {len(poses)}', *([camera] if camera else []))
     return EpisodeRecording(path, camera, sources, timeline, clips, coverage, findings)
 

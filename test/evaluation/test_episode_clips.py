@@ -10,7 +10,7 @@ import pytest
 from jepa_wm_ros.evaluation.offline.command import PARTIAL, main
 from jepa_wm_ros.evaluation.offline.rows import read_rows
 from jepa_wm_ros.learning import dataset
-from jepa_wm_ros.recordings.bags.recording import ClipSettings
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.episode import Episode, EpisodeError
 from jepa_wm_ros.recordings.episode_clips import read_episodes
 from jepa_wm_ros.recordings.formats.droid import TRAJECTORY

@@ -16,7 +16,8 @@ from jepa_wm_ros.evaluation.metrics import action_errors
 from jepa_wm_ros.evaluation.offline.command import PARTIAL, main
 from jepa_wm_ros.evaluation.offline.rows import read_rows
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice, random_bounds
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_recording
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.registry import cell_spec

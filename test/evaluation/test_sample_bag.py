@@ -11,7 +11,8 @@ from jepa_wm_ros.evaluation.offline.sample_bag import TOP_SPEED, main, wander
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial, PlannerChoice
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_frames, read_recording
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.topics import TopicSpec
 from jepa_wm_ros.world_model import build, load_world_model, save_world_model
 from jepa_wm_ros.world_model.files.registry import cell_spec

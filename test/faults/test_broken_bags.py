@@ -9,7 +9,8 @@ pytest.importorskip('rosbags')
 
 from fuzz.trial import memory_limit  # noqa: E402
 from jepa_wm_ros.recordings.bags.findings import BagError  # noqa: E402
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording  # noqa: E402
+from jepa_wm_ros.recordings.bags.recording import read_recording  # noqa: E402
+from jepa_wm_ros.recordings.clips import ClipSettings  # noqa: E402
 from jepa_wm_ros.recordings.topics import TopicSpec  # noqa: E402
 from support.bags import make_bag  # noqa: E402
 

@@ -13,7 +13,8 @@ from rosbags.typesys import Stores, get_typestore
 from fuzz.mutations import NUMBERS, damaged
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_frames, read_recording
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.topics import TopicSpec
 from support.bags import make_bag
 

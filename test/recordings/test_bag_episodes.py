@@ -6,7 +6,8 @@ import pytest
 
 from jepa_wm_ros.learning import dataset
 from jepa_wm_ros.recordings.bags.findings import BagError
-from jepa_wm_ros.recordings.bags.recording import EVERY_STEP, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_recording
+from jepa_wm_ros.recordings.clips import EVERY_STEP
 from jepa_wm_ros.recordings.episode import STEP_RATE, EpisodeError
 from jepa_wm_ros.recordings.formats import open_episodes
 from jepa_wm_ros.recordings.formats.bag import LONGEST

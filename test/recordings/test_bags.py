@@ -11,8 +11,9 @@ from jepa_wm_ros.recordings.bags import decompress
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
 from jepa_wm_ros.recordings.bags.mcap_mend import _records
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_frames, read_recording
 from jepa_wm_ros.recordings.bags.writer import CellBagWriter
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.topics import TopicError, TopicSpec
 from support.bags import MS, START, make_bag, picture_at, pose_at
 

@@ -10,7 +10,8 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.choice import choose_topics
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_recording
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.live import LiveObservations
 from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.recordings.timeline import read_timeline

@@ -24,7 +24,8 @@ from jepa_wm_ros.evaluation.offline.trial import PLANS_PER_SEED, ClipTrial, Plan
 from jepa_wm_ros.recordings.bags.bag import Bag  # noqa: E402
 from jepa_wm_ros.recordings.bags.choice import choose_topics  # noqa: E402
 from jepa_wm_ros.recordings.bags.findings import Findings  # noqa: E402
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording  # noqa: E402
+from jepa_wm_ros.recordings.bags.recording import read_frames, read_recording  # noqa: E402
+from jepa_wm_ros.recordings.clips import ClipSettings  # noqa: E402
 from jepa_wm_ros.recordings.streams import NS, STATE_GAP  # noqa: E402
 from jepa_wm_ros.recordings.timeline import read_timeline  # noqa: E402
 from jepa_wm_ros.recordings.topics import TopicSpec  # noqa: E402

@@ -14,13 +14,8 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.fit.camera import SMALLEST_STEP
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.recording import (
-    BagRecording,
-    ClipSettings,
-    read_frames,
-    read_recording,
-)
-from jepa_wm_ros.recordings.clips import Clip
+from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames, read_recording
+from jepa_wm_ros.recordings.clips import Clip, ClipSettings
 from jepa_wm_ros.recordings.episode import Episode
 from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.recordings.topics import TopicSpec

@@ -23,8 +23,9 @@ import numpy as np
 
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_frames, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_frames, read_recording
 from jepa_wm_ros.recordings.bags.writer import CellBagWriter
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.topics import TopicSpec
 
 START = 1_750_000_000_000_000_000

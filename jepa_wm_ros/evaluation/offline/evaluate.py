@@ -31,7 +31,8 @@ from jepa_wm_ros.evaluation.offline.trial import PlannerChoice
 from jepa_wm_ros.evaluation.topic_options import topic_spec
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.findings import BagError, Findings
-from jepa_wm_ros.recordings.bags.recording import ClipSettings, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_recording
+from jepa_wm_ros.recordings.clips import ClipSettings
 from jepa_wm_ros.recordings.episode_clips import holds_episodes, read_episodes
 from jepa_wm_ros.world_model import load_world_model
 

@@ -14,30 +14,10 @@ from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.recordings.bags.bag import Bag
 from jepa_wm_ros.recordings.bags.choice import NAMED, choose_topics
 from jepa_wm_ros.recordings.bags.findings import Findings
-from jepa_wm_ros.recordings.clips import MAX_GAP, Clip, Coverage, choose_clips, describe, resample
-from jepa_wm_ros.recordings.episode import STEP_RATE
-from jepa_wm_ros.recordings.streams import NS, STATE_GAP
+from jepa_wm_ros.recordings.clips import Clip, ClipSettings, Coverage, cut
+from jepa_wm_ros.recordings.streams import NS
 from jepa_wm_ros.recordings.timeline import Timeline, read_timeline
 from jepa_wm_ros.recordings.topics import ChosenTopics, TopicSpec
-
-
-@dataclass(frozen=True, slots=True)
-class ClipSettings:
-    """How clips are cut: model rate [Hz], steps to the goal, steps between starts, how many.
-
-    Frames further than max_gap apart, and states further than state_gap, are not bridged [s].
-    """
-
-    rate: float
-    horizon: int
-    stride: int
-    limit: int | None = None
-    seed: int = 1
-    max_gap: float = MAX_GAP
-    state_gap: float = STATE_GAP / NS
-
-
-EVERY_STEP = ClipSettings(STEP_RATE, horizon=1, stride=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +43,7 @@ class BagRecording:
 
 
 class BagPictures:
-    """The pictures of a bag, which is open until `close`."""
+    """The pictures of a bag, which is open until it is left."""
 
     def __init__(self, recording: BagRecording) -> None:
         self._recording, self._bag = recording, Bag(recording.path, Findings())
@@ -96,31 +76,10 @@ def read_recording(
     `named` says how somebody can name the topic of each role.
     """
     findings = Findings()
-    period, max_gap = round(NS / settings.rate), round(NS * settings.max_gap)
     with Bag(path, findings) as bag:
         chosen = choose_topics(bag, spec, named)
         timeline = read_timeline(bag, chosen, round(NS * settings.state_gap), on_message)
-    steps = resample(timeline, period, max(max_gap, 2 * period))
-    coverage = describe(
-        timeline,
-        steps,
-        period=period,
-        max_gap=max(max_gap, 2 * period),
-        state_gap=settings.state_gap,
-        horizon=settings.horizon,
-        stride=settings.stride,
-        promised=chosen.image.count,
-        name=str(path),
-        findings=findings,
-    )
-    clips = choose_clips(
-        timeline,
-        steps,
-        horizon=settings.horizon,
-        stride=settings.stride,
-        limit=settings.limit,
-        seed=settings.seed,
-    )
+    clips, coverage = cut(timeline, settings, chosen.image.count, str(path), findings)
     return BagRecording(Path(path), chosen, timeline, clips, coverage, findings)
 
 

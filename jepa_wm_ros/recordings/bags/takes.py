@@ -10,8 +10,9 @@ from pathlib import Path
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 from jepa_wm_ros.recordings.bags.findings import BagError
-from jepa_wm_ros.recordings.bags.recording import EVERY_STEP, read_recording
+from jepa_wm_ros.recordings.bags.recording import read_recording
 from jepa_wm_ros.recordings.bags.writer import BAG_VERSION, known_types
+from jepa_wm_ros.recordings.clips import EVERY_STEP
 from jepa_wm_ros.recordings.topics import Topic, TopicSpec
 
 UNFINISHED = '.unfinished'  # where a take is until it has ended

@@ -18,12 +18,8 @@ from jepa_wm_ros.actions import actions_between
 from jepa_wm_ros.recordings.bags.bag import STORAGE_SUFFIXES, Bag
 from jepa_wm_ros.recordings.bags.choice import NAMED
 from jepa_wm_ros.recordings.bags.findings import Finding, Findings
-from jepa_wm_ros.recordings.bags.recording import (
-    EVERY_STEP,
-    BagRecording,
-    read_frames,
-    read_recording,
-)
+from jepa_wm_ros.recordings.bags.recording import BagRecording, read_frames, read_recording
+from jepa_wm_ros.recordings.clips import EVERY_STEP
 from jepa_wm_ros.recordings.episode import STEP_RATE, Episode, EpisodeError
 from jepa_wm_ros.recordings.formats import EpisodeSource, Format
 from jepa_wm_ros.recordings.topics import TopicSpec
