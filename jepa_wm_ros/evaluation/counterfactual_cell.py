@@ -11,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_wm_ros.actions import DIM, GRIPPER
 from jepa_wm_ros.evaluation.counterfactual import draw
-from jepa_wm_ros.evaluation.offline.illustrate import SIDE, Strip, Studio, beside
+from jepa_wm_ros.evaluation.offline.illustrate import (
+    SIDE,
+    WAYS,
+    Strip,
+    Studio,
+    beside,
+    counterfactual_actions,
+)
 from jepa_wm_ros.evaluation.offline.pictures import Gallery, square
 from jepa_wm_ros.evaluation.offline.trial import ClipTrial
 from jepa_wm_ros.recordings.skills import TABLE
@@ -22,9 +28,6 @@ from jepa_wm_ros.sim.manipulation import expert, sample_task
 from jepa_wm_ros.world_model import load_world_model
 
 NUMBER, TEXT = 10, 'What does it imagine where only the gripper differs?'
-UP = 0.04  # m a step
-STEPS = 5
-WAYS = {'open and up': -1.0, 'close and up': 1.0}  # the first step's stroke
 AT_THE_CUBE = 2  # moves of the expert until its open hand is about the cube
 
 
@@ -40,16 +43,9 @@ class Branch:
     risen: float
 
 
-def stroke_and_up(stroke: float) -> np.ndarray:
-    """Actions (STEPS, 7): the gripper strokes while the hand stands, and the hand goes up."""
-    actions = np.zeros((STEPS, DIM))
-    actions[0, GRIPPER], actions[1:, 2] = stroke, UP
-    return actions
-
-
 def what_happens(seed: int, stroke: float) -> Branch:
-    """In the cell of this seed, from an open hand about its cube."""
-    task, actions = sample_task('pick_place', seed), stroke_and_up(stroke)
+    """In the cell of this seed, from an open hand about its cube, with a stroke in one step."""
+    task, actions = sample_task('pick_place', seed), counterfactual_actions(stroke)
     with DirectCell(seed, low=TABLE.low) as cell:
         frame, pose = cell.reset(task.start, task.cell)
         for move in expert(task)[:AT_THE_CUBE]:

@@ -36,9 +36,9 @@ def files(tmp_path, one_thread):
 
 @torch.no_grad()
 def imagined(model, episode, frame, stroke):
-    """By hand: five steps of 5 cm up, the gripper moved in the first two."""
+    """By hand: the gripper moved in two steps, then three of 5 cm up."""
     actions = torch.zeros(5, 1, 7)
-    actions[:, :, 2] = 0.05
+    actions[2:, :, 2] = 0.05
     actions[:2, :, 6] = stroke
     now = model.encode(
         model.prepare_images(np.asarray(episode.frames[frame : frame + 1])),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from jepa_wm_ros.evaluation.counterfactual_cell import STEPS, UP, WAYS, strip, what_happens
-from jepa_wm_ros.evaluation.offline.illustrate import SIDE
+from jepa_wm_ros.evaluation.counterfactual_cell import strip, what_happens
+from jepa_wm_ros.evaluation.offline.illustrate import SIDE, WAYS
 from jepa_wm_ros.findings import command
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 def test_the_cube_rises_with_a_hand_that_has_closed_and_stays_under_one_that_has_not():
     closed, opened = (what_happens(3, WAYS[f'{way} and up']) for way in ('close', 'open'))
-    up = UP * (STEPS - 1)
+    up = 4 * 0.05
     assert abs(closed.risen - up) < 0.01 and abs(opened.risen) < 0.001
     for branch in (closed, opened):
         assert abs(branch.poses[-1][2] - branch.poses[0][2] - up) < 0.01

@@ -25,6 +25,7 @@ GALLERY = 96  # recorded frames to choose the nearest from
 COUNTERFACTUAL_STEPS = 5
 UP = 0.05  # m per step
 STROKE = 0.5  # gripper closure per step
+WAYS = {'open and up': -1, 'close and up': 1}  # what the gripper does
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,11 @@ class Illustrations:
 
 
 def counterfactual_actions(stroke: float) -> np.ndarray:
-    """Actions (T, 7): up, while the gripper moves by `stroke` per step until it must be done."""
-    actions = np.zeros((COUNTERFACTUAL_STEPS, DIM))
-    actions[:, 2] = UP
-    actions[: round(1 / abs(stroke)), GRIPPER] = stroke
+    """Actions (T, 7): the gripper moves by `stroke` per step until it must be done, then the hand
+    goes up: one that closes while it goes up grasps nothing.
+    """
+    actions, strokes = np.zeros((COUNTERFACTUAL_STEPS, DIM)), round(1 / abs(stroke))
+    actions[:strokes, GRIPPER], actions[strokes:, 2] = stroke, UP
     return actions
 
 
@@ -113,12 +115,17 @@ class Studio:
 
     def counterfactuals(self, frame: np.ndarray, pose: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """Captions and strips of what is imagined from one frame (H, W, 3) and the pose7 it was
-        taken at: the gripper opens, or closes, while the hand goes up.
+        taken at: the gripper opens, or closes, before the hand goes up.
         """
         context = self.trial.encode(frame, pose)
         return [
-            (caption, self.strip(self.trial.imagine(context, counterfactual_actions(way)), frame))
-            for caption, way in (('open and up', -STROKE), ('close and up', STROKE))
+            (
+                caption,
+                self.strip(
+                    self.trial.imagine(context, counterfactual_actions(way * STROKE)), frame
+                ),
+            )
+            for caption, way in WAYS.items()
         ]
 
 
