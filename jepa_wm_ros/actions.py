@@ -23,6 +23,7 @@ DIM = 7
 POSITION = slice(0, 3)
 ROTATION = slice(3, 6)
 GRIPPER = 6
+OPEN = 0.3  # measured closure below which a hand has let go of what it held
 
 
 class ActionError(JepaWmError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
+from jepa_wm_ros.actions import OPEN
 from jepa_wm_ros.planning.settings import is_count, is_number, require
 
 MOVES_ON = 2  # steps that a hand stays open after it closed on nothing: it has to be elsewhere
-GRIPPING = 0.3  # measured closure above which a hand has closed, on whatever it be
 EMPTY = 0.93  # measured closure above which closed fingers have nothing between them
 
 
@@ -16,7 +16,7 @@ def possible_strokes(measured_closure: float) -> tuple[int, ...]:
     """What a hand could do of which nothing but its measured closure is known: 1 closes an open
     one, -1 opens a closed one.
     """
-    return (-1,) if measured_closure > GRIPPING else (1,)
+    return (1,) if measured_closure < OPEN else (-1,)
 
 
 class GripperPolicy:

@@ -133,8 +133,9 @@ def _train(options: argparse.Namespace, device: torch.device, world: World) -> d
     if options.stage == 'proposal' and not fits(model, precision):
         precision = torch.float32
     model = model.to(precision).float()
-    if given is not None and of_the_same_episodes(options.encoder_from, run):
-        model.familiarity = given.familiarity  # it was asked of this encoder and these pictures
+    known = given.familiarity if given is not None else None
+    if known is not None and of_the_same_episodes(options.encoder_from, run):
+        model.familiarity = known  # it was asked of this encoder and these pictures
     elif options.stage != 'proposal':  # which leaves the latents as they are
         metrics['probes'] = dataclasses.asdict(measure(model, recording, val))
         model.familiarity = familiarity(model, recording, val)

@@ -5,7 +5,7 @@ demand. A step of an episode is a step of the model, unless another rate is aske
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class EpisodePictures:
     def __init__(self, recording: EpisodeRecording) -> None:
         self._source = open_episodes(recording.path, recording.camera)
         self._episodes = recording.timeline.clock
+        self._last: tuple[int, Episode] | None = None  # neighbouring clips are of one episode
 
     def __enter__(self) -> EpisodePictures:
         return self
@@ -74,12 +75,17 @@ class EpisodePictures:
             places = rows - np.searchsorted(self._episodes, number)
             begin = places[0]
             try:
-                pictures = self._source[int(number)].frames[begin : places[-1] + 1]
+                pictures = self._episode(int(number)).frames[begin : places[-1] + 1]
             except JepaWmError as error:
                 found |= dict.fromkeys(rows.tolist(), str(error))
                 continue
             found |= {int(row): pictures[at - begin] for row, at in zip(rows, places, strict=True)}
         return found
+
+    def _episode(self, number: int) -> Episode:
+        if self._last is None or self._last[0] != number:
+            self._last = number, self._source[number]
+        return self._last[1]
 
 
 def read_episodes(
@@ -88,19 +94,18 @@ def read_episodes(
     *,
     camera: str = '',
     rate: float | None = None,
-    on_episode: Callable[[int], None] = lambda total: None,
+    watched: Callable[[range], Iterable[int]] = iter,
 ) -> EpisodeRecording:
     """Read the poses of a set and cut its clips, at `rate` steps/s, or else at the set's own.
 
-    settings.rate is the model's: that the set's is another is told.
-    on_episode hears of each episode that was read how many there are. An episode that cannot be
-    read is a fault, and the others are taken. Raises EpisodeError for a set of which nothing can be
-    used, BagError when no clip remains.
+    settings.rate is the model's: that the set's is another is told. `watched` passes the numbers of
+    the episodes on as they are read. An episode that cannot be read is a fault, and the others are
+    taken. Raises EpisodeError for a set of which nothing can be used, BagError where no clip is
+    left.
     """
     source, findings = open_episodes(path, camera), Findings()
     poses, clock, rates = [], [], []
-    for number in range(len(source)):
-        on_episode(len(source))
+    for number in watched(range(len(source))):
         try:
             episode = _of_an_arm(source[number], source.where(number))
         except EpisodeError as error:
@@ -119,8 +124,10 @@ def read_episodes(
             f"{path}: {own:g} steps/s, the model's are {settings.rate:g}: each step is taken for "
             "one of the model's; --rate asks for another",
         )
-    period = round(NS / own)
-    stamps = np.arange(sum(map(len, poses)), dtype=np.int64) * period
+    # Where a step is a step whatever its time, all are as long; else each is as it was recorded.
+    periods = [round(NS / (fps if rate else own)) for fps in rates]
+    steps = np.repeat(np.array(periods, np.int64), [len(each) for each in poses])
+    stamps = np.cumsum(steps) - steps[0]
     timeline = Timeline(stamps, stamps, np.concatenate(poses), np.concatenate(clock))
     asked = replace(settings, rate=rate or own)
     clips, coverage = cut(timeline, asked, len(stamps), str(path), findings)

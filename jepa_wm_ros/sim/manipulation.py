@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION
+from jepa_wm_ros.actions import DIM, GRIPPER, OPEN, POSITION, ROTATION
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.skills import nearest_side
 from jepa_wm_ros.sim.design import NOMINAL, CellDesign
@@ -30,7 +30,6 @@ HALF = 0.025  # of the cube's edge
 LIFTED = 0.03  # above how it lies: a cube in the air
 CARRIED_NEAR = 0.06  # of its place, in the air
 ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
-OPEN = 0.3  # measured closure of a hand that has let go of the cube
 STEPS = {'pick_place': (10, 10, 10), 'push': (8, 12)}  # for each picture
 PROFILES = {'pick_place': 'grasp', 'push': 'push'}  # that plan them
 TRIES = 3  # times those steps at most: a missed grasp is tried again

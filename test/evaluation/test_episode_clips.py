@@ -104,6 +104,18 @@ def test_another_rate_takes_the_nearest_steps(place):
     np.testing.assert_array_equal(np.diff(halved.clips[0].frames), 2)
 
 
+def test_episodes_of_two_rates_are_each_taken_at_their_own_where_a_rate_is_asked_for(tmp_path):
+    for name, rate in (('fast', 15), ('slow', 3)):  # steps of 3.75 and 3 a second
+        write_droid(tmp_path / name, rate)
+    recording = read_episodes(tmp_path, SETTINGS, rate=1.5)
+    apart = {0: set(), 1: set()}
+    for clip in recording.clips:
+        apart[int(recording.timeline.clock[clip.frames[0]])] |= set(np.diff(clip.frames))
+    assert apart == {0: {2, 3}, 1: {2}}  # 3.75 / 1.5 = 2.5, 3 / 1.5 = 2
+    every = read_episodes(tmp_path, SETTINGS)
+    assert {step for clip in every.clips for step in np.diff(clip.frames)} == {1}
+
+
 def test_what_no_arm_did_has_no_score(tmp_path):
     with EpisodeWriter(tmp_path / 'wall', 'a') as writer:
         frames = np.zeros((8, 16, 16, 3), np.uint8)

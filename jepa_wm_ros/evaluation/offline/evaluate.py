@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -100,15 +101,13 @@ def make_plan(options: argparse.Namespace) -> tuple[EvaluationPlan, list[str]]:
 
 def _read(path: Path, options: argparse.Namespace, settings: ClipSettings) -> Recording:
     if holds_episodes(path):
-        with tqdm(desc=f'read {path.name}', unit='episode', leave=False, disable=None) as bar:
-
-            def on_episode(total: int) -> None:
-                bar.total = total
-                bar.update()
-
-            return read_episodes(
-                path, settings, camera=options.image or '', rate=options.rate, on_episode=on_episode
-            )
+        return read_episodes(
+            path,
+            settings,
+            camera=options.image or '',
+            rate=options.rate,
+            watched=partial(tqdm, desc=f'read {path.name}', leave=False, disable=None),
+        )
     # Counting first costs an open; it gives the bar its end.
     with Bag(path, Findings()) as bag:
         total = sum(topic.count for topic in bag.topics.values())
