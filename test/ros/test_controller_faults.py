@@ -4,6 +4,7 @@
 import signal
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,8 @@ from jepa_wm_msgs.msg import ArmStatus  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
+from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
+from jepa_wm_ros.robot.command import Outcome, Record  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind  # noqa: E402
 from jepa_wm_ros.ros.nodes.franka_controller import FrankaController  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
@@ -77,6 +80,38 @@ def test_whoever_waits_for_a_command_hears_its_end_also_when_it_was_ended_by_for
     with pytest.raises(ArmError, match='did not stop'):
         FrankaController.halt(node)
     assert done == ['command ended', 'outcome heard']
+
+
+@pytest.mark.fault(37)
+def test_no_command_is_said_to_have_ended_beside_a_state_from_before_its_end(new_arm_address):
+    """Seen on a busy machine only: the command ended between the reading of the state and its
+    telling, and what was told was a stopped command and an arm that moves."""
+    address = new_arm_address()
+    with ArmServer(address) as server, ros(arm_address=address, **PATIENT):
+        rig = Rig(server)
+        controller, said = rig.controller, []
+        rig.up()
+        running, arm = Record(1, 1, Outcome.EXECUTING), controller.driver.arm
+
+        class Ending:
+            """The arm whose command ends just after its state was read."""
+
+            fault = None
+
+            def state(self):
+                before = replace(arm.state(), mode=ArmMode.MOVING)
+                controller._last = replace(running, outcome=Outcome.STOPPED)
+                return before
+
+        controller._last, controller.driver.arm = running, Ending()
+        controller._said['status'] = SimpleNamespace(publish=said.append)
+        controller._publish()
+        controller.driver.arm = arm
+        controller._publish()
+        moving, ended = said
+        assert (moving.outcome, moving.mode) == (ArmStatus.OUTCOME_EXECUTING, ArmStatus.MODE_MOVING)
+        assert (ended.outcome, ended.mode) == (ArmStatus.OUTCOME_STOPPED, ArmStatus.MODE_READY)
+        rig.close()
 
 
 @pytest.mark.fault(19)

@@ -247,12 +247,13 @@ class FrankaController(NodeBase):
     # What it says
 
     def _publish(self) -> None:
-        state = self.driver.arm.state()
-        age = time.monotonic() - state.stamp
-        header = Header(
-            stamp=to_stamp(self.now_ns() - int(age * 1e9)), frame_id=self.value('base_frame')
-        )
-        with self._publishing:
+        with self._publishing:  # one after the other: who hears two hears the newer one last
+            last = self._last  # before the state: an ended command with an arm that still moves
+            state = self.driver.arm.state()  # is never said
+            age = time.monotonic() - state.stamp
+            header = Header(
+                stamp=to_stamp(self.now_ns() - int(age * 1e9)), frame_id=self.value('base_frame')
+            )
             if state.mode is not ArmMode.DISCONNECTED and age < self.value('max_state_age'):
                 self._said['joints'].publish(self._joint_state(header, state))
                 self._said['pose'].publish(
@@ -260,7 +261,7 @@ class FrankaController(NodeBase):
                         header=header, pose=pose_message(state.pose.position, state.pose.quaternion)
                     )
                 )
-            self._said['status'].publish(self._status(header, state))
+            self._said['status'].publish(self._status(header, state, last))
         fault = self.driver.arm.fault
         if fault is not None and fault is not self._told:
             self.get_logger().error(str(fault))
@@ -279,8 +280,8 @@ class FrankaController(NodeBase):
             message.velocity.extend([gripper.speed / 2] * 2)
         return message
 
-    def _status(self, header: Header, state: ArmState) -> ArmStatus:
-        last, gripper = self._last, self.driver.gripper
+    def _status(self, header: Header, state: ArmState, last: Record) -> ArmStatus:
+        gripper = self.driver.gripper
         return ArmStatus(
             header=header,
             mode=state.mode.value,
