@@ -12,14 +12,14 @@ import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.closed_loop.trials import Trial, per_plan
-from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
+from jepa_wm_ros.evaluation.walks import baselines, half_width
 from jepa_wm_ros.planning import Profile
 from jepa_wm_ros.tasks.frozen_worlds import WorldTasks
 from jepa_wm_ros.tasks.world import World
 
 Row = dict[str, Any]
 NAME = 48  # letters of a row's name
-SPREAD = 'success', 'ever', 'median'
+SPREAD = 'success', 'ever', 'median', 'hand'
 
 
 def row(world: World, errors: Sequence[Sequence[float]]) -> Row:
@@ -42,9 +42,30 @@ def row(world: World, errors: Sequence[Sequence[float]]) -> Row:
     }
 
 
-def planned_row(world: World, trials: Sequence[Trial], profile: Profile | None) -> Row:
-    """The same of trials; profile: that of a search, whose budget is told too."""
+def hand(world: World, tasks: WorldTasks, states: Sequence[np.ndarray]) -> Row:
+    """Of the state (S,) at the end of each episode, where that is published too (`success_dist`).
+
+    hand        share whose hand is within the tolerance of where it is in the goal's picture
+    """
+    if not world.spec.hand:
+        return {}
+    goals = np.stack([goal for _, goal in tasks.tasks.values()])
+    away = (world.proprio(np.stack(states)) - world.proprio(goals))[:, list(world.spec.hand)]
+    return {'hand': float(np.mean(np.linalg.norm(away, axis=1) < world.spec.tolerance))}
+
+
+def planned_row(
+    world: World,
+    tasks: WorldTasks,
+    ended: Sequence[tuple[Trial, np.ndarray]],
+    profile: Profile | None,
+) -> Row:
+    """The same of trials with the states at their ends; profile: that of a search, whose budget is
+    told too.
+    """
+    trials = [trial for trial, _ in ended]
     told = row(world, [trial.errors for trial in trials])
+    told |= hand(world, tasks, [state for _, state in ended])
     return told | {'budget': budget(profile, trials)} if profile else told
 
 
@@ -68,10 +89,12 @@ def budget(profile: Profile, trials: Sequence[Trial]) -> Row:
 
 def baseline_rows(world: World, tasks: WorldTasks) -> dict[str, Row]:
     """Those who need no model, by their names."""
-    return {
-        name: row(world, [walked(world, walk, task, seed) for seed, task in tasks.tasks.items()])
-        for name, walk in baselines(world)
-    }
+    found = {}
+    for name, walk in baselines(world):
+        walks = [(walk(world, *task, seed), task[1]) for seed, task in tasks.tasks.items()]
+        errors = [world.distance(states, goal).tolist() for states, goal in walks]
+        found[name] = row(world, errors) | hand(world, tasks, [states[-1] for states, _ in walks])
+    return found
 
 
 def labels(models: Sequence[str]) -> dict[str, str]:
@@ -105,6 +128,7 @@ def means(rows: dict[str, Row]) -> dict[str, Row]:
         f'mean over {len(of_models)} models, {way}': {
             key: number
             for name in SPREAD
+            if name in of_models[0]
             for values in [[told[name] for told in of_models]]
             for key, number in (
                 (name, float(np.mean(values))),
@@ -139,6 +163,8 @@ def line(name: str, told: Row) -> str:
         f'{name:<{NAME}} {told["success"]:>5.0%} {"+-" if "ends" in told else "sd"} {spread:>3.0%} '
         f'{told["ever"]:>5.0%} {told["median"]:>8.2f}'
     )
+    if 'hand' in told:
+        said += f'  hand {told["hand"]:.0%}'
     if cost := told.get('budget'):
         said += f'  {cost["planner"]} {cost["size"]}, {cost["objective"]}'
         if math.isfinite(cost['evaluations']):

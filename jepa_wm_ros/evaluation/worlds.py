@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -80,11 +81,11 @@ def profile_for(
     )
 
 
-def trials(world: World, policy: Policy, tasks: WorldTasks) -> list[Trial]:
-    """Of a policy in each of these tasks."""
+def trials(world: World, policy: Policy, tasks: WorldTasks) -> list[tuple[Trial, np.ndarray]]:
+    """Of a policy in each of these tasks, with the state (S,) that it ended in."""
     task, steps = FrozenTask(world, tasks), world.spec.model_steps
     bar = tqdm(tasks.tasks, desc=policy.name, leave=False, disable=None)
-    return [run_trial(task, policy, seed, steps) for seed in bar]
+    return [(run_trial(task, policy, seed, steps), task.state) for seed in bar]
 
 
 def session_of(name: str | Path, device: str = 'cpu') -> ModelSession:
@@ -119,7 +120,7 @@ def rows(
             yield name, None
         else:
             ran = trials(world, cloned(session, name), tasks)
-            yield name, planned_row(world, ran, None)
+            yield name, planned_row(world, tasks, ran, None)
         published = load_profile(world.spec.profile).steps_executed
         for executed in options.executed or [published, 1]:
             name = f'{label}, {executed} of {world.spec.horizon} executed'
@@ -132,7 +133,7 @@ def rows(
                 executed=executed,
             )
             ran = trials(world, planned(name, session, profile), tasks)
-            yield name, planned_row(world, ran, profile)
+            yield name, planned_row(world, tasks, ran, profile)
 
 
 @exit_status('interrupted')

@@ -116,7 +116,7 @@ class Run:
         figures = {
             'variant': self.variant.name,
             'seed': self.seed,
-            **planned_row(world, trials(world, policy, tasks), profile),
+            **planned_row(world, tasks, trials(world, policy, tasks), profile),
             'data': made_of['data'],
             'tasks': tasks.sha256,
             'weights': sha256(model),

@@ -40,6 +40,7 @@ class Reach:
             steps=100,
             data='metaworld',
             profile='tasks/metaworld',
+            hand=(0, 1, 2),
         )
         self._env = env = _made(self.environment)
         self._model, self._data = env.model, env.data

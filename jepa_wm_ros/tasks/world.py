@@ -28,6 +28,8 @@ class WorldSpec:
     data        name of the published data's statistics
     profile     of the published planner, in config/profiles
     knower      what a table calls who acts by `World.oracle`
+    hand        elements of what is measured that are the hand's place, where it is also
+                published whether that is within the tolerance of the goal's; else none
     """
 
     name: str
@@ -40,6 +42,7 @@ class WorldSpec:
     profile: str = 'tasks/paper'
     frameskip: int = 5
     knower: str = 'oracle'
+    hand: tuple[int, ...] = ()
 
     @property
     def model_steps(self) -> int:

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,23 @@ def test_success_is_of_the_last_step_and_ever_of_any():
     row = world_rows.row(Wall(), [[9, 4, 7], [9, 9, 4], [4, 5, 6], [9, 8, 7]])
     assert (row['success'], row['ever'], row['median']) == (0.25, 0.75, 6.5)
     assert row['ends'] == [7, 4, 6, 7] and row['nearest'] == [4, 4, 4, 7]
+
+
+def test_a_second_success_is_of_the_hands_place_where_that_is_published():
+    world = Wall()
+    tasks = frozen_worlds.draw(world, range(4))
+    goals = [goal for _, goal in tasks.tasks.values()]
+    assert world_rows.hand(world, tasks, goals) == {}
+    world.spec = replace(world.spec, hand=(1,))
+    ends = [goal.copy() for goal in goals]
+    ends[0][1] += world.spec.tolerance - 0.1
+    ends[1][1] += world.spec.tolerance + 0.1
+    ends[2][0] += 99
+    assert world_rows.hand(world, tasks, ends) == {'hand': 0.75}
+    still = world_rows.baseline_rows(world, tasks)['no motion']
+    near = [abs(s[1] - g[1]) < world.spec.tolerance for s, g in tasks.tasks.values()]
+    assert still['hand'] == np.mean(near)
+    assert f'hand {np.mean(near):.0%}' in world_rows.line('no motion', still)
 
 
 def test_a_walk_is_seen_at_the_start_and_after_each_model_step():
