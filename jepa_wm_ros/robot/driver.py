@@ -12,10 +12,11 @@ import concurrent.futures
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.robot.arm_state import ArmMode
-from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, RawPose, pose_of
+from jepa_wm_ros.robot.command import Command, CommandLimits, Outcome, RawPose, Record, pose_of
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind
 from jepa_wm_ros.robot.franka import FrankaArm
 from jepa_wm_ros.robot.gate import CommandGate
@@ -136,27 +137,42 @@ class ArmDriver:
     # Moving
 
     def execute(
-        self, target: Pose, closure: float | None, permit: Permit
-    ) -> tuple[Outcome, str, FaultCode]:
-        """One limited step, then the gripper (None leaves it); how it ended, and why."""
+        self, record: Record, target: Pose, closure: float | None, permit: Permit
+    ) -> Record:
+        """One limited step, then the gripper (None leaves it); its record with how that ended."""
+
+        def ended(outcome: Outcome, message: str, code: FaultCode) -> Record:
+            return replace(record, outcome=outcome, message=message, code=code)
+
         try:
             if not self.arm.move_to(target, permit):
-                return Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED
+                return ended(Outcome.STOPPED, 'stopped before the target', FaultCode.STOPPED)
+            if self.arm.touched:
+                reasons = ', '.join(filter(None, (record.message, self._contact())))
+                record = replace(record, clipped=True, message=reasons)
             if closure is not None and self.gripper is not None:
                 self._close_to(self.gripper, closure, permit)
         except WorkspaceError as error:
-            return Outcome.WORKSPACE, str(error), error.code
+            return ended(Outcome.WORKSPACE, str(error), error.code)
         except JepaWmError as error:
             stopped = error.code is FaultCode.STOPPED
-            return Outcome.STOPPED if stopped else Outcome.FAILED, str(error), error.code
-        return Outcome.DONE, '', FaultCode.SUCCEEDED
+            return ended(Outcome.STOPPED if stopped else Outcome.FAILED, str(error), error.code)
+        return ended(Outcome.DONE, record.message, FaultCode.SUCCEEDED)
+
+    def _contact(self) -> str:
+        """What ended the last motion, in words."""
+        return f'the hand pressed on something with {self.arm.touched:.0f} N on its way down'
 
     def drive_to(self, target: Pose, permit: Permit) -> str:
-        """Straight to a pose inside the envelope in small steps. Raises when it is not reached."""
+        """Straight to a pose inside the envelope in small steps, or down to what the hand presses
+        on. Raises when it reaches neither.
+        """
         for waypoint in waypoints(self.envelope, self.arm.state().pose, target):
             step = limit(self.envelope, self.arm.state().pose, waypoint)
             if not self.arm.move_to(step.target, permit):
                 raise ArmError(ErrorKind.STOPPED, 'stopped before the target')
+            if self.arm.touched:
+                return self._contact()
         return 'the arm is there'
 
     def drive_home(self, q: Sequence[float], permit: Permit) -> str:

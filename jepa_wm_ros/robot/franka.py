@@ -17,6 +17,7 @@ import numpy as np
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import FR3, Arm
 from jepa_wm_ros.robot.arm_state import ArmState
+from jepa_wm_ros.robot.contact import GUARD, Contact, Guard, goes_down
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, one_line
 from jepa_wm_ros.robot.ledger import Ledger, Permit
 from jepa_wm_ros.robot.link import Link
@@ -39,6 +40,7 @@ class FrankaArm:
     realtime         'auto' (enforced where the kernel is real-time), 'enforce' or 'ignore'
     state_rate       readings per second
     collision_torque, collision_force   thresholds of the arm's own collision reflex [Nm], [N]
+    guard            what straight motions that go down are bound to
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class FrankaArm:
         state_rate: float = 60.0,
         collision_torque: float = 20.0,
         collision_force: float = 30.0,
+        guard: Guard = GUARD,
     ) -> None:
         if not 0.0 < dynamics_factor <= 1.0:
             raise JepaWmError(f'dynamics_factor is {dynamics_factor}: give a value in (0, 1]')
@@ -64,6 +67,8 @@ class FrankaArm:
         self._connect_timeout = connect_timeout
         self._rate = state_rate
         self._thresholds = (collision_torque, collision_force)
+        self._guard = guard
+        self.touched = 0.0  # force [N] of the contact that ended the last straight motion; 0: none
         self._ledger = Ledger(address)
         self._link: Link | None = None
         self._mover: Mover | None = None
@@ -171,20 +176,33 @@ class FrankaArm:
         With a void `permit` nothing begins; without one it is taken now. `target` must have been
         through `safety.limit`: the simulated arm checks nothing. Slower near singularities and
         joint limits, and refused with WorkspaceError at them. Raises ArmError when the arm is
-        busy, in a fault, or fails.
+        busy, in a fault, or fails. On its way down the hand goes back up from what it presses on,
+        and `touched` says so.
         """
         import franky
 
         permit = self.permit() if permit is None else permit
         mover = self._fit_mover()
-        goal = franky.Affine(target.position, target.quaternion)
-        return mover.run(
-            lambda factor: franky.CartesianMotion(goal, relative_dynamics_factor=factor),
+        goal, start = franky.Affine(target.position, target.quaternion), self.state().pose
+        contact = Contact(self._guard.contact_force)
+
+        def motion(factor: float):
+            straight = franky.CartesianMotion(goal, relative_dynamics_factor=factor)
+            return contact.watch(straight) if goes_down(start, target) else straight
+
+        factor = self._guard.speed(start, target, self.dynamics_factor)
+        self.touched = 0.0
+        done = mover.run(
+            motion,
             lambda: franky.CartesianStopMotion(STOP_FACTOR),
-            self.dynamics_factor * self._proximity(mover.link, target),
+            factor * self._proximity(mover.link, target),
             permit,
             target,
         )
+        if contact.force:
+            self.touched = contact.force
+            self._ledger.stands_at(self.state().pose)
+        return done
 
     def home(self, q: Sequence[float], permit: Permit | None = None) -> bool:
         """Joint motion to `q` (7,) [rad]; False when it was stopped. As `move_to` otherwise."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.fr3 import ARMS, FR3, Arm, arm_named
+from jepa_wm_ros.robot.contact import GUARD, Guard
 from jepa_wm_ros.robot.driver import ArmDriver
 from jepa_wm_ros.robot.franka import FrankaArm
 from jepa_wm_ros.robot.gripper import FrankaGripper
@@ -29,6 +30,25 @@ FIXED = (
     ),
     ('collision_torque', 20.0, 'Joint torque at which the arm stops itself [Nm].', (1.0, 100.0)),
     ('collision_force', 30.0, 'Force at which the arm stops itself [N].', (1.0, 150.0)),
+    (
+        'contact_force',
+        GUARD.contact_force,
+        'Vertical force at which the hand goes down no further and back up a little [N]; '
+        'above what the arm tells with nothing below it.',
+        (1.0, 150.0),
+    ),
+    (
+        'guarded_height',
+        GUARD.height,
+        'Height of the hand TCP below which it goes down slowly [m].',
+        (0.0, 1.0),
+    ),
+    (
+        'guarded_dynamics_factor',
+        GUARD.dynamics_factor,
+        "Part of the arm's limits that it uses there; the force of a contact grows with it.",
+        (0.005, 0.5),
+    ),
     ('use_gripper', True, 'Whether the arm carries the Franka hand.', None),
     ('gripper_timeout', 3.0, 'Longest a gripper command may take [s].', (0.1, 30.0)),
     ('rate', 30.0, 'Rate of joint_states, ee_pose and arm_status [Hz].', (1.0, 60.0)),
@@ -113,6 +133,11 @@ def build_driver(node: NodeBase) -> ArmDriver:
         connect_timeout=timeout,
         collision_torque=node.value('collision_torque'),
         collision_force=node.value('collision_force'),
+        guard=Guard(
+            node.value('contact_force'),
+            node.value('guarded_height'),
+            node.value('guarded_dynamics_factor'),
+        ),
     )
     gripper = (
         FrankaGripper(address, timeout=node.value('gripper_timeout'), connect_timeout=timeout)

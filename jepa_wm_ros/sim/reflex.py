@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated arm that stops itself, as the real one does and franky-sim's never would.
+"""A simulated arm that stops itself, and feels what it presses on, as the real one does and
+franky-sim's never would.
 
 An arm whose commands stay away in a motion ends it, and the error stays until it is recovered. So a
 controller that was frozen does not take up its old motion when it wakes, however late its own watch
@@ -28,6 +29,7 @@ class ReflexServer(FrankaRobotServer):
 
     error: int | None = None  # the place of its flag; None: none
     user_stop = False  # under which there is no recovery
+    pressing = 0.0  # the force [N] with which the arm presses down on what is below it
     _silent = 0  # states told since the last command
     _joints = False  # the motion commands joints, not poses
 
@@ -39,7 +41,12 @@ class ReflexServer(FrankaRobotServer):
     def robot_state(self):
         """As franky-sim's, with what is commanded and what has stopped the arm."""
         state = super().robot_state
-        state = state.replace(**STANDING | self._velocities(state.motion_generator_mode))
+        # As the real arm tells it: the force that it exerts, not the one exerted on it
+        # (https://github.com/frankarobotics/libfranka/issues/26).
+        state = state.replace(
+            **STANDING | self._velocities(state.motion_generator_mode),
+            O_F_ext_hat_K=(0.0, 0.0, -self.pressing, 0.0, 0.0, 0.0),
+        )
         if self.user_stop:
             return state.replace(robot_mode=protocol.RobotMode.kUserStopped)
         if self.error is not None:

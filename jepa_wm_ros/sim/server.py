@@ -22,7 +22,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -193,6 +193,7 @@ class _Server:
         self._steps = 0
         self._layout: Layout  # once the cell is compiled, before its first step
         self._contact: TableContact  # likewise
+        self._robots: list[Any] = []  # the arm's side of the protocol: reflex.ReflexServer
         self._table_force = 0.0
 
     def run(self) -> None:
@@ -216,6 +217,7 @@ class _Server:
                 ) from error
             self._layout = Layout.of(simulator.model)
             self._contact = TableContact(simulator.model)
+            self._robots = server.robot_servers
             server.run_once(realtime=False)
             threading.Thread(target=self._listen, daemon=True).start()
             self._say('ready')
@@ -250,7 +252,10 @@ class _Server:
         mujoco.mj_kinematics(simulator.model, simulator.data)
         self._steps += 1
         closure = self._layout.closure(simulator.data.qpos)
-        self._table_force = max(self._table_force, self._contact.force(simulator.data))
+        pressing = self._contact.force(simulator.data)
+        for robot in self._robots:
+            robot.pressing = pressing
+        self._table_force = max(self._table_force, pressing)
         self._state.write(simulator.data, self._layout.tcp, closure, self._steps, self._table_force)
 
     def _say(self, word: str) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip('franky_sim')
 from jepa_wm_ros.errors import FaultCode, JepaWmError  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
-from jepa_wm_ros.robot.command import Outcome  # noqa: E402
+from jepa_wm_ros.robot.command import Outcome, Record  # noqa: E402
 from jepa_wm_ros.robot.driver import ArmDriver  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError, ErrorKind, translate  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
@@ -241,16 +242,18 @@ def test_the_driver_executes_a_step_with_its_gripper(cell):
     gripper.connect()
     driver = ArmDriver(arm, gripper, SafetyEnvelope())
     target = Pose.of(CENTRE + [0.0, 0.03, 0.0], DOWN)
-    done = (Outcome.DONE, '', FaultCode.SUCCEEDED)
+    sent = Record(session=7, sequence=3, outcome=Outcome.EXECUTING, message='step of 0.2 m')
+    done = replace(sent, outcome=Outcome.DONE)
     assert gripper.commanded == gripper.closure  # nothing has been told yet
-    assert driver.execute(target, 0.4, driver.permit()) == done
+    assert driver.execute(sent, target, 0.4, driver.permit()) == done
     assert gripper.commanded == 0.4
     assert server.snapshot().hand_pose[6] == pytest.approx(0.4, abs=0.03)
     assert gripper.closure == pytest.approx(0.4, abs=0.03)
 
     back, expired = Pose.of(CENTRE, DOWN), driver.permit(until=time.monotonic() - 1e-3)
-    outcome, _, code = driver.execute(back, 0.0, expired)
-    assert (outcome, code) == (Outcome.STOPPED, FaultCode.STOPPED)
+    stopped = driver.execute(sent, back, 0.0, expired)
+    assert (stopped.outcome, stopped.code) == (Outcome.STOPPED, FaultCode.STOPPED)
+    assert (stopped.session, stopped.sequence) == (7, 3)
     assert np.linalg.norm(server.snapshot().hand_pose[:3] - target.position) < 2e-3
     assert gripper.closure == pytest.approx(0.4, abs=0.03)
 

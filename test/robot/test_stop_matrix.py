@@ -19,6 +19,7 @@ import pytest
 
 pytest.importorskip('franky')
 
+from jepa_wm_ros.robot.command import Record  # noqa: E402
 from jepa_wm_ros.robot.driver import ArmDriver  # noqa: E402
 from jepa_wm_ros.robot.faults import ArmError  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
@@ -99,7 +100,7 @@ def run_cell(number, calls, error, phase):
             elif phase == 'gripper':
                 driver.drive_gripper(1.0 if 'gripper.grasp' in calls else 0.5, permit)
             else:
-                driver.execute(TARGET, None, permit)
+                driver.execute(Record(), TARGET, None, permit)
         except ArmError:
             pass
         finally:

@@ -69,7 +69,7 @@ class FrankaController(NodeBase):
         self._last = self._running = Record()
         self._idle, self._job = threading.Event(), None
         self._idle.set()
-        self._counts = dict.fromkeys(('accepted', 'clipped', 'refused', 'failed'), 0)
+        self._counts = dict.fromkeys(('accepted', 'clipped', 'refused', 'failed', 'contacts'), 0)
 
     def start(self) -> None:
         self._said = {
@@ -171,17 +171,17 @@ class FrankaController(NodeBase):
             self._publish()  # at once: the next command may wait for nothing but this
 
     def _execute(self, record: Record, target: Pose, closure: float | None, permit: Permit) -> None:
-        outcome, message, code = (
-            Outcome.FAILED,
-            'unexpected error: see the log of franka_controller',
-            FaultCode.INTERNAL,
-        )
         try:
-            outcome, message, code = self.driver.execute(target, closure, permit)
+            ended = self.driver.execute(record, target, closure, permit)
         except Exception as error:  # a bug: the sender must still hear that its command failed
             self.errors.tell(error, 'command')
-        self._counts['failed'] += outcome is Outcome.FAILED
-        self._last = replace(record, outcome=outcome, message=message or record.message, code=code)
+            message = 'unexpected error: see the log of franka_controller'
+            ended = replace(
+                record, outcome=Outcome.FAILED, message=message, code=FaultCode.INTERNAL
+            )
+        self._counts['failed'] += ended.outcome is Outcome.FAILED
+        self._counts['contacts'] += bool(self.driver.arm.touched)
+        self._last = ended
 
     # What it serves
 

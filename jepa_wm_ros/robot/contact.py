@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hand that goes down goes carefully: slowly near the table, and back up from what it presses on.
+
+An arm that follows its command stiffly presses with what it lags behind it: at 0.1 m/s more than
+100 N before any stop motion takes hold. So its speed bounds the force, and the reaction ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jepa_wm_ros.robot.pose import Pose
+
+DOWN = 1e-3  # a motion that ends lower by more than this goes down [m]
+RETREAT = 0.005  # back up from a contact [m]
+RETREAT_FACTOR = 0.5  # of the arm's full dynamics
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a motion that goes down is bound to.
+
+    contact_force    vertical force at which it ends [N]: above what an arm at rest tells, which is
+                     a few newtons, and below its collision reflex
+    height           below this height of the hand TCP it goes slowly [m] ...
+    dynamics_factor  ... at this part of the arm's limits
+    """
+
+    contact_force: float = 10.0
+    height: float = 0.1
+    dynamics_factor: float = 0.02
+
+    def speed(self, start: Pose, target: Pose, factor: float) -> float:
+        """What is left of a dynamics factor."""
+        slow = goes_down(start, target) and target.position[2] < self.height
+        return min(factor, self.dynamics_factor) if slow else factor
+
+
+GUARD = Guard()  # where no other is configured
+
+
+def goes_down(start: Pose, target: Pose) -> bool:
+    """Whether a motion is one to be guarded."""
+    return bool(target.position[2] < start.position[2] - DOWN)
+
+
+class Contact:
+    """Watches one motion; `force` [N] is what has ended it, 0 while nothing has."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit, self.force = limit, 0.0
+
+    def watch(self, motion):
+        """The same motion of franky, with what it does at a contact.
+
+        Franky looks in the thread that commands the arm, a thousand times a second. Either sign
+        counts: what the arm tells is the force that it exerts.
+        """
+        import franky
+
+        up = franky.Affine([0.0, 0.0, -RETREAT])  # the hand's own z points down
+        retreat = franky.CartesianMotion(
+            up, franky.ReferenceType.Relative, relative_dynamics_factor=RETREAT_FACTOR
+        )
+        vertical = franky.Measure.FORCE_Z
+        pressing = (vertical > self._limit) | (vertical < -self._limit)
+        reaction = franky.CartesianPoseReaction(pressing, retreat)
+        reaction.register_callback(self._note)
+        motion.add_reaction(reaction)
+        return motion
+
+    def _note(self, state, _motion_time, _time) -> None:
+        self.force = self.force or abs(float(state.O_F_ext_hat_K[2]))
