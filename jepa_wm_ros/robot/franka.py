@@ -190,12 +190,12 @@ class FrankaArm:
             straight = franky.CartesianMotion(goal, relative_dynamics_factor=factor)
             return contact.watch(straight) if goes_down(start, target) else straight
 
-        factor = self._guard.speed(start, target, self.dynamics_factor)
+        factor = self.dynamics_factor * self._proximity(mover.link, target)
         self.touched = 0.0
         done = mover.run(
             motion,
             lambda: franky.CartesianStopMotion(STOP_FACTOR),
-            factor * self._proximity(mover.link, target),
+            self._guard.speed(start, target, factor),
             permit,
             target,
         )
