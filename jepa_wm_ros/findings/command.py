@@ -121,13 +121,15 @@ def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
 
 def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
     """Make what is missing of one question, and write what there is after each run."""
+    tasks = plan.judged_on()
     answer = Answer(
         question,
         plan.world,
+        tasks.tolerance,
         seeds,
         {},
         needed(question, plan.encoders),
-        baselines_of(plan.judged_on(), plan.out),
+        baselines_of(tasks, plan.out),
     )
     for run in runs_of(question, plan, seeds):
         answer.found.setdefault(run.variant.name, []).append(run.figures())

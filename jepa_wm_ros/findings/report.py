@@ -56,10 +56,12 @@ def markdown(answer: Answer) -> str:
         '',
         f'Beside the paper: **{answer.verdict()}**.',
         '',
+        *(f'- {better} above {worse}: {word}' for better, worse, word in answer.claims()),
+        '',
         "95 %: half of Wilson's binomial interval over all episodes of all seeds. Over seeds: "
-        'standard deviation. Agrees, or disagrees: the intervals of what the paper puts above and '
-        'below do not overlap, and every seed says the same. Evaluations: candidates scored, with '
-        'or without their slope.',
+        'standard deviation. Agrees, or disagrees: of the episodes in which only one of both '
+        "succeeded, more are one's than chance would have it (McNemar's exact test, 5 %), and so it "
+        'is in every seed. Evaluations: candidates scored, with or without their slope.',
         '',
     ]
     return '\n'.join(lines)
