@@ -4,7 +4,7 @@
 The rule of that word. The paper's answer is a list of claims, one variant above another. Both did
 the same tasks with the same seeds, so that the episodes in which only one of them succeeded tell. A
 claim is *agreed* with when more of those are the claimed one's than chance would have it (McNemar's
-exact test, 5 %, over all seeds), and so it is in every seed; it is *disagreed* with when all that is
+exact test, 5 %, over all seeds), and so it is in each seed; it is *disagreed* with when all that is
 so the other way round. Nothing else can be told, nor where a seed is missing or there is only one:
 the test takes episodes for independent and knows nothing of what a seed's training does, so the
 seeds have to say the same one by one. The answer `disagrees` with the paper when one claim does,

@@ -60,8 +60,8 @@ def markdown(answer: Answer) -> str:
         '',
         "95 %: half of Wilson's binomial interval over all episodes of all seeds. Over seeds: "
         'standard deviation. Agrees, or disagrees: of the episodes in which only one of both '
-        "succeeded, more are one's than chance would have it (McNemar's exact test, 5 %), and so it "
-        'is in every seed. Evaluations: candidates scored, with or without their slope.',
+        "succeeded, more are one's than chance would have it (McNemar's exact test, 5 %), and so "
+        'it is in each seed. Evaluations: candidates scored, with or without their slope.',
         '',
     ]
     return '\n'.join(lines)
