@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 from shutil import copytree
 
 import pytest
@@ -173,6 +174,14 @@ def test_encoders_whose_files_were_not_given_are_not_run(tiny, capsys):
     assert 'not run: needs efficientnet-lite0-57934424.pth' in rows['| EfficientNet-lite0']
     assert 'not run' not in rows['| EfficientNet-lite0, random'] + rows['| trained on the task']
     assert '**cannot tell**' in said
+    results = Path(tiny[4]) / 'results'
+    made = len(list(results.iterdir()))
+    assert command.main([*tiny, '--question', '4', '5', '--seeds', '4', '5', '--plan']) == 0
+    said = capsys.readouterr().out
+    assert '2 of 4 runs to do' in said and '8 of 8 runs to do' in said
+    assert len(list(results.iterdir())) == made
+    done = [line for line in said.splitlines() if line.startswith('| trained on the task')]
+    assert '| 1 | 2 |' in done[0] and '| W = 1 | below W = 2, W = 3 | not run |' in said
 
 
 def test_an_encoder_from_a_file_is_frozen_as_it_is(tiny, tmp_path, monkeypatch):

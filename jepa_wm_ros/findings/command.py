@@ -59,6 +59,11 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--iterations', type=int, help="of each stage (default: the base's)")
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument(
+        '--plan',
+        action='store_true',
+        help='say what is to be done and write the tables of what there is; nothing is run',
+    )
+    parser.add_argument(
         '--encoder',
         nargs='+',
         default=[],
@@ -119,8 +124,10 @@ def announce(questions: list[Question], plan: Plan, seeds: list[int]) -> None:
         print(f'in all {count} runs, {in_words(seconds if known else None)}', flush=True)
 
 
-def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
-    """Make what is missing of one question, and write what there is after each run."""
+def ask(question: Question, plan: Plan, seeds: list[int], idle: bool = False) -> None:
+    """Make what is missing of one question, and write what there is after each run; when idle, make
+    nothing.
+    """
     tasks = plan.judged_on()
     answer = Answer(
         question,
@@ -131,7 +138,10 @@ def ask(question: Question, plan: Plan, seeds: list[int]) -> None:
         needed(question, plan.encoders),
         baselines_of(tasks, plan.out),
     )
+    write(plan, answer)
     for run in runs_of(question, plan, seeds):
+        if idle and not run.result.exists():
+            continue
         answer.found.setdefault(run.variant.name, []).append(run.figures())
         write(plan, answer)
 
@@ -157,7 +167,7 @@ def main(words: list[str] | None = None) -> int:
     chosen = [QUESTIONS[number] for number in options.question]
     announce(chosen, plan, options.seeds)
     for question in chosen:
-        ask(question, plan, options.seeds)
+        ask(question, plan, options.seeds, options.plan)
         print((plan.out / f'{plan.world}_{question.number}.md').read_text(), flush=True)
     return 0
 
