@@ -39,6 +39,7 @@ class ArmState:
     commanded: Pose  # last commanded hand TCP (as measured, in a raw reading)
     errors: tuple[str, ...]  # names of the active error flags, or of a mode without motion
     success_rate: float  # control commands that arrived in time, 0 .. 1
+    vertical_force: float = 0.0  # along z of the base, as the arm estimates it [N]
 
 
 class Rest:
@@ -86,6 +87,7 @@ def interpret(reading, measured: Pose) -> ArmState:
         commanded=measured,
         errors=errors,
         success_rate=float(reading.control_command_success_rate),
+        vertical_force=float(reading.O_F_ext_hat_K[2]),
     )
 
 

@@ -20,8 +20,8 @@ RETREAT_FACTOR = 0.5  # of the arm's full dynamics
 class Guard:
     """What a motion that goes down is bound to.
 
-    contact_force    vertical force at which it ends [N]: above what an arm at rest tells, which is
-                     a few newtons, and below its collision reflex
+    contact_force    change of the vertical force at which it ends [N]: above what the arm's
+                     estimate changes by in free motion, a few newtons, and below its collision reflex
     height           below this height of the hand TCP it goes slowly [m] ...
     dynamics_factor  ... at this part of the arm's limits
     """
@@ -45,16 +45,27 @@ def goes_down(start: Pose, target: Pose) -> bool:
 
 
 class Contact:
-    """Watches one motion; `force` [N] is what has ended it, 0 while nothing has."""
+    """Watches one motion; `force` [N] is what has ended it, 0 while nothing has.
 
-    def __init__(self, limit: float) -> None:
-        self._limit, self.force = limit, 0.0
+    before   vertical force as it begins [N]: what a load weighs that the arm was not told of, and
+             what its estimate is off by, is no contact
+    """
+
+    def __init__(self, limit: float, before: float = 0.0) -> None:
+        self._limit, self._before, self.force = limit, before, 0.0
+
+    @property
+    def condition(self):
+        """As franky's. Either sign counts: what the arm tells is the force that it exerts."""
+        import franky
+
+        vertical = franky.Measure.FORCE_Z
+        return (vertical > self._before + self._limit) | (vertical < self._before - self._limit)
 
     def watch(self, motion):
         """The same motion of franky, with what it does at a contact.
 
-        Franky looks in the thread that commands the arm, a thousand times a second. Either sign
-        counts: what the arm tells is the force that it exerts.
+        Franky looks in the thread that commands the arm, a thousand times a second.
         """
         import franky
 
@@ -62,12 +73,10 @@ class Contact:
         retreat = franky.CartesianMotion(
             up, franky.ReferenceType.Relative, relative_dynamics_factor=RETREAT_FACTOR
         )
-        vertical = franky.Measure.FORCE_Z
-        pressing = (vertical > self._limit) | (vertical < -self._limit)
-        reaction = franky.CartesianPoseReaction(pressing, retreat)
+        reaction = franky.CartesianPoseReaction(self.condition, retreat)
         reaction.register_callback(self._note)
         motion.add_reaction(reaction)
         return motion
 
     def _note(self, state, _motion_time, _time) -> None:
-        self.force = self.force or abs(float(state.O_F_ext_hat_K[2]))
+        self.force = self.force or abs(float(state.O_F_ext_hat_K[2]) - self._before)

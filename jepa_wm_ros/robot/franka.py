@@ -183,19 +183,19 @@ class FrankaArm:
 
         permit = self.permit() if permit is None else permit
         mover = self._fit_mover()
-        goal, start = franky.Affine(target.position, target.quaternion), self.state().pose
-        contact = Contact(self._guard.contact_force)
+        goal, state = franky.Affine(target.position, target.quaternion), self.state()
+        contact = Contact(self._guard.contact_force, state.vertical_force)
 
         def motion(factor: float):
             straight = franky.CartesianMotion(goal, relative_dynamics_factor=factor)
-            return contact.watch(straight) if goes_down(start, target) else straight
+            return contact.watch(straight) if goes_down(state.pose, target) else straight
 
         factor = self.dynamics_factor * self._proximity(mover.link, target)
         self.touched = 0.0
         done = mover.run(
             motion,
             lambda: franky.CartesianStopMotion(STOP_FACTOR),
-            self._guard.speed(start, target, factor),
+            self._guard.speed(state.pose, target, factor),
             permit,
             target,
         )

@@ -33,8 +33,8 @@ FIXED = (
     (
         'contact_force',
         GUARD.contact_force,
-        'Vertical force at which the hand goes down no further and back up a little [N]; '
-        'above what the arm tells with nothing below it.',
+        'Change of the vertical force at which the hand goes down no further and back up a '
+        'little [N]; above what vertical_force_n of /diagnostics changes by in free motion.',
         (1.0, 150.0),
     ),
     (

@@ -158,6 +158,7 @@ class ScriptedRobot:
             q=FR3.home,
             dq=np.zeros(7),
             control_command_success_rate=1.0,
+            O_F_ext_hat_K=[0.0] * 6,
         )
 
     def _jacobian(self, *_where) -> np.ndarray:

@@ -309,6 +309,7 @@ class FrankaController(NodeBase):
             'state_age_s': f'{age:.3f}',
             'errors': ', '.join(state.errors),
             'control_command_success_rate': f'{state.success_rate:.3f}',
+            'vertical_force_n': f'{state.vertical_force:.1f}',
             'scheduling': scheduling(),
         }
         trouble = self.driver.trouble(self.value('max_state_age'))
