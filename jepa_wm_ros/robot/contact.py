@@ -21,7 +21,7 @@ class Guard:
     """What a motion that goes down is bound to.
 
     contact_force    change of the vertical force at which it ends [N]: above what the arm's
-                     estimate changes by in free motion, a few newtons, and below its collision reflex
+                     estimate changes by in free motion, a few newtons, and below the reflex
     height           below this height of the hand TCP it goes slowly [m] ...
     dynamics_factor  ... at this part of the arm's limits
     """
