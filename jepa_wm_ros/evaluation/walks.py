@@ -38,13 +38,15 @@ def baselines(world: World) -> Iterator[tuple[str, Walk]]:
     yield world.spec.knower, stepwise(lambda rng, goal: lambda s: world.oracle(s, goal))
 
 
-def walked(world: World, walk: Walk, task: States, seed: int) -> list[float]:
-    """The judge's distances in an episode, at the start and after each model step.
+def walked(world: World, walk: Walk, task: States, seed: int) -> tuple[np.ndarray, list[float]]:
+    """The state (S,) that an episode ends in, and the judge's distances at its start and after each
+    model step.
 
     seed: of who acts at random.
     """
     start, goal = task
-    return world.distance(walk(world, start, goal, seed), goal).tolist()
+    states = walk(world, start, goal, seed)
+    return states[-1], world.distance(states, goal).tolist()
 
 
 def interval(successes: int, episodes: int) -> tuple[float, float]:

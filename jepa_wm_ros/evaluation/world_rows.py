@@ -12,7 +12,7 @@ import numpy as np
 
 from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.evaluation.closed_loop.trials import Trial, per_plan
-from jepa_wm_ros.evaluation.walks import baselines, half_width
+from jepa_wm_ros.evaluation.walks import baselines, half_width, walked
 from jepa_wm_ros.planning import Profile
 from jepa_wm_ros.tasks.frozen_worlds import WorldTasks
 from jepa_wm_ros.tasks.world import World
@@ -91,9 +91,9 @@ def baseline_rows(world: World, tasks: WorldTasks) -> dict[str, Row]:
     """Those who need no model, by their names."""
     found = {}
     for name, walk in baselines(world):
-        walks = [(walk(world, *task, seed), task[1]) for seed, task in tasks.tasks.items()]
-        errors = [world.distance(states, goal).tolist() for states, goal in walks]
-        found[name] = row(world, errors) | hand(world, tasks, [states[-1] for states, _ in walks])
+        walks = (walked(world, walk, task, seed) for seed, task in tasks.tasks.items())
+        ends, errors = zip(*walks, strict=True)
+        found[name] = row(world, errors) | hand(world, tasks, ends)
     return found
 
 

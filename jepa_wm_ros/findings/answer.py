@@ -116,8 +116,8 @@ class Answer:
                 for seed in self.seeds
             ]
         )
-        his, others = (int(number) for number in alone.sum(0))
-        if his == others or binomtest(his, his + others).pvalue >= CHANCE:
+        ones, others = (int(number) for number in alone.sum(0))
+        if ones == others or binomtest(ones, ones + others).pvalue >= CHANCE:
             return CANNOT_TELL
         if (alone[:, 0] > alone[:, 1]).all():
             return AGREES

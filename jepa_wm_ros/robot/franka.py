@@ -181,6 +181,7 @@ class FrankaArm:
         """
         import franky
 
+        self.touched = 0.0
         permit = self.permit() if permit is None else permit
         mover = self._fit_mover()
         goal, state = franky.Affine(target.position, target.quaternion), self.state()
@@ -191,7 +192,6 @@ class FrankaArm:
             return contact.watch(straight) if goes_down(state.pose, target) else straight
 
         factor = self.dynamics_factor * self._proximity(mover.link, target)
-        self.touched = 0.0
         done = mover.run(
             motion,
             lambda: franky.CartesianStopMotion(STOP_FACTOR),

@@ -64,7 +64,7 @@ def test_a_second_success_is_of_the_hands_place_where_that_is_published():
 def test_a_walk_is_seen_at_the_start_and_after_each_model_step():
     world, task = Wall(), sampled(Wall(), 3)
     walks = dict(baselines(world))
-    path = walked(world, walks['straight line'], task, 3)
+    end, path = walked(world, walks['straight line'], task, 3)
     start, goal = task
     state, expected = start, [float(np.linalg.norm(start[:2] - goal[:2]))]
     for step in range(world.spec.steps):
@@ -72,6 +72,7 @@ def test_a_walk_is_seen_at_the_start_and_after_each_model_step():
         if step % 5 == 4:
             expected.append(float(np.linalg.norm(state[:2] - goal[:2])))
     assert path == pytest.approx(expected) and len(path) == 7
+    np.testing.assert_array_equal(end, state)
 
 
 def test_a_scripted_pusher_is_not_called_an_oracle():

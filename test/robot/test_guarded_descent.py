@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A hand that comes down on a cube: how hard it presses, by the simulator's own contact forces."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -8,13 +11,15 @@ pytest.importorskip('jepa_wm_ros.sim')  # chooses MuJoCo's OpenGL: before mujoco
 pytest.importorskip('franky')
 pytest.importorskip('franky_sim')
 
+from jepa_wm_ros.robot.arm_state import ArmMode  # noqa: E402
 from jepa_wm_ros.robot.command import Outcome, Record  # noqa: E402
 from jepa_wm_ros.robot.contact import GUARD, Contact, Guard  # noqa: E402
 from jepa_wm_ros.robot.driver import ArmDriver  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
 from jepa_wm_ros.robot.pose import Pose  # noqa: E402
-from jepa_wm_ros.robot.safety import SafetyEnvelope  # noqa: E402
+from jepa_wm_ros.robot.safety import SafetyEnvelope, WorkspaceError  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
+from support.arm_clock import after  # noqa: E402
 
 DOWN = [1.0, 0.0, 0.0, 0.0]
 CUBE = [0.5, 0.1, 0.025, 1.0, 0.0, 0.0, 0.0]
@@ -83,6 +88,36 @@ def test_the_hand_goes_back_up_from_what_it_presses_on_and_says_so(pressing):
         arm.move_to(pose(0.03, beside=0.0)) and arm.touched == 0.0
     )  # the cube between its fingers
     assert arm.state().pose.position[2] < 0.035
+
+
+@pytest.mark.real_time
+def test_what_was_touched_is_of_the_last_motion_also_of_one_that_was_refused(pressing):
+    _, arm = pressing(GUARD)
+    assert arm.move_to(pose(0.035)) and arm.touched
+    with pytest.raises(WorkspaceError):
+        arm.move_to(Pose.of([0.5, 0.0, 1.1], DOWN))
+    assert arm.touched == 0.0
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize('delay', [0, 5, 20, 60])
+def test_a_stop_at_a_contact_stops_whatever_the_reaction_does(pressing, delay):
+    """delay: from the first force to the stop, in milliseconds of the arm's clock; the hand goes
+    back up for some 100 of them. Where the stop comes first, no reaction bounds the force: with
+    what the arm lags behind its command it presses on.
+    """
+    server, arm = pressing(GUARD)
+    ended = []
+    mover = threading.Thread(target=lambda: ended.append(arm.move_to(pose(0.035))))
+    mover.start()
+    while not server.snapshot().table_force:
+        time.sleep(0.001)  # the truth in another process, which announces nothing
+    after(server, delay)
+    assert arm.stop()
+    rest = server.snapshot().hand_pose[:3]
+    mover.join(20.0)
+    assert ended and arm.state().mode is ArmMode.READY and arm.fault is None
+    assert np.linalg.norm(after(server, 300) - rest) < 1e-3
 
 
 @pytest.mark.real_time

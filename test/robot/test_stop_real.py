@@ -21,6 +21,7 @@ from jepa_wm_ros.robot.faults import ArmError  # noqa: E402
 from jepa_wm_ros.robot.franka import FrankaArm  # noqa: E402
 from jepa_wm_ros.robot.pose import Pose  # noqa: E402
 from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
+from support.arm_clock import after  # noqa: E402
 from support.scripted_arm import STOPS, failure  # noqa: E402
 
 pytestmark = pytest.mark.real_time
@@ -38,14 +39,6 @@ def cell(new_arm_address):
         arm.connect()
         yield server, arm
         arm.close()
-
-
-def after(server, steps):
-    """The true hand position after so many more milliseconds on the arm's clock."""
-    end = server.snapshot().steps + steps
-    while server.snapshot().steps < end:
-        time.sleep(0.005)  # another process's clock, which announces nothing
-    return server.snapshot().hand_pose[:3]
 
 
 def fail(link, monkeypatch, calls):

@@ -152,7 +152,7 @@ def evaluate(options: argparse.Namespace) -> Iterator[dict]:
     for name, walk in rows(options):
         begun, errors = time.monotonic(), []
         for seed in tqdm(seeds, desc=name, leave=False, disable=None):
-            errors.append(walked(world, walk, sampled(world, seed), seed)[-1])
+            errors.append(walked(world, walk, sampled(world, seed), seed)[1][-1])
         reached = float(np.mean(np.array(errors) < world.spec.tolerance))
         found = {
             'row': name,
