@@ -97,7 +97,7 @@ class GoalServices:
         return response
 
     async def _run(self, goal: ServiceGoal, turn: Turn) -> None:
-        with self._node.answering_goal():
+        with turn.owed:
             await self._pursue(goal, turn)
 
     async def _on_cancel(self, _request, response):

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander  # noqa: E402
-from support.planner_rig import PICTURE, Client, planning, toys  # noqa: E402
+from support.planner_rig import PICTURE, Client, leaves_at_the_next_claim, planning, toys  # noqa: E402
 from support.python_process import node  # noqa: E402
 from support.ros_peers import call, meet, ros, wait  # noqa: E402
 
@@ -138,6 +138,15 @@ def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_d
         sending.join(60.0)
         told = (GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_SUCCEEDED)
         assert not ends or (ends[0] == 'accepted' and ends[1] in told)
+
+
+@pytest.mark.fault(37)
+def test_a_goal_taken_at_the_moment_of_a_deactivation_hears_of_its_end(ros_domain):
+    with planning() as (planner, toy, client), leaves_at_the_next_claim(planner):
+        answer = client.result(client.send())
+        assert answer.status == GoalStatus.STATUS_ABORTED
+        assert answer.result.error_code == FaultCode.STOPPED
+    assert not toy.moves and planner.failure is None
 
 
 @pytest.mark.fault(37)

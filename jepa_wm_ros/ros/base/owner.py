@@ -21,7 +21,7 @@ from jepa_wm_ros.ros.base.worker import Worker
 
 TURN_SECONDS = 1.0  # the longest a spinning executor takes to come to a task
 ANSWER_SECONDS = 2.0  # the longest an answer may take when its work has ended
-RESULT_SECONDS = 0.3  # for a client that hears of its goal's end to ask for the result
+RESULT_SECONDS = 0.5  # for a client that hears of its goal's end to ask for the result
 
 
 class Owner(Parameters):
@@ -90,7 +90,9 @@ class Owner(Parameters):
 
     @contextlib.contextmanager
     def answering_goal(self) -> Iterator[None]:
-        """Around what executes a goal: the action server stays until its result is delivered."""
+        """From a goal's acceptance to its end: the action server stays until the result is
+        delivered.
+        """
         with self._answer_pending():
             try:
                 yield

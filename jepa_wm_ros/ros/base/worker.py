@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -78,6 +79,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.fault: Fault | None = None  # why it has to end; the first reason stays
+        self.owed = contextlib.ExitStack()  # closed when whoever asked has been told of the end
 
     def end(self, fault: Fault) -> None:
         """Have it end, for this reason unless there is one already."""

@@ -10,6 +10,7 @@ Asks    world_model/{describe,prepare_goal,freeze_context,score_actions,interrup
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import replace
@@ -161,13 +162,18 @@ class PlannerNode(NodeBase):
     def _on_goal(self, _goal: ReachGoal.Goal) -> GoalResponse:
         if self._claimed is not None:  # accepted, but its client went before it was told
             self.slot.release(self._claimed)
+            self._claimed.owed.close()
         self._claimed = self._claim()
         return GoalResponse.REJECT if self._claimed is None else GoalResponse.ACCEPT
 
     def _claim(self) -> Turn | None:
         """The turn of a new goal; None, and why in the log, when there is none for it."""
         preempting = self.value('on_new_goal') == 'preempt'
-        turn = self.slot.claim(PREEMPTED if preempting else None)
+        with contextlib.ExitStack() as owed:  # before the claim: a node that stops waits for it
+            owed.enter_context(self.answering_goal())
+            turn = self.slot.claim(PREEMPTED if preempting else None)
+            if turn is not None:
+                turn.owed = owed.pop_all()
         if turn is None:
             why = 'the node is being deactivated' if self.halting else 'another one is running'
             self.get_logger().warning(
@@ -181,7 +187,7 @@ class PlannerNode(NodeBase):
         handle.execute(functools.partial(self._execute, turn=turn))
 
     async def _execute(self, handle, turn: Turn) -> ReachGoal.Result:
-        with self.answering_goal():
+        with turn.owed:
             outcome = await self._pursue(handle, turn)
             if outcome.code == FaultCode.SUCCEEDED:
                 handle.succeed()
