@@ -19,7 +19,7 @@ from jepa_wm_ros.tasks.world import Policy, WorldSpec
 
 SIZE = 64  # px
 SIMULATED = 5  # steps of MuJoCo for an action
-GAIN, NOISE = 10.0, 0.5  # of the data's policy, in actions: per metre to go, and what is added
+GAIN, NOISE = 10.0, 0.7  # of the data's policy, in actions: per metre to go, and what is added
 FAR = 0.15  # between object and goal
 DOWN = np.array([1.0, 0.0, 1.0, 0.0])  # the hand's quaternion, pointing down
 WELD = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0]
@@ -68,17 +68,25 @@ class Reach:
         return goal
 
     def behaviour(self, rng: np.random.Generator) -> Policy:
-        """To one place after the other with noise, the gripper open or closed on the way."""
+        """To one place after the other, slowly or fast, with noise, the gripper open or closed on the
+        way.
+
+        Not always fast: a picture does not tell how fast a hand moves, and of a hand that always
+        does a model learns that none stands still.
+        """
         space = self._env.mocap_low, self._env.mocap_high
         way: list[np.ndarray] = []
+        speed = [1.0]
 
         def act(state: np.ndarray) -> np.ndarray:
             hand = self.proprio(state[None])[0, :3]
             if not way or np.linalg.norm(way[0][:3] - hand) < 0.05 or rng.random() < 0.05:
                 way[:] = [np.append(rng.uniform(*space), rng.uniform(-1, 1))]
+                speed[0] = rng.uniform()
             # Cut before the noise: else, on a long way, all steps of a model step are the same, and
             # no model can tell what each of them does.
-            wanted = np.append(np.clip(GAIN * (way[0][:3] - hand), -1, 1), way[0][3])
+            straight = np.clip(GAIN * (way[0][:3] - hand), -1, 1)
+            wanted = np.append(speed[0] * straight, way[0][3])
             return np.clip(wanted + rng.normal(0, NOISE, 4), -1, 1)
 
         return act
