@@ -68,8 +68,7 @@ class Reach:
         return goal
 
     def behaviour(self, rng: np.random.Generator) -> Policy:
-        """To one place after the other, slowly or fast, with noise, the gripper open or closed on the
-        way.
+        """To one place after the other, slowly or fast, noisily, the gripper open or closed.
 
         Not always fast: a picture does not tell how fast a hand moves, and of a hand that always
         does a model learns that none stands still.
