@@ -74,18 +74,16 @@ class Reach:
         does a model learns that none stands still.
         """
         space = self._env.mocap_low, self._env.mocap_high
-        way: list[np.ndarray] = []
-        speed = [1.0]
+        place, grip, speed = None, 0.0, 0.0
 
         def act(state: np.ndarray) -> np.ndarray:
+            nonlocal place, grip, speed
             hand = self.proprio(state[None])[0, :3]
-            if not way or np.linalg.norm(way[0][:3] - hand) < 0.05 or rng.random() < 0.05:
-                way[:] = [np.append(rng.uniform(*space), rng.uniform(-1, 1))]
-                speed[0] = rng.uniform()
+            if place is None or np.linalg.norm(place - hand) < 0.05 or rng.random() < 0.05:
+                place, grip, speed = rng.uniform(*space), rng.uniform(-1, 1), rng.uniform()
             # Cut before the noise: else, on a long way, all steps of a model step are the same, and
             # no model can tell what each of them does.
-            straight = np.clip(GAIN * (way[0][:3] - hand), -1, 1)
-            wanted = np.append(speed[0] * straight, way[0][3])
+            wanted = np.append(speed * np.clip(GAIN * (place - hand), -1, 1), grip)
             return np.clip(wanted + rng.normal(0, NOISE, 4), -1, 1)
 
         return act

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 
 from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.ros.commander import CommanderError, JepaCommander  # noqa: E402
-from support.planner_rig import PICTURE, Client, leaves_at_the_next_claim, planning, toys  # noqa: E402
+from support.planner_rig import PICTURE, Client, planning, toys  # noqa: E402
 from support.python_process import node  # noqa: E402
 from support.ros_peers import call, meet, ros, wait  # noqa: E402
 
@@ -142,8 +142,18 @@ def test_no_goal_that_begins_beside_a_deactivation_moves_anything_after_it(ros_d
 
 @pytest.mark.fault(37)
 def test_a_goal_taken_at_the_moment_of_a_deactivation_hears_of_its_end(ros_domain):
-    with planning() as (planner, toy, client), leaves_at_the_next_claim(planner):
+    with planning() as (planner, toy, client):
+        claim, leaving = planner.slot.claim, threading.Thread(target=planner.trigger_deactivate)
+
+        def claim_and_leave(preempting):
+            turn = claim(preempting)
+            leaving.start()
+            leaving.join(0.3)  # it goes as far as it gets while the goal cannot go on
+            return turn
+
+        planner.slot.claim = claim_and_leave
         answer = client.result(client.send())
+        leaving.join(20.0)
         assert answer.status == GoalStatus.STATUS_ABORTED
         assert answer.result.error_code == FaultCode.STOPPED
     assert not toy.moves and planner.failure is None

@@ -210,19 +210,3 @@ def planning(clients=1, **parameters):
             finally:
                 planner.close()
                 planner.destroy_node()
-
-
-@contextlib.contextmanager
-def leaves_at_the_next_claim(planner):
-    """The planner is deactivated when its next goal is taken and has not begun yet."""
-    claim, leaving = planner.slot.claim, threading.Thread(target=planner.trigger_deactivate)
-
-    def claim_and_leave(preempting):
-        turn = claim(preempting)
-        leaving.start()
-        leaving.join(0.3)  # it goes as far as it gets while the goal cannot go on
-        return turn
-
-    planner.slot.claim = claim_and_leave
-    yield
-    leaving.join(20.0)
