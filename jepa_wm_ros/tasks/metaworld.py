@@ -70,8 +70,9 @@ class Reach:
     def behaviour(self, rng: np.random.Generator) -> Policy:
         """To one place after the other, slowly or fast, noisily, the gripper open or closed.
 
-        Not always fast: a picture does not tell how fast a hand moves, and of a hand that always
-        does a model learns that none stands still.
+        Fast every other time, which brings the hand to many places. Not always: a picture does not
+        tell how fast a hand moves, and of a hand that always does a model learns that none stands
+        still.
         """
         space = self._env.mocap_low, self._env.mocap_high
         place, grip, speed = None, 0.0, 0.0
@@ -80,7 +81,8 @@ class Reach:
             nonlocal place, grip, speed
             hand = self.proprio(state[None])[0, :3]
             if place is None or np.linalg.norm(place - hand) < 0.05 or rng.random() < 0.05:
-                place, grip, speed = rng.uniform(*space), rng.uniform(-1, 1), rng.uniform()
+                place, grip = rng.uniform(*space), rng.uniform(-1, 1)
+                speed = min(1.0, rng.uniform(0, 2))
             # Cut before the noise: else, on a long way, all steps of a model step are the same, and
             # no model can tell what each of them does.
             wanted = np.append(speed * np.clip(GAIN * (place - hand), -1, 1), grip)
