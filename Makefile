@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# make demo   the simulated arm reaches a goal picture   (TASK=pick_place or push, SEED=7, EPISODES=20, OUT=out)
+# make demo   the simulated arm reaches a goal picture   (TASK=pick_place or push, PICTURES=1, SEED=7, EPISODES=20, OUT=out)
 # make test   the tests                                  (DISTRO=kilted for the other ROS)
 # make faults every promise of what happens when something goes wrong, with its latency   (RUNS=3)
 #
@@ -9,6 +9,7 @@
 DISTRO ?= jazzy
 SEED ?= 0
 TASK ?= reach
+PICTURES ?= 0
 EPISODES ?= 1
 OUT ?= out
 DIR ?= test/goldens
@@ -31,7 +32,7 @@ setup:            ## the environment only
 	@scripts/setup.sh $(DISTRO)
 
 demo: setup       ## real nodes, real DDS, simulated arm: one goal picture, or EPISODES of them
-	@$(BIN)/jepa-wm demo --task $(TASK) --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
+	@$(BIN)/jepa-wm demo --task $(TASK) --pictures $(PICTURES) --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
 
 test: setup       ## everything that is quick: the pure rooms on two cores, then what keeps time
 	@OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m '$(QUICK) and not ($(ALONE))'; pure=$$?; \

@@ -126,7 +126,7 @@ class Reach:
 
     def _expect(self, before: float) -> None:
         """Bound the next cost after steps planned from `before`, unless someone moved the arm."""
-        if self.progress.phase is not Phase.REPLAN:
+        if self.progress.phase is not Phase.REPLAN and not self.decider.detours:
             predicted = self.progress.predicted_cost
             self._bound = cost_bound(before, predicted, self.goals.first, self.reached_distance)
 
@@ -140,6 +140,7 @@ class Reach:
             steps_left=None if self.goals.on_plan else self.limits.max_steps - self.progress.step,
             budget=Budget(seconds=self.limits.planning_seconds, cancelled=self.cancelled),
             strokes=None if self.gripper is None else self.gripper.strokes,
+            pose=seen.pose,
         )
         self._check_cancel()
         self._say(
@@ -156,7 +157,8 @@ class Reach:
                 f'{plan.invalid_fraction:.0%} of the candidates '
                 'have no finite cost: check the model and its input',
             )
-        if self.goals.on_plan:
+        self._gain = math.inf
+        if self.goals.on_plan and plan.iterations:  # else nothing better was looked for
             still = float(self.ports.score(seen)(torch.zeros_like(plan.actions)[None]))
             self._gain = 1.0 - plan.cost / still if still > 0 else 0.0
         actions = plan.actions.cpu().numpy().astype(np.float64)

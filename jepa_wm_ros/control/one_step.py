@@ -16,14 +16,20 @@ from jepa_wm_ros.planning import Budget, Plan
 class OneStep(ABC):
     """A `control.ports.Decider`; subclasses say which action."""
 
-    steps_executed = 1
+    steps_executed, detours = 1, False
 
     @abstractmethod
     def action(self, cost: Any) -> np.ndarray:
         """The next action (A,), from whatever the ports' `score` gives."""
 
     def plan(
-        self, cost: Any, *, steps_left: int | None, budget: Budget, strokes: tuple[int, ...] | None
+        self,
+        cost: Any,
+        *,
+        steps_left: int | None,
+        budget: Budget,
+        strokes: tuple[int, ...] | None,
+        pose: np.ndarray,
     ) -> Plan:
         """A plan of one step."""
         action = torch.from_numpy(self.action(cost)[None])

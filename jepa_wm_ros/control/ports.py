@@ -76,16 +76,23 @@ class Ports(Protocol):
 
 
 class Decider(Protocol):
-    """What the loop decides with: planning.mpc.Mpc, or a baseline."""
+    """What the loop decides with: planning.mpc.Mpc, legs.Legs, or a baseline."""
 
     steps_executed: int
+    detours: bool  # whether the cost may rise on the way, so that a rise says nothing
 
     def plan(
-        self, cost: Any, *, steps_left: int | None, budget: Budget, strokes: tuple[int, ...] | None
+        self,
+        cost: Any,
+        *,
+        steps_left: int | None,
+        budget: Budget,
+        strokes: tuple[int, ...] | None,
+        pose: np.ndarray,
     ) -> Plan:
         """The next actions, at most `steps_left` where that is told; the first `steps_executed` are
         to be carried out. strokes: those that the gripper can make, of 1 (closes) and -1 (opens);
-        None where no plan moves it.
+        None where no plan moves it. pose: what was measured (P,) of what the plan begins with.
         """
 
     def executed(self, steps: int) -> None:

@@ -25,6 +25,7 @@ class Mpc:
         self.profile = profile
         self.planner = profile.make_planner()
         self.steps_executed = profile.steps_executed
+        self.detours = False
         self.plans = 0
         self._start: Tensor | None = None
 
@@ -35,11 +36,13 @@ class Mpc:
         budget: Budget | None = None,
         on_iteration: Callable[[IterationReport], None] | None = None,
         strokes: Sequence[int] | None = None,
+        pose: object = None,
     ) -> Plan:
         """The next plan, of at most `steps_left` steps, within the profile's time where `budget`
         names none.
 
-        Its first `steps_executed` actions are to be carried out; tell so with `executed`.
+        Its first `steps_executed` actions are to be carried out; tell so with `executed`. `pose`,
+        where it begins, is for deciders that plan in space: to a model it is part of the context.
         """
         proposes = self.profile.settings.warm_start == PROPOSAL
         start = proposed(cost) if proposes else self._start

@@ -7,6 +7,7 @@ objective: {kind: L2, sum_all: false, alpha: 0.0}
 mode: exact                      # of scoring: plain, exact, fast or compiled
 steps_executed: 3                # steps carried out before the next plan
 budget_seconds: null             # time for one plan; null: until the iterations are done
+legs: null                       # a table of control/legs.py, to search legs in place of steps
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Profile:
     mode: str = 'exact'
     steps_executed: int = 1
     budget_seconds: float | None = None
+    legs: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         checked_mode(self.mode)
@@ -61,6 +63,12 @@ class Profile:
             'budget_seconds',
             self.budget_seconds,
             'a number > 0 or null',
+        )
+        require(
+            self.legs is None or isinstance(self.legs, Mapping),
+            'legs',
+            self.legs,
+            'a table or null',
         )
 
     def make_planner(self) -> Planner:

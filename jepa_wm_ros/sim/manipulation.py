@@ -32,6 +32,8 @@ CARRIED_NEAR = 0.06  # of its place, in the air
 ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
 STEPS = {'pick_place': (10, 10, 10), 'push': (8, 12)}  # for each picture
 PROFILES = {'pick_place': 'grasp', 'push': 'push'}  # that plan them
+FAR_STEPS = {'pick_place': 120, 'push': 60}  # from the last picture alone, all tries together
+FAR_PROFILES = {'pick_place': 'one_picture', 'push': 'one_picture_push'}
 TRIES = 3  # times those steps at most: a missed grasp is tried again
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 

@@ -278,5 +278,7 @@ def test_a_bad_profile_is_refused_in_one_line_that_names_the_mend(tmp_path, text
 
 
 def test_an_unknown_profile_is_refused_with_the_shipped_ones():
-    with pytest.raises(SettingsError, match='cell, fast, grasp, paper, proposal, push, reactive'):
+    with pytest.raises(
+        SettingsError, match='cell, fast, grasp, one_picture, one_picture_push, paper'
+    ):
         load_profile('papre')

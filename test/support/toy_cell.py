@@ -78,6 +78,7 @@ class StraightPlanner:
     cell: ToyCell
     action: object = None
     steps_executed: int = 1
+    detours: bool = False
     shifts: int = 0
     resets: int = 0
 

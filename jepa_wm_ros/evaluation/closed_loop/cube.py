@@ -2,7 +2,7 @@
 """Pick and place, and pushing, in the simulated cell by direct stepping: no ROS, fast.
 
     python -m jepa_wm_ros.evaluation.closed_loop.cube pick_place --model jepa_wm_cell_grasp
-    python -m jepa_wm_ros.evaluation.closed_loop.cube push --model jepa_wm_cell_grasp --pictures 1
+    python -m jepa_wm_ros.evaluation.closed_loop.cube push --pictures 1
     python -m jepa_wm_ros.evaluation.closed_loop.cube pick_place --change taken
 
 Goals are pictures that an expert leaves (sim/manipulation.py); the loop, its gripper policy and its
@@ -41,7 +41,7 @@ from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.recordings.skills import wrapped
 from jepa_wm_ros.sim.changes import CHANGES
-from jepa_wm_ros.sim.manipulation import PROFILES, STEPS, TRIES, expert
+from jepa_wm_ros.sim.manipulation import FAR_PROFILES, FAR_STEPS, PROFILES, STEPS, TRIES, expert
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
 
@@ -245,7 +245,9 @@ def main(words: list[str] | None = None) -> int:
         choices=CHANGES,
         help='what is otherwise than the pictures say, or than anything trained on',
     )
-    parser.add_argument('--switch', choices=SWITCHES, default='steps')
+    parser.add_argument(
+        '--switch', choices=SWITCHES, help='default: steps, of one picture without a memory: plan'
+    )
     parser.add_argument('--steps', type=int, nargs='+', help='for each picture, at most')
     parser.add_argument('--episodes', type=int, default=40)
     parser.add_argument('--seed', type=int, default=3000)
@@ -256,8 +258,11 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
-    options.profile = options.profile or [PROFILES[options.task]]
-    steps = tuple(options.steps or STEPS[options.task])
+    far = options.pictures == 1 and not options.memory
+    profiles, steps = (FAR_PROFILES, FAR_STEPS) if far else (PROFILES, STEPS)
+    options.profile = options.profile or [profiles[options.task]]
+    options.switch = options.switch or ('plan' if far else 'steps')
+    steps = tuple(options.steps or np.atleast_1d(steps[options.task]).tolist())
     seeds = range(options.seed, options.seed + options.episodes)
     print(HEADER, flush=True)
     found = evaluate(

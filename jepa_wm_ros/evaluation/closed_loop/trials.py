@@ -10,6 +10,7 @@ from statistics import median
 
 from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.legs import decider_of
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.ports import Decider
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
@@ -17,7 +18,6 @@ from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.errors import FaultCode
 from jepa_wm_ros.evaluation.closed_loop.ports import TaskPorts
 from jepa_wm_ros.planning import Profile
-from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.tasks.task import Task
 
 DAY = 86400.0  # s: trials are limited by steps alone
@@ -35,7 +35,7 @@ class Policy:
     @classmethod
     def planned(cls, name: str, session: ModelSession, profile: Profile) -> Policy:
         """Model-predictive control, as the planner and world-model nodes do it."""
-        return cls(name, lambda task, seed: Mpc(profile), session, profile)
+        return cls(name, lambda task, seed: decider_of(profile), session, profile)
 
     @property
     def tolerance(self) -> float:

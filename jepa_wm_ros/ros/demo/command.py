@@ -30,7 +30,7 @@ from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo import cube, cube_report
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
-from jepa_wm_ros.sim.manipulation import PROFILES
+from jepa_wm_ros.sim.manipulation import FAR_PROFILES, PROFILES
 
 TOLERANCE = 0.04  # m, hand to goal
 FINE = 0.025  # m
@@ -53,8 +53,14 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--switch',
         choices=SWITCHES,
-        default='steps',
-        help='when tasks with several pictures go on to the next (default %(default)s)',
+        help='when tasks with pictures go on to the next (default: steps; plan for one picture)',
+    )
+    parser.add_argument(
+        '--pictures',
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help='1: the last picture of the cube alone (default: all)',
     )
     parser.add_argument('--cell', type=int, default=0, help='which cell: 0 is the usual one')
     parser.add_argument('--arm-address', default='127.0.0.1', help='loopback address of the arm')
@@ -90,13 +96,14 @@ def run(options: argparse.Namespace) -> int:
     """Start the graph, run the episodes, report; returns the exit status."""
     begun = time.monotonic()
     grasps = options.task != 'reach'
+    profiles = FAR_PROFILES if options.pictures else PROFILES
     processes = plan_processes(
         robot='sim',
         arm_address=options.arm_address,
         cell=str(options.cell),
         model=options.model,
         planner=options.planner,
-        profile=options.profile or PROFILES.get(options.task, ''),
+        profile=options.profile or profiles.get(options.task, ''),
         params_file=resources.find('config', f'{"grasp" if grasps else "params"}.yaml'),
     )
     if options.task == 'push':  # with a hand that stays closed; a thing that was pushed stays so
@@ -135,9 +142,9 @@ def run(options: argparse.Namespace) -> int:
 
 def run_with_cube(cell: DemoCell, options: argparse.Namespace) -> int:
     """The episodes of a task with the cube; returns the exit status."""
-    switch = SWITCHES.index(options.switch)
+    switch = SWITCHES.index(options.switch or ('plan' if options.pictures else 'steps'))
     seeds = range(options.seed, options.seed + options.episodes)
-    records = [cube.attempt(cell, options.task, seed, switch) for seed in seeds]
+    records = [cube.attempt(cell, options.task, seed, switch, options.pictures) for seed in seeds]
     shown = next((r for r in records if r.frames), None)
     if shown is None:
         raise CommanderError('no episode could be run: see the exceptions above')

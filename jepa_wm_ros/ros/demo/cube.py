@@ -20,7 +20,7 @@ from jepa_wm_ros.errors import FaultCode
 from jepa_wm_ros.recordings.skills import TABLE
 from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo.cell import DemoCell
-from jepa_wm_ros.sim.manipulation import STEPS, TRIES, CubeTask, expert, sample_task
+from jepa_wm_ros.sim.manipulation import FAR_STEPS, STEPS, TRIES, CubeTask, expert, sample_task
 
 
 @dataclass
@@ -79,11 +79,13 @@ def stand(cell: DemoCell, start: np.ndarray) -> None:
     cell.move_to(start)
 
 
-def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
-    """Show the task of a seed, then have it done."""
+def episode(cell: DemoCell, kind: str, seed: int, switch: int, pictures: int) -> CubeRecord:
+    """Show the task of a seed, then have it done from the last so many pictures; 0: from all."""
     task = sample_task(kind, seed)
     record = CubeRecord(task)
-    record.goals, record.place = show(cell, task, seed)
+    goals, record.place = show(cell, task, seed)
+    record.goals = goals[-pictures:]
+    steps = [FAR_STEPS[kind]] if pictures else STEPS[kind]
     begun = time.monotonic()
     goal = 0
 
@@ -118,9 +120,9 @@ def episode(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
         result = cell.reach(
             record.goals,
             on_feedback,
-            max_steps=TRIES * sum(STEPS[kind]),
+            max_steps=TRIES * sum(steps),
             switch_on=switch,
-            steps_of_goals=STEPS[kind],
+            steps_of_goals=steps,
         )
     record.seconds = time.monotonic() - begun
     judge(cell, record)
@@ -142,10 +144,10 @@ def judge(cell: DemoCell, record: CubeRecord) -> None:
     record.placed = task.placed(cube, record.place, cell.pose()[GRIPPER])
 
 
-def attempt(cell: DemoCell, kind: str, seed: int, switch: int) -> CubeRecord:
+def attempt(cell: DemoCell, kind: str, seed: int, switch: int, pictures: int) -> CubeRecord:
     """One of many episodes: an error ends it, not the others, and counts as an exception."""
     try:
-        return episode(cell, kind, seed, switch)
+        return episode(cell, kind, seed, switch, pictures)
     except CommanderError as error:
         cell.check()
         print(f'exception: {error}', flush=True)

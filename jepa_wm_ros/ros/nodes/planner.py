@@ -23,13 +23,13 @@ from visualization_msgs.msg import MarkerArray
 
 from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
+from jepa_wm_ros.control.legs import decider_of
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
 from jepa_wm_ros.control.requests import check_pictures
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError, code_of
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.planning import Profile, SettingsError, load_profile
-from jepa_wm_ros.planning.mpc import Mpc
 from jepa_wm_ros.ros.base.convert import from_pose7
 from jepa_wm_ros.ros.base.diagnostics import Diagnostics
 from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS, one_line
@@ -265,7 +265,7 @@ class PlannerNode(NodeBase):
         self.ports.objective, self.ports.mode = profile.objective, profile.mode
         reach = Reach(
             ports=self.ports,
-            decider=Mpc(profile),
+            decider=decider_of(profile),
             gripper=self._gripper_policy(),
             goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
@@ -356,7 +356,9 @@ class PlannerNode(NodeBase):
 
 def read_profile(name: str, planner: str, seed: int) -> Profile:
     """The planning profile that these parameters describe. Raises JepaWmError."""
-    return load_profile(name, planner=planner or None, settings={'seed': seed})
+    profile = load_profile(name, planner=planner or None, settings={'seed': seed})
+    decider_of(profile)
+    return profile
 
 
 def check_closures(open_below: float, close_above: float) -> None:

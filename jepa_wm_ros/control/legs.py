@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Far goals, from one picture: a search over legs in place of single steps.
+
+A planner that looks three steps ahead goes straight for where the hand stands in the goal picture
+and leaves the thing behind. Here a plan is a chain of legs: across to above a place, down to it, a
+stroke of the gripper, and on. Six numbers say where (`PLACES`), the chain is written out as the
+steps that the model was trained on, two dozen of them, and any planner of planning/ searches the
+six numbers. The model imagines so far: of the frame 20 steps away `jepa_wm_cell_grasp`, which
+learnt over three, leaves 0.22 of a latent distance that standing still leaves at 1.48.
+
+It is planned anew every few steps, from what is seen, since a place is seen the better the nearer
+the hand is to it. What is near enough is carried out up to the stroke of the gripper, a step at a
+time: searched for again there, it would never come. Where the hand has closed on nothing, or was
+held up on its way down, was the wrong place, which costs more from then on. Metres and radians,
+base frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jepa_wm_ros.actions import DIM, GRIPPER, OPEN, POSITION, ROTATION
+from jepa_wm_ros.control.gripper import EMPTY
+from jepa_wm_ros.control.ports import Decider
+from jepa_wm_ros.planning import Budget, Plan, Profile, SettingsError
+from jepa_wm_ros.planning.mpc import Mpc
+from jepa_wm_ros.planning.registry import make_planner, make_settings, refuse_unknown
+from jepa_wm_ros.planning.settings import is_number, require
+
+# What is searched, each from -1 to 1 of its range: the place and turn of a first stop, the place of
+# a second, and how high the hand ends there.
+PLACES = ('x', 'y', 'turn', 'to_x', 'to_y', 'to_z')
+TURN = ROTATION.stop - 1  # about the vertical
+EVERY = 3  # steps carried out of a plan
+RISE = 3  # steps that a hand goes up from the wrong place
+DOWN = 0.5  # of the longest step, where something may be below
+LAID = 0.003  # m above where it was taken up: what is put down
+HELD_UP = 0.01  # m above where a step down was to end
+AT_ONCE = 0.04  # m across, and
+ABOVE = 0.045  # m above `clear`: so near a place nothing is searched again before the stroke there
+LOW = 0.02  # m above `low[2]`: a hand so low pushes
+LONGEST = 0.2  # m: further than this a push is imagined that is not made
+MISS = 0.012  # m about a place where the hand has closed on nothing, which costs twice as much
+Pose = np.ndarray  # (4,): x, y, z, turn
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegsSettings:
+    """low, high: (3,) the box that the places lie in [m]; low[2] is the height at which the hand
+    grasps and puts down, or pushes. turn: the most of it to either side, none where the hand is not
+    to turn [rad]. clear: height above what lies about, for going across [m]. step: the longest
+    step across, up or down [m] and turning [rad]. again: settings of the planner for every plan but
+    the first for a goal, which begins from nothing.
+    """
+
+    low: Sequence[float]
+    high: Sequence[float]
+    clear: float
+    turn: float = 0.0
+    step: Sequence[float] = (0.066, 0.035, 0.15)
+    again: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('low', 'high', 'step'):
+            value = getattr(self, name)
+            valid = isinstance(value, list | tuple) and len(value) == 3
+            require(
+                valid and all(map(is_number, value)), f'legs.{name}', value, 'a list of 3 numbers'
+            )
+        require(
+            all(low < high for low, high in zip(self.low, self.high, strict=True)),
+            'legs.low',
+            self.low,
+            'below legs.high in every number',
+        )
+        require(min(self.step) > 0, 'legs.step', self.step, 'numbers > 0')
+        require(is_number(self.clear), 'legs.clear', self.clear, 'a number')
+        require(is_number(self.turn) and self.turn >= 0, 'legs.turn', self.turn, 'a number >= 0')
+
+
+def decider_of(profile: Profile) -> Decider:
+    """Who decides by a profile: over legs where it has them, else step by step."""
+    return Mpc(profile) if profile.legs is None else Legs(profile)
+
+
+class Legs:
+    """A `control.ports.Decider` that searches chains of legs; see the top of the file."""
+
+    def __init__(self, profile: Profile) -> None:
+        given = dict(profile.legs or {})
+        refuse_unknown(given, [f.name for f in fields(LegsSettings)], 'legs')
+        missing = {'low', 'high', 'clear'} - set(given)
+        if missing:
+            raise SettingsError(f'legs: {", ".join(sorted(missing))} missing')
+        self.settings = LegsSettings(**given)
+        self.profile = profile
+        first = profile.settings
+        again = make_settings(profile.planner, {**_told(first), **(self.settings.again or {})})
+        self._first, self._again = (
+            make_planner(profile.planner, replace(s, horizon=1)) for s in (first, again)
+        )
+        self.steps_executed, self.detours = 1, True
+        self.plans = 0
+        self._up = np.zeros(DIM)
+        self._up[POSITION.stop - 1] = self.settings.step[1]
+        self.reset()
+
+    def plan(
+        self,
+        cost: Any,
+        *,
+        steps_left: int | None,
+        budget: Budget,
+        strokes: tuple[int, ...] | None,
+        pose: np.ndarray,
+    ) -> Plan:
+        """The best chain found, and in `steps_executed` how much of it is to be carried out."""
+        start = np.array([*pose[POSITION], pose[TURN]])
+        held_up = self._coming_down and start[2] - self._expected[2] > HELD_UP
+        empty = strokes == (-1,) and pose[GRIPPER] > EMPTY
+        opening = [_stroke(-1.0)] if strokes == (-1,) else []
+        if empty or held_up:
+            if empty or not opening:  # else what is held lies on something, where it is let go of
+                self._missed.append(start[:2])
+                self._start = None
+            self._rest, self._coming_down = [*opening, *[self._up] * RISE], False
+        if self._rest:
+            return self._as_is(cost, self._rest)
+        plan, chain = self._search(cost, start, self._chains(strokes, pose, start[2]), budget)
+        self._start, self._slid = plan.actions, chain is slide
+        steps, at_once = chain(self.settings, start, places_of(self.settings, plan.actions[0]))
+        self._rest, self._coming_down, self._expected = steps[:at_once], at_once > 0, start
+        self.steps_executed = 1 if at_once else max(1, min(EVERY, len(steps)))
+        actions = np.array(steps[:steps_left] or [np.zeros(DIM)])
+        return replace(plan, actions=torch.as_tensor(actions, dtype=torch.float32), elites=None)
+
+    def executed(self, steps: int) -> None:
+        """So much of what is carried out at once is done; places stay where they are."""
+        for step in self._rest[:steps]:
+            self._expected = self._expected + step[[0, 1, 2, TURN]]
+        self._rest = self._rest[steps:]
+        self._coming_down &= bool(self._rest)
+
+    def reset(self) -> None:
+        """Nothing is known of where to go."""
+        self._start: Tensor | None = None
+        self._rest: list[np.ndarray] = []  # to be carried out at once
+        self._coming_down, self._expected = False, np.zeros(4)  # where it has led to so far
+        self._missed: list[np.ndarray] = []
+        self._slid = False  # just now: another push begins anew
+
+    def _search(
+        self, cost: Any, start: Pose, chains: list[Chain], budget: Budget
+    ) -> tuple[Plan, Chain]:
+        """The better of the best of each kind of chain; the time is shared among them."""
+        seconds = self.profile.budget_seconds if budget.seconds is None else budget.seconds
+        budget = replace(budget, seconds=None if seconds is None else seconds / len(chains))
+        planner = self._first if self._start is None else self._again
+        found: list[tuple[Plan, Chain]] = []
+        for chain in chains:
+            searched = LegsCost(cost, self.settings, chain, start, self._missed)
+            begins = found[0][0].actions if found else self._start
+            plan = planner.plan(searched, warm_start=begins, budget=budget, index=self.plans)
+            found.append((plan, chain))
+            self.plans, planner = self.plans + 1, self._again
+        best, chain = min(found, key=lambda each: each[0].cost)
+        return replace(
+            best,
+            seconds=sum(plan.seconds for plan, _ in found),
+            evaluations=sum(plan.evaluations for plan, _ in found),
+            invalid_costs=sum(plan.invalid_costs for plan, _ in found),
+            cancelled=any(plan.cancelled for plan, _ in found),
+        ), chain
+
+    def _chains(
+        self, strokes: tuple[int, ...] | None, pose: np.ndarray, height: float
+    ) -> list[Chain]:
+        if strokes is None:
+            low = height < self.settings.low[2] + LOW
+            return [slide] if low and not self._slid else [push, go]
+        closed = strokes == (-1,) or not strokes and pose[GRIPPER] > OPEN
+        return [put] if closed else [carry, go]
+
+    def _as_is(self, cost: Any, steps: list[np.ndarray]) -> Plan:
+        """A plan that nothing was searched for."""
+        actions = torch.as_tensor(np.array(steps), dtype=torch.float32)
+        self.steps_executed = 1
+        return Plan(actions, float(cost(actions[None])[0]), 1, 0, 0.0)
+
+
+class LegsCost:
+    """A cost over places (N, 1, 6): that of the chains of steps they stand for. What is shorter
+    than the longest ends with standing still.
+    """
+
+    action_dim = len(PLACES)
+
+    def __init__(
+        self,
+        cost: Any,
+        settings: LegsSettings,
+        chain: Chain,
+        start: Pose,
+        missed: Sequence[np.ndarray] = (),
+    ) -> None:
+        self._cost, self._settings, self._chain, self._start = cost, settings, chain, start
+        self._missed = missed if chain is carry else ()
+        self.device = getattr(cost, 'device', 'cpu')
+        self.dtype = getattr(cost, 'dtype', torch.float32)
+
+    def __call__(self, places: Tensor) -> Tensor:
+        """Costs (N,)."""
+        meant = [places_of(self._settings, found) for found in places[:, 0]]
+        chains = [self._chain(self._settings, self._start, p)[0] for p in meant]
+        actions = np.zeros((len(chains), max(1, *map(len, chains)), DIM), np.float32)
+        for row, steps in zip(actions, chains, strict=True):
+            row[: len(steps)] = np.reshape(steps, (-1, DIM))
+        costs = self._cost(torch.as_tensor(actions, device=self.device, dtype=self.dtype))
+        for place in self._missed:
+            away = np.array([np.hypot(*(p[:2] - place)) for p in meant])
+            costs = costs * (1 + torch.as_tensor(np.exp(-np.square(away / MISS) / 2)).to(costs))
+        return costs
+
+
+def places_of(settings: LegsSettings, found: Tensor) -> np.ndarray:
+    """The numbers of PLACES in metres and radians, of what a planner found (6,) for them."""
+    low = [*settings.low[:2], -settings.turn, *settings.low]
+    high = [*settings.high[:2], settings.turn, *settings.high]
+    share = (found.cpu().double().clamp(-1, 1).numpy() + 1) / 2
+    return np.asarray(low) + share * np.subtract(high, low)
+
+
+# Chains: the steps (7,) from a start (4,) for places (6,), and how many of them are to be carried
+# out at once; 0 leaves that open.
+
+Chain = Callable[[LegsSettings, Pose, np.ndarray], tuple[list[np.ndarray], int]]
+
+
+def carry(s: LegsSettings, start: Pose, places: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """To the thing, close, to its place, open, and up."""
+    x, y, turn = places[:3]
+    at = np.array([x, y, s.low[2], turn if s.turn else start[3]])
+    steps = [*_across(s, start, at), _stroke(1.0)]
+    at_once = len(steps) if _near(s, start, at) else 0
+    return steps + put(s, at, places)[0], at_once
+
+
+def put(s: LegsSettings, start: Pose, places: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """What is held to its place, open, and up."""
+    x, y, z = places[3:]
+    at = np.array([x, y, s.low[2] + LAID, start[3]])
+    steps = [*_across(s, start, at), _stroke(-1.0)]
+    at_once = len(steps) if _near(s, start, at) else 0
+    return steps + _straight(s, at, np.array([x, y, z, start[3]])), at_once
+
+
+def go(s: LegsSettings, start: Pose, places: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """To where the hand is to end."""
+    turn = places[2] if s.turn else start[3]
+    return _across(s, start, np.array([*places[3:], turn])), 0
+
+
+def push(s: LegsSettings, start: Pose, places: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Down behind the thing, then straight through where it lies."""
+    back = places[:2] - places[3:5]
+    back = back * min(1.0, LONGEST / max(np.hypot(*back), 1e-6))
+    at = np.array([*(places[3:5] + back), s.low[2], start[3]])
+    steps = _across(s, start, at)
+    at_once = len(steps) if _near(s, start, at) else 0
+    return steps + slide(s, at, places)[0], at_once
+
+
+def slide(s: LegsSettings, start: Pose, places: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Straight on, as low as the hand is to be."""
+    return _straight(s, start, np.array([*places[3:5], s.low[2], start[3]])), 0
+
+
+def _near(s: LegsSettings, start: Pose, at: Pose) -> bool:
+    return bool(np.hypot(*(at - start)[:2]) < AT_ONCE and start[2] < s.clear + ABOVE)
+
+
+def _across(s: LegsSettings, start: Pose, to: Pose) -> list[np.ndarray]:
+    """Up to where nothing is in the way, across, and down; a little way across on the way down."""
+    away, turned = np.hypot(*(to - start)[:2]), abs(wrapped(to[3] - start[3]))
+    if away < 0.004 and turned < 0.05:
+        return _straight(s, start, to, DOWN if to[2] < start[2] else 1.0)
+    high = s.clear
+    if away > AT_ONCE or start[2] < s.clear - 0.005:
+        high = max(start[2], s.clear, to[2])
+    stops = [np.array([*to[:2], max(high, to[2]), to[3]]), to]
+    if start[2] < high:
+        stops.insert(0, np.array([*start[:2], high, start[3]]))
+    steps: list[np.ndarray] = []
+    for stop in stops:
+        steps += _straight(s, start, stop, DOWN if stop is to and to[2] < s.clear else 1.0)
+        start = stop
+    return steps
+
+
+def _straight(s: LegsSettings, start: Pose, to: Pose, speed: float = 1.0) -> list[np.ndarray]:
+    way = to - start
+    way[3] = wrapped(way[3])
+    across, up, turn = s.step
+    parts = max(np.hypot(*way[:2]) / across, abs(way[2]) / up, abs(way[3]) / turn)
+    count = math.ceil(parts / speed - 1e-6)
+    step = np.zeros(DIM)
+    step[POSITION], step[TURN] = way[:3] / max(count, 1), way[3] / max(count, 1)
+    return [step] * count
+
+
+def _stroke(change: float) -> np.ndarray:
+    step = np.zeros(DIM)
+    step[GRIPPER] = change
+    return step
+
+
+def wrapped(angle: float) -> float:
+    """An angle [rad] within half a turn of zero."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+def _told(settings: Any) -> dict[str, Any]:
+    return {f.name: getattr(settings, f.name) for f in fields(settings)}
