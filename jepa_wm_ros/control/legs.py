@@ -31,7 +31,13 @@ from jepa_wm_ros.control.gripper import EMPTY
 from jepa_wm_ros.control.ports import Decider
 from jepa_wm_ros.planning import Budget, Plan, Profile, SettingsError
 from jepa_wm_ros.planning.mpc import Mpc
-from jepa_wm_ros.planning.registry import make_planner, make_settings, refuse_unknown
+from jepa_wm_ros.planning.registry import (
+    PLANNERS,
+    make_planner,
+    make_settings,
+    refuse_unknown,
+    settings_keys,
+)
 from jepa_wm_ros.planning.settings import is_number, require
 
 # What is searched, each from -1 to 1 of its range: the place and turn of a first stop, the place of
@@ -101,16 +107,23 @@ class Legs:
             raise SettingsError(f'legs: {", ".join(sorted(missing))} missing')
         self.settings = LegsSettings(**given)
         self.profile = profile
-        first = profile.settings
-        again = make_settings(profile.planner, {**_told(first), **(self.settings.again or {})})
+        first, again = profile.settings, dict(self.settings.again or {})
+        refuse_unknown(again, sorted(set().union(*map(settings_keys, PLANNERS))), 'legs.again')
+        known = set(settings_keys(profile.planner))  # as load_profile, for another planner
+        again = {name: value for name, value in again.items() if name in known}
+        settings = make_settings(profile.planner, {**_told(first), **again})
         self._first, self._again = (
-            make_planner(profile.planner, replace(s, horizon=1)) for s in (first, again)
+            make_planner(profile.planner, replace(s, horizon=1)) for s in (first, settings)
         )
         self.steps_executed, self.detours = 1, True
         self.plans = 0
         self._up = np.zeros(DIM)
         self._up[POSITION.stop - 1] = self.settings.step[1]
-        self.reset()
+        self._start: Tensor | None = None  # what was found last
+        self._rest: list[np.ndarray] = []  # to be carried out at once
+        self._coming_down, self._expected = False, np.zeros(4)  # and where it has led to so far
+        self._missed: list[np.ndarray] = []
+        self._slid = False  # just now: another push begins anew
 
     def plan(
         self,
@@ -150,11 +163,8 @@ class Legs:
 
     def reset(self) -> None:
         """Nothing is known of where to go."""
-        self._start: Tensor | None = None
-        self._rest: list[np.ndarray] = []  # to be carried out at once
-        self._coming_down, self._expected = False, np.zeros(4)  # where it has led to so far
-        self._missed: list[np.ndarray] = []
-        self._slid = False  # just now: another push begins anew
+        self._start, self._coming_down, self._slid = None, False, False
+        self._rest, self._missed = [], []
 
     def _search(
         self, cost: Any, start: Pose, chains: list[Chain], budget: Budget
@@ -215,18 +225,22 @@ class LegsCost:
         self.device = getattr(cost, 'device', 'cpu')
         self.dtype = getattr(cost, 'dtype', torch.float32)
 
-    def __call__(self, places: Tensor) -> Tensor:
-        """Costs (N,)."""
-        meant = [places_of(self._settings, found) for found in places[:, 0]]
+    def __call__(self, actions: Tensor) -> Tensor:
+        """Costs (N,) of what takes the place of actions."""
+        meant = [places_of(self._settings, found) for found in actions[:, 0]]
         chains = [self._chain(self._settings, self._start, p)[0] for p in meant]
-        actions = np.zeros((len(chains), max(1, *map(len, chains)), DIM), np.float32)
-        for row, steps in zip(actions, chains, strict=True):
+        written = np.zeros((len(chains), max(1, *map(len, chains)), DIM), np.float32)
+        for row, steps in zip(written, chains, strict=True):
             row[: len(steps)] = np.reshape(steps, (-1, DIM))
-        costs = self._cost(torch.as_tensor(actions, device=self.device, dtype=self.dtype))
+        costs = self._cost(torch.as_tensor(written, device=self.device, dtype=self.dtype))
         for place in self._missed:
             away = np.array([np.hypot(*(p[:2] - place)) for p in meant])
             costs = costs * (1 + torch.as_tensor(np.exp(-np.square(away / MISS) / 2)).to(costs))
         return costs
+
+    def gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """None: a chain's number of steps jumps."""
+        raise SettingsError('legs are searched by a planner that samples: cem, mppi or nevergrad')
 
 
 def places_of(settings: LegsSettings, found: Tensor) -> np.ndarray:

@@ -203,6 +203,14 @@ def test_profiles_say_who_decides_and_mistakes_in_their_legs_are_told(tmp_path):
             decider_of(load_profile(text))
 
 
+@pytest.mark.parametrize('planner', ['adam', 'gd', 'icem'])
+def test_planners_that_descend_say_that_they_cannot(planner):
+    table = Table(goals=[np.zeros(3)])
+    decider = decider_of(load_profile('one_picture', planner=planner))
+    with pytest.raises(SettingsError, match='a planner that samples'):
+        decider.plan(table, steps_left=None, budget=Budget(), strokes=(1,), pose=table.pose)
+
+
 def test_a_cancelled_search_ends_soon():
     table = Table(goals=[np.zeros(3)])
     table.observe(0, 0)

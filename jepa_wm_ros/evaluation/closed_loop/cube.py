@@ -259,10 +259,10 @@ def main(words: list[str] | None = None) -> int:
     refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
     far = options.pictures == 1 and not options.memory
-    profiles, steps = (FAR_PROFILES, FAR_STEPS) if far else (PROFILES, STEPS)
-    options.profile = options.profile or [profiles[options.task]]
+    options.profile = options.profile or [(FAR_PROFILES if far else PROFILES)[options.task]]
     options.switch = options.switch or ('plan' if far else 'steps')
-    steps = tuple(options.steps or np.atleast_1d(steps[options.task]).tolist())
+    usual = (FAR_STEPS[options.task],) if far else STEPS[options.task]
+    steps = tuple(options.steps or usual)
     seeds = range(options.seed, options.seed + options.episodes)
     print(HEADER, flush=True)
     found = evaluate(
