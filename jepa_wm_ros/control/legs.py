@@ -46,9 +46,9 @@ PLACES = ('x', 'y', 'turn', 'to_x', 'to_y', 'to_z')
 TURN = ROTATION.stop - 1  # about the vertical
 EVERY = 3  # steps carried out of a plan
 RISE = 3  # steps that a hand goes up from the wrong place
-DOWN = 0.5  # of the longest step, where something may be below
+GENTLY = 0.01  # m of each step down that is carried out where something may be below
 LAID = 0.003  # m above where it was taken up: what is put down
-HELD_UP = 0.01  # m above where a step down was to end
+HELD_UP = 0.001  # m of a step down that were not made: something is below
 AT_ONCE = 0.04  # m across, and
 ABOVE = 0.045  # m above `clear`: so near a place nothing is searched again before the stroke there
 LOW = 0.02  # m above `low[2]`: a hand so low pushes
@@ -121,7 +121,7 @@ class Legs:
         self._up[POSITION.stop - 1] = self.settings.step[1]
         self._start: Tensor | None = None  # what was found last
         self._rest: list[np.ndarray] = []  # to be carried out at once
-        self._coming_down, self._expected = False, np.zeros(4)  # and where it has led to so far
+        self._height, self._down = 0.0, 0.0  # before its last step, and what that was to change
         self._missed: list[np.ndarray] = []
         self._slid = False  # just now: another push begins anew
 
@@ -136,34 +136,33 @@ class Legs:
     ) -> Plan:
         """The best chain found, and in `steps_executed` how much of it is to be carried out."""
         start = np.array([*pose[POSITION], pose[TURN]])
-        held_up = self._coming_down and start[2] - self._expected[2] > HELD_UP
+        held_up = self._down < 0 and start[2] - self._height - self._down > HELD_UP
+        self._height, self._down = float(start[2]), 0.0
         empty = strokes == (-1,) and pose[GRIPPER] > EMPTY
         opening = [_stroke(-1.0)] if strokes == (-1,) else []
         if empty or held_up:
             if empty or not opening:  # else what is held lies on something, where it is let go of
                 self._missed.append(start[:2])
                 self._start = None
-            self._rest, self._coming_down = [*opening, *[self._up] * RISE], False
+            self._rest = [*opening, *[self._up] * RISE]
         if self._rest:
             return self._as_is(cost, self._rest)
         plan, chain = self._search(cost, start, self._chains(strokes, pose, start[2]), budget)
         self._start, self._slid = plan.actions, chain is slide
         steps, at_once = chain(self.settings, start, places_of(self.settings, plan.actions[0]))
-        self._rest, self._coming_down, self._expected = steps[:at_once], at_once > 0, start
+        self._rest = self._gently(steps[:at_once], start[2])
         self.steps_executed = 1 if at_once else max(1, min(EVERY, len(steps)))
-        actions = np.array(steps[:steps_left] or [np.zeros(DIM)])
+        actions = np.array([*self._rest, *steps[at_once:]][:steps_left] or [np.zeros(DIM)])
         return replace(plan, actions=torch.as_tensor(actions, dtype=torch.float32), elites=None)
 
     def executed(self, steps: int) -> None:
         """So much of what is carried out at once is done; places stay where they are."""
-        for step in self._rest[:steps]:
-            self._expected = self._expected + step[[0, 1, 2, TURN]]
+        self._down = float(sum(step[POSITION.stop - 1] for step in self._rest[:steps]))
         self._rest = self._rest[steps:]
-        self._coming_down &= bool(self._rest)
 
     def reset(self) -> None:
         """Nothing is known of where to go."""
-        self._start, self._coming_down, self._slid = None, False, False
+        self._start, self._slid, self._down = None, False, 0.0
         self._rest, self._missed = [], []
 
     def _search(
@@ -197,6 +196,18 @@ class Legs:
             return [slide] if low and not self._slid else [push, go]
         closed = strokes == (-1,) or not strokes and pose[GRIPPER] > OPEN
         return [put] if closed else [carry, go]
+
+    def _gently(self, steps: list[np.ndarray], height: float) -> list[np.ndarray]:
+        """The same in smaller steps down, which the model need not imagine: what is below is met
+        softly.
+        """
+        found = []
+        for step in steps:
+            height += step[POSITION.stop - 1]
+            down = -step[POSITION.stop - 1] if height < self.settings.clear - 0.005 else 0.0
+            parts = max(1, math.ceil(down / GENTLY - 1e-6))
+            found += [step / parts] * parts
+        return found
 
     def _as_is(self, cost: Any, steps: list[np.ndarray]) -> Plan:
         """A plan that nothing was searched for."""
@@ -304,7 +315,7 @@ def _across(s: LegsSettings, start: Pose, to: Pose) -> list[np.ndarray]:
     """Up to where nothing is in the way, across, and down; a little way across on the way down."""
     away, turned = np.hypot(*(to - start)[:2]), abs(wrapped(to[3] - start[3]))
     if away < 0.004 and turned < 0.05:
-        return _straight(s, start, to, DOWN if to[2] < start[2] else 1.0)
+        return _straight(s, start, to)
     high = s.clear
     if away > AT_ONCE or start[2] < s.clear - 0.005:
         high = max(start[2], s.clear, to[2])
@@ -313,17 +324,17 @@ def _across(s: LegsSettings, start: Pose, to: Pose) -> list[np.ndarray]:
         stops.insert(0, np.array([*start[:2], high, start[3]]))
     steps: list[np.ndarray] = []
     for stop in stops:
-        steps += _straight(s, start, stop, DOWN if stop is to and to[2] < s.clear else 1.0)
+        steps += _straight(s, start, stop)
         start = stop
     return steps
 
 
-def _straight(s: LegsSettings, start: Pose, to: Pose, speed: float = 1.0) -> list[np.ndarray]:
+def _straight(s: LegsSettings, start: Pose, to: Pose) -> list[np.ndarray]:
     way = to - start
     way[3] = wrapped(way[3])
     across, up, turn = s.step
     parts = max(np.hypot(*way[:2]) / across, abs(way[2]) / up, abs(way[3]) / turn)
-    count = math.ceil(parts / speed - 1e-6)
+    count = math.ceil(parts - 1e-6)
     step = np.zeros(DIM)
     step[POSITION], step[TURN] = way[:3] / max(count, 1), way[3] / max(count, 1)
     return [step] * count
