@@ -195,7 +195,7 @@ def test_arguments_of_a_node_keep_their_types():
         ({'planner': 'magic'}, 'cem'),
         ({'params_file': '/no/such.yaml'}, '/no/such.yaml'),
         ({'model': '/no/such.safetensors'}, '/no/such.safetensors'),
-        ({'profile': 'nosuch'}, 'one of cell, fast, grasp, paper, proposal, push, reactive'),
+        ({'profile': 'nosuch'}, 'one of cell, fast, grasp, one_picture, one_picture_push, paper'),
         ({'profile': 'no_such.yaml'}, 'no_such.yaml'),
         ({'robot': 'real', 'arm_address': '10.0.0.2', 'camera': 'sim'}, 'camera:=topic'),
         ({'transport': 'compressed'}, 'camera:=topic'),

@@ -91,7 +91,7 @@ class Steps(NoMotion):
     def __init__(self, length, steps_executed=3):
         self.length, self.steps_executed, self.plans = length, steps_executed, 0
 
-    def plan(self, cost, *, steps_left, budget, strokes):
+    def plan(self, cost, *, steps_left, budget, strokes, pose):
         self.plans += 1
         return Plan(torch.tensor([[0.0, self.length] + [0.0] * 5] * 3), 0.1, 3, 1, 0.25)
 
