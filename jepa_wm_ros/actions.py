@@ -131,6 +131,11 @@ def euler_to_quaternion(euler: np.ndarray) -> np.ndarray:
     return Rotation.from_euler('xyz', euler).as_quat()
 
 
+def wrapped(angle: float) -> float:
+    """An angle [rad] within half a turn of zero."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
 def rotation_angle(euler_a: np.ndarray, euler_b: np.ndarray) -> float:
     """Angle [rad] of the rotation between two orientations given as Euler angles (3,)."""
     a, b = (Rotation.from_euler('xyz', e) for e in (euler_a, euler_b))

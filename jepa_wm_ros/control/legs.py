@@ -26,18 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jepa_wm_ros.actions import DIM, GRIPPER, OPEN, POSITION, ROTATION
+from jepa_wm_ros.actions import DIM, GRIPPER, OPEN, POSITION, ROTATION, wrapped
 from jepa_wm_ros.control.gripper import EMPTY
 from jepa_wm_ros.control.ports import Decider
 from jepa_wm_ros.planning import Budget, Plan, Profile, SettingsError
 from jepa_wm_ros.planning.mpc import Mpc
-from jepa_wm_ros.planning.registry import (
-    PLANNERS,
-    make_planner,
-    make_settings,
-    refuse_unknown,
-    settings_keys,
-)
+from jepa_wm_ros.planning.registry import PLANNERS, make_planner, refuse_unknown, settings_keys
 from jepa_wm_ros.planning.settings import is_number, require
 
 # What is searched, each from -1 to 1 of its range: the place and turn of a first stop, the place of
@@ -107,13 +101,13 @@ class Legs:
             raise SettingsError(f'legs: {", ".join(sorted(missing))} missing')
         self.settings = LegsSettings(**given)
         self.profile = profile
-        first, again = profile.settings, dict(self.settings.again or {})
+        again = dict(self.settings.again or {})
         refuse_unknown(again, sorted(set().union(*map(settings_keys, PLANNERS))), 'legs.again')
         known = set(settings_keys(profile.planner))  # as load_profile, for another planner
         again = {name: value for name, value in again.items() if name in known}
-        settings = make_settings(profile.planner, {**_told(first), **again})
+        first = replace(profile.settings, horizon=1)
         self._first, self._again = (
-            make_planner(profile.planner, replace(s, horizon=1)) for s in (first, settings)
+            make_planner(profile.planner, settings) for settings in (first, replace(first, **again))
         )
         self.steps_executed, self.detours = 1, True
         self.plans = 0
@@ -344,12 +338,3 @@ def _stroke(change: float) -> np.ndarray:
     step = np.zeros(DIM)
     step[GRIPPER] = change
     return step
-
-
-def wrapped(angle: float) -> float:
-    """An angle [rad] within half a turn of zero."""
-    return (angle + math.pi) % (2 * math.pi) - math.pi
-
-
-def _told(settings: Any) -> dict[str, Any]:
-    return {f.name: getattr(settings, f.name) for f in fields(settings)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from jepa_wm_ros.planning import Budget, Plan
+from jepa_wm_ros.planning import Plan
 
 
 class OneStep(ABC):
@@ -22,15 +22,7 @@ class OneStep(ABC):
     def action(self, cost: Any) -> np.ndarray:
         """The next action (A,), from whatever the ports' `score` gives."""
 
-    def plan(
-        self,
-        cost: Any,
-        *,
-        steps_left: int | None,
-        budget: Budget,
-        strokes: tuple[int, ...] | None,
-        pose: np.ndarray,
-    ) -> Plan:
+    def plan(self, cost: Any, **_: Any) -> Plan:
         """A plan of one step."""
         action = torch.from_numpy(self.action(cost)[None])
         return Plan(action, math.nan, 0, 0, math.nan)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION
+from jepa_wm_ros.actions import GRIPPER, POSITION, ROTATION, wrapped
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.recordings.exploration import LEGS, Explorer, Room
 
@@ -160,8 +160,3 @@ def nearest_side(yaw: float, near: float) -> float:
     """The yaw nearest to `near` of a hand whose fingers lie along two sides of a box at `yaw`."""
     quarter = np.pi / 2
     return near + (yaw - near + quarter / 2) % quarter - quarter / 2
-
-
-def wrapped(angle: float) -> float:
-    """An angle within half a turn."""
-    return float((angle + np.pi) % (2 * np.pi) - np.pi)

@@ -23,7 +23,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION
+from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, wrapped
 from jepa_wm_ros.control.goal_sequence import SWITCHES, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.loop import Reach
@@ -39,7 +39,6 @@ from jepa_wm_ros.evaluation.walks import half_width
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import load_profile
-from jepa_wm_ros.recordings.skills import wrapped
 from jepa_wm_ros.sim.changes import CHANGES
 from jepa_wm_ros.sim.manipulation import FAR_PROFILES, FAR_STEPS, PROFILES, STEPS, TRIES, expert
 from jepa_wm_ros.tasks.cell import CubeCell
