@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import enum
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -60,7 +61,10 @@ def one_line(error: object) -> str:
 
 
 def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> ArmError:
-    """The `ArmError` for an exception of franky; `flags` are the arm's active error flags."""
+    """The `ArmError` for an exception of franky; `flags` are the arm's active error flags.
+
+    A state that tells of them may not have come yet; libfranka's text quotes them as well.
+    """
     import franky
 
     text, arm = one_line(error), f'arm at {address}'
@@ -89,7 +93,8 @@ def translate(error: Exception, address: str, flags: tuple[str, ...] = ()) -> Ar
             'then call ~/recover',
         )
     if isinstance(error, franky.ControlException):
-        raised = f' [{", ".join(flags)}]' if flags else ''
+        names = flags or re.findall(r'"(\w+)"', text)
+        raised = f' [{", ".join(names)}]' if names else ''
         return ArmError(
             ErrorKind.REFLEX,
             (f'{arm} is stopped{raised} ({text}): clear the cause, then call ~/recover'),

@@ -364,6 +364,14 @@ def test_every_exception_of_franky_becomes_one_line_that_helps(name, text, kind,
     assert '\n' not in str(error) and '10.0.0.2' in str(error)
 
 
+def test_a_reflex_is_named_before_a_state_tells_of_it():
+    import franky
+
+    text = 'libfranka: motion aborted by reflex! ["joint_reflex", "self_collision_avoidance"]'
+    error = translate(Exception.__new__(franky.ControlException, text), '10.0.0.2')
+    assert 'is stopped [joint_reflex, self_collision_avoidance] (' in str(error)
+
+
 def test_a_failed_plan_is_no_fault():
     error = translate(RuntimeError('Motion planner failed with error code -100'), '10.0.0.2')
     assert error.kind is ErrorKind.PLANNER and 'nearer' in str(error)
