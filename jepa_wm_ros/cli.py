@@ -39,7 +39,6 @@ COMMANDS = {  # name: module with its main(), what it does
     'dataset': ('jepa_wm_ros.learning.dataset', 'Look at, check, convert, merge, split episodes.'),
     'tasks': ('jepa_wm_ros.evaluation.tasks', "Try models in the paper's simulated tasks."),
     'findings': ('jepa_wm_ros.findings.command', "Ask the paper's questions again."),
-    'memory': ('jepa_wm_ros.learning.memory', 'Keep what was seen, for goals out of reach.'),
     'train': ('jepa_wm_ros.learning.train', 'Train a world model on recorded episodes.'),
 }
 NODES = {

@@ -51,7 +51,6 @@ RUN = {
     r'python -m jepa_wm_ros.learning.throughput': 'learning/test_throughput.py',
     r'python -m jepa_wm_ros.learning.cost': 'learning/test_cost.py',
     rf'{OURS} dataset': 'learning/test_dataset.py',
-    rf'{OURS} memory': 'control/test_recollection.py',
     rf'{OURS} record': 'sim/test_direct.py',
     rf'{OURS} train': 'learning/test_training.py',
     r'python -m jepa_wm_ros.evaluation.offline.sample_bag': 'evaluation/test_sample_bag.py',

@@ -56,6 +56,7 @@ class GoalSequence:
             )
         self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
         self._goes_back, self.finished = goes_back, False
+        self._foremost = 0
         self.first = math.nan
         self._begin(0)
 
@@ -82,10 +83,19 @@ class GoalSequence:
 
     def back(self) -> bool:
         """Go back to the goal before, for all its steps again; False at the first."""
-        if not self.index:
+        if self.index == self._foremost:
             return False
         self._begin(self.index - 1)
         return True
+
+    def last_alone(self, steps: int) -> None:
+        """Give all the others up: the last goal counts until it is reached, or a plan promises
+        nothing better, for so many steps at most.
+        """
+        self._on_cost, self._on_steps, self.on_plan = self.cost_threshold > 0, True, True
+        self.steps_per_goal = (steps,) * self.count
+        self._goes_back, self._foremost = False, self.count - 1
+        self._begin(self._foremost)
 
     def _go_on(self) -> bool:
         if self.index + 1 == self.count:

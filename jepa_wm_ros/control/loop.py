@@ -46,6 +46,9 @@ class Reach:
     reached_distance: float = math.nan  # of the model, whatever the goal asks for; NaN: unknown
     say: Callable[[Progress], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
+    # Makes ready and gives who pursues the last picture alone once one was missed, from wherever
+    # the thing lies then; without it the picture before is begun again.
+    recovery: Callable[[], Decider] | None = None
     progress: Progress = field(default_factory=Progress)
     _commanded: bool = False  # whether the arm was ever told to move
     _best_step: int = 0  # steps taken when the lowest cost was seen
@@ -119,6 +122,9 @@ class Reach:
         return seen
 
     def _begin_next_goal(self) -> None:
+        if self.recovery is not None and self.goals.index < self.progress.goal_index:
+            self.decider, self.recovery = self.recovery(), None
+            self.goals.last_alone(self.limits.max_steps)
         self._say(goal_index=self.goals.index, cost=math.nan, best_cost=math.inf)
         self._best_step = self.progress.step
         self._bound = math.inf

@@ -10,13 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from jepa_wm_ros.actions import DIM, POSITION
-from jepa_wm_ros.control.memory import Memory
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.goals.watch import PictureWatch
 from jepa_wm_ros.objective import Objective, checked_mode
@@ -76,7 +74,6 @@ class ModelSession:
     """
 
     model: WorldModel
-    memory: Memory | None = None
     goals: OrderedDict[int, Goal] = field(default_factory=OrderedDict)
     contexts: OrderedDict = field(default_factory=OrderedDict)
     ids: count = field(default_factory=lambda: count(1))
@@ -86,26 +83,15 @@ class ModelSession:
 
     @classmethod
     def load(
-        cls,
-        *,
-        model: str,
-        weights_dir: str,
-        device: str,
-        threads: int,
-        warm_up_mode: str = '',
-        memory: str = '',
+        cls, *, model: str, weights_dir: str, device: str, threads: int, warm_up_mode: str = ''
     ) -> ModelSession:
-        """Load a model by name or path, with a memory where one is given; warm up a scoring mode
-        when one is given.
-        """
+        """Load a model by name or path; warm up a scoring mode when one is given."""
         if threads:
             torch.set_num_threads(threads)
         if warm_up_mode:
             checked_mode(warm_up_mode)
         with device_faults():
             session = cls(load_world_model(model, weights_dir=weights_dir or None, device=device))
-        if memory:
-            session.memory = Memory.read(Path(memory), session.latent_size)
         if warm_up_mode:
             session.warm_up(warm_up_mode)
         return session
@@ -122,11 +108,6 @@ class ModelSession:
             actions = torch.zeros(candidates, horizon, scorer.action_dim)
             scorer(actions)
             scorer.gradient(actions)
-
-    @property
-    def latent_size(self) -> int:
-        """Numbers of a picture's latents."""
-        return self.model.spec.encoder.width * self.model.spec.grid**2
 
     @property
     def reached_distance(self) -> float:
@@ -149,16 +130,14 @@ class ModelSession:
         self,
         pictures: list[np.ndarray],
         live: np.ndarray | None,
-        recall: bool = False,
         states: Sequence[np.ndarray] | None = None,
     ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
-        With `recall`, what the memory knows to lead from the live picture to the first and on from
-        each to the next are goals too. states: what is measured (P,) at each picture, where that is
+        states: what is measured (P,) at each picture, where that is
         known; costs then count it by the objective's alpha, if the model hears it.
 
         Raises a Fault for a picture that shows nothing, or nothing that the model knows, or has not
-        the aspect of the live one; with `recall`, also without a memory or a live picture.
+        the aspect of the live one.
         """
         watch = PictureWatch(pictures)
         if live is not None:
@@ -170,8 +149,6 @@ class ModelSession:
         if states is not None:
             latents = [self._join(*known) for known in zip(latents, states, strict=True)]
         here = None if live is None else self._see(live).latents
-        if recall:
-            latents = self._recalled(here, latents)
         for earlier in self.goals.values():  # a picture each, of goals that have mostly ended
             earlier.watch.forget()
         ids = [next(self.ids) for _ in latents]
@@ -181,26 +158,6 @@ class ModelSession:
         return ids, [
             math.nan if here is None else float(distance(here, goal, L2)) for goal in latents
         ]
-
-    def _recalled(self, here: Latents | None, goals: list[Latents]) -> list[Latents]:
-        """Goals, each after the sub-goals that lead to it."""
-        if self.memory is None:
-            raise Fault(
-                FaultCode.BAD_LIMITS,
-                'sub-goals need a memory: write one with `memory`, and give it to the world model '
-                'as its parameter memory',
-            )
-        if here is None:
-            raise Fault(FaultCode.STALE_IMAGE, 'sub-goals begin at what is seen: no picture yet')
-        found = []
-        for goal in goals:
-            ends = (seen.visual.float().cpu().numpy().reshape(-1) for seen in (here, goal))
-            for frame in self.memory.between(*ends):
-                known = torch.from_numpy(self.memory.latents[frame]).to(goal.visual)
-                found.append(Latents(known.view_as(goal.visual)))
-            found.append(goal)
-            here = goal
-        return found
 
     @torch.inference_mode()
     def look(self, stamp: int, read: Callable[[], np.ndarray]) -> None:

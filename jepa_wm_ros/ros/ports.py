@@ -226,15 +226,10 @@ class RosPorts:
         return answer
 
     def prepare(
-        self,
-        images: Sequence[Image],
-        compressed: Sequence[CompressedImage] = (),
-        recall: bool = False,
+        self, images: Sequence[Image], compressed: Sequence[CompressedImage] = ()
     ) -> list[int]:
-        """Begin a goal: encode its pictures, of one kind; returns their numbers. With `recall`,
-        those of sub-goals on the way stand between them.
-        """
+        """Begin a goal: encode its pictures, of one kind; returns their numbers."""
         self._arm.begin()
-        request = PrepareGoal.Request(images=images, compressed=compressed, recall=recall)
+        request = PrepareGoal.Request(images=images, compressed=compressed)
         answer = self.ask('prepare_goal', request)
         return list(answer.goal_ids)

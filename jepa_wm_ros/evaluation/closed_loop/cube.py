@@ -27,7 +27,6 @@ from jepa_wm_ros.actions import DIM, GRIPPER, POSITION, ROTATION, wrapped
 from jepa_wm_ros.control.goal_sequence import SWITCHES, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.loop import Reach
-from jepa_wm_ros.control.memory import Memory
 from jepa_wm_ros.control.one_step import OneStep
 from jepa_wm_ros.control.progress import Limits, Phase, Progress
 from jepa_wm_ros.control.session import ModelSession
@@ -38,14 +37,21 @@ from jepa_wm_ros.evaluation.closed_loop.trials import DAY, Policy
 from jepa_wm_ros.evaluation.walks import half_width
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
-from jepa_wm_ros.planning import load_profile
+from jepa_wm_ros.planning import Profile, load_profile
 from jepa_wm_ros.sim.changes import CHANGES
-from jepa_wm_ros.sim.manipulation import FAR_PROFILES, FAR_STEPS, PROFILES, STEPS, TRIES, expert
+from jepa_wm_ros.sim.manipulation import (
+    FAR_PROFILES,
+    FAR_STEPS,
+    PROFILES,
+    RECOVERY,
+    STEPS,
+    TRIES,
+    expert,
+)
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
 
 YAW = ROTATION.stop - 1  # of a hand that points down
-BETWEEN = 6  # steps for each sub-goal
 AT = 0.008  # m, from where a move of the expert was to end
 
 
@@ -95,29 +101,30 @@ class Expert(OneStep):
         return bool(near and turned and wanted[GRIPPER] == commanded[GRIPPER])
 
 
-def schedule_of(steps: tuple[int, ...], goals: int, pictures: int) -> tuple[int, ...]:
-    """Steps for each of the goals: a picture that is left out leaves its own to the next, and
-    sub-goals take BETWEEN each, the last picture what it has anyway.
-    """
-    if goals > pictures:
-        return (BETWEEN,) * (goals - 1) + (steps[-1],)
+def schedule_of(steps: tuple[int, ...], pictures: int) -> tuple[int, ...]:
+    """Steps for each of the last pictures: one that is left out leaves its own to the next."""
     left_out = len(steps) - pictures
     return (sum(steps[: left_out + 1]), *steps[left_out + 1 :])
 
 
 def run_cube_trial(
-    task: CubeCell, policy: Policy, seed: int, switch: str, steps: tuple[int, ...]
+    task: CubeCell,
+    policy: Policy,
+    seed: int,
+    switch: str,
+    steps: tuple[int, ...],
+    recovery: Profile | None = None,
 ) -> CubeTrial:
-    """The goals of a seed, each for its share of `steps` at most; by way of sub-goals where the
-    policy's model has a memory.
+    """The goals of a seed, each for its share of `steps` at most.
+
+    recovery: plans to the last picture alone once one was missed.
     """
     task.reset(seed)
-    recall = policy.session is not None and policy.session.memory is not None
-    ports = TaskPorts(task, policy.session, policy.profile, recall)
+    ports = TaskPorts(task, policy.session, policy.profile)
     ids = ports.prepare()
-    schedule = schedule_of(steps, len(ids), len(task.goals()))
-    # As in the planner node with config/grasp.yaml: not by way of sub-goals, not for pushes.
-    goes_back = task.kind == 'pick_place' and not recall
+    schedule = schedule_of(steps, len(ids))
+    # As in the planner node with config/grasp.yaml; a thing that was pushed stays so.
+    goes_back = task.kind == 'pick_place' or recovery is not None
     goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
     planning: list[float] = []
 
@@ -135,6 +142,8 @@ def run_cube_trial(
         policy.reached_distance,
         note,
     )
+    if recovery is not None:
+        loop.recovery = lambda: ports.decided_by(recovery)
     outcome = loop.run(ids)
     return CubeTrial(
         seed,
@@ -157,8 +166,6 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
         yield Policy('expert (knows the poses)', lambda task, seed: Expert(cast(CubeCell, task)))
     for name in options.model:
         session = ModelSession(load_world_model(name))
-        if options.memory:
-            session.memory = Memory.read(options.memory, session.latent_size)
         for profile in options.profile:
             label = f'{Path(name).stem} {profile}'
             yield Policy.planned(label, session, load_profile(profile))
@@ -201,6 +208,7 @@ def evaluate(
     change: str,
     switch: str,
     steps: tuple[int, ...],
+    recovery: Profile | None,
     say: Callable[[str], None],
 ) -> dict[str, list[CubeTrial]]:
     """Every policy on every seed; a row is said as soon as it is there."""
@@ -221,7 +229,9 @@ def evaluate(
             trials = found[policy.name] = []
             for seed in seeds:
                 how = switch if planned else 'steps'
-                trials.append(run_cube_trial(task, policy, seed, how, steps))
+                trials.append(
+                    run_cube_trial(task, policy, seed, how, steps, recovery if planned else None)
+                )
                 bar.update()
             say(row(policy.name, trials))
     return found
@@ -237,16 +247,17 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         '--pictures', type=int, default=0, help='the last so many of the goals (default: all)'
     )
-    parser.add_argument('--memory', type=Path, help='go by sub-goals out of this memory')
+    parser.add_argument(
+        '--recovery',
+        help="profile for the last picture alone once one was missed, or '' (default: the task's)",
+    )
     parser.add_argument(
         '--change',
         default='',
         choices=CHANGES,
         help='what is otherwise than the pictures say, or than anything trained on',
     )
-    parser.add_argument(
-        '--switch', choices=SWITCHES, help='default: steps, of one picture without a memory: plan'
-    )
+    parser.add_argument('--switch', choices=SWITCHES, help='default: steps, of one picture: plan')
     parser.add_argument('--steps', type=int, nargs='+', help='for each picture, at most')
     parser.add_argument('--episodes', type=int, default=40)
     parser.add_argument('--seed', type=int, default=3000)
@@ -257,8 +268,10 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     refuse_what_is_there(options.out, options.force)
     torch.set_num_threads(options.threads)
-    far = options.pictures == 1 and not options.memory
+    far = options.pictures == 1
     options.profile = options.profile or [(FAR_PROFILES if far else PROFILES)[options.task]]
+    if options.recovery is None:
+        options.recovery = '' if far else RECOVERY[options.task]
     options.switch = options.switch or ('plan' if far else 'steps')
     usual = (FAR_STEPS[options.task],) if far else STEPS[options.task]
     steps = tuple(options.steps or usual)
@@ -272,6 +285,7 @@ def main(words: list[str] | None = None) -> int:
         options.change,
         options.switch,
         steps,
+        load_profile(options.recovery) if options.recovery else None,
         lambda line: print(line, flush=True),
     )
     if options.out:

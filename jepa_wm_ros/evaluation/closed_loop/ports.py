@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-from jepa_wm_ros.control.ports import Motion, MotionOutcome, Observation
+from jepa_wm_ros.control.legs import decider_of
+from jepa_wm_ros.control.ports import Decider, Motion, MotionOutcome, Observation
 from jepa_wm_ros.control.session import ModelSession
 from jepa_wm_ros.planning import Profile
 from jepa_wm_ros.tasks.task import Task
@@ -21,15 +22,9 @@ class TaskPorts:
     """
 
     def __init__(
-        self,
-        task: Task,
-        session: ModelSession | None = None,
-        profile: Profile | None = None,
-        recall: bool = False,
+        self, task: Task, session: ModelSession | None = None, profile: Profile | None = None
     ) -> None:
-        """recall: go by what the session's memory knows to lead to the goals."""
         self._task, self._session, self._profile = task, session, profile
-        self._recall = recall
         self.errors = [task.error()]
 
     def prepare(self) -> list[int]:
@@ -37,9 +32,7 @@ class TaskPorts:
         pictures = self._task.goals()
         if self._session is None:
             return list(range(len(pictures)))
-        live = self._task.observe()[0] if self._recall else None
-        states = self._task.goal_states()
-        return self._session.prepare_goals(pictures, live, self._recall, states)[0]
+        return self._session.prepare_goals(pictures, None, self._task.goal_states())[0]
 
     def now(self) -> int:
         """A clock [ns] that only goes on."""
@@ -55,6 +48,11 @@ class TaskPorts:
             picture, state, goal_id, self._profile.objective, self._profile.mode
         )
         return Observation(context.id, stamp, state, context.distance)
+
+    def decided_by(self, profile: Profile) -> Decider:
+        """Who decides by a profile, with scores by its objective from now on."""
+        self._profile = profile
+        return decider_of(profile)
 
     def score(self, seen: Observation):
         """The cost function of a frozen context."""

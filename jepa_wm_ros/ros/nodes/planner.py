@@ -25,6 +25,7 @@ from jepa_wm_ros.control.goal_sequence import NEVER_REACHED, GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
 from jepa_wm_ros.control.legs import decider_of
 from jepa_wm_ros.control.loop import Reach
+from jepa_wm_ros.control.ports import Decider
 from jepa_wm_ros.control.progress import Limits, Outcome, Phase, Progress
 from jepa_wm_ros.control.requests import check_pictures
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError, code_of
@@ -122,13 +123,13 @@ class PlannerNode(NodeBase):
             'quarter of the way to it is left.',
         )
         self.declare(
-            'subgoal_steps',
-            0,
-            "Most steps for each sub-goal out of the world model's memory on the way to a goal "
-            'picture; 0: straight to the picture.',
-            bounds=(0, 1000),
+            'recovery_profile',
+            '',
+            'Profile that plans to the last picture alone once one was missed, in place of '
+            'beginning again from the one before; empty: none. Needs goes_back.',
         )
         self.check('profile', 'planner', 'seed', by=read_profile)
+        self.check('recovery_profile', 'seed', by=read_recovery)
         self.check('gripper_open_below', 'gripper_close_above', by=check_closures)
         self.slot, self._claimed = WorkSlot(), None
         self._planning: list[float] = []
@@ -261,11 +262,10 @@ class PlannerNode(NodeBase):
             )
             tolerance = NEVER_REACHED
         seconds = goal.max_duration.sec + goal.max_duration.nanosec / 1e9
-        profile = self._profile()
-        self.ports.objective, self.ports.mode = profile.objective, profile.mode
+        recovery = read_recovery(self.value('recovery_profile'), self.value('seed'))
         reach = Reach(
             ports=self.ports,
-            decider=decider_of(profile),
+            decider=self._decider(self._profile()),
             gripper=self._gripper_policy(),
             goals=self._sequence(goal, pictures, tolerance),
             limits=Limits(
@@ -277,16 +277,12 @@ class PlannerNode(NodeBase):
             reached_distance=model.reached_distance,
             say=lambda progress: self._say(handle, progress),
             cancelled=self.ports.cancelled,
+            recovery=recovery and (lambda: self._decider(recovery)),
         )
         self.ports.waiting = lambda: self._say(
             handle, replace(reach.progress, phase=Phase.WAITING, cost=math.nan)
         )
-        between = self.value('subgoal_steps')
-        ids = self.ports.prepare(goal.goals, goal.compressed_goals, recall=bool(between))
-        if between:
-            steps = [between] * (len(ids) - 1) + [reach.limits.max_steps]
-            reach.goals = GoalSequence(len(ids), 'plan', tolerance, steps)
-        return ids, reach
+        return self.ports.prepare(goal.goals, goal.compressed_goals), reach
 
     def _sequence(self, goal, pictures: int, tolerance: float) -> GoalSequence:
         try:
@@ -299,6 +295,11 @@ class PlannerNode(NodeBase):
             )
         except SettingsError as error:
             raise Fault(FaultCode.BAD_LIMITS, str(error)) from None
+
+    def _decider(self, profile: Profile) -> Decider:
+        """Who decides by a profile, with scores by its objective from now on."""
+        self.ports.objective, self.ports.mode = profile.objective, profile.mode
+        return decider_of(profile)
 
     def _profile(self) -> Profile:
         return read_profile(self.value('profile'), self.value('planner'), self.value('seed'))
@@ -359,6 +360,11 @@ def read_profile(name: str, planner: str, seed: int) -> Profile:
     profile = load_profile(name, planner=planner or None, settings={'seed': seed})
     decider_of(profile)
     return profile
+
+
+def read_recovery(name: str, seed: int) -> Profile | None:
+    """The profile for the last picture alone, where one is named. Raises JepaWmError."""
+    return read_profile(name, '', seed) if name else None
 
 
 def check_closures(open_below: float, close_above: float) -> None:

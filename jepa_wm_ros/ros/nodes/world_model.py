@@ -60,9 +60,6 @@ class WorldModelNode(NodeBase):
             'Scoring mode made ready at configure (compiled takes a minute); empty: none.',
             **fixed,
         )
-        self.declare(
-            'memory', '', 'File of what was seen, for sub-goals, see `memory`; or none.', **fixed
-        )
         self.declare('device', 'cpu', 'Torch device: cpu, cuda, cuda:1, ...', **fixed)
         self.declare(
             'threads', 0, "CPU threads of the model; 0: torch's choice.", bounds=(0, 256), **fixed
@@ -103,7 +100,6 @@ class WorldModelNode(NodeBase):
             device=self.value('device'),
             threads=self.value('threads'),
             warm_up_mode=self.value('warm_up_mode'),
-            memory=self.value('memory'),
         )
         self.get_logger().info(f'{self.session.summary()}')
         self.worker = self.create_worker('model')
@@ -180,7 +176,7 @@ class WorldModelNode(NodeBase):
         live = self._live()
         self.camera.admit(live)
         pictures = self._goal_pictures(request)
-        prepared = self.worker.submit(self.session.prepare_goals, pictures, live, request.recall)
+        prepared = self.worker.submit(self.session.prepare_goals, pictures, live)
         ids, distances = await prepared
         response.goal_ids, response.distances = ids, distances
         return response
