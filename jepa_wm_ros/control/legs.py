@@ -10,9 +10,9 @@ learnt over three, leaves 0.22 of a latent distance that standing still leaves a
 
 It is planned anew every few steps, from what is seen, since a place is seen the better the nearer
 the hand is to it. What is near enough is carried out up to the stroke of the gripper, a step at a
-time: searched for again there, it would never come. Where the hand has closed on nothing, or was
-held up on its way down, was the wrong place, which costs more from then on. Metres and radians,
-base frame.
+time: searched for again there, it would never come. Where the hand has closed on nothing the thing
+was not between its fingers, and where it was held up on its way down a finger met the thing beside
+it: places that this rules out cost more from then on. Metres and radians, base frame.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ AT_ONCE = 0.04  # m across, and
 ABOVE = 0.045  # m above `clear`: so near a place nothing is searched again before the stroke there
 LOW = 0.02  # m above `low[2]`: a hand so low pushes
 LONGEST = 0.2  # m: further than this a push is imagined that is not made
-MISS = 0.012  # m about a place where the hand has closed on nothing, which costs twice as much
+# Where the middle of a thing is, from the middle of a hand, along the axis of its fingers and across
+# it [m]: nearer than EMPTIED it would have been grasped by a hand that closed on nothing; a finger
+# that lands on it has it between BESIDE along, and at most BESIDE_ACROSS.
+EMPTIED = (0.03, 0.015)
+BESIDE, BESIDE_ACROSS = (0.012, 0.055), 0.03
 Pose = np.ndarray  # (4,): x, y, z, turn
 
 
@@ -90,6 +94,23 @@ def decider_of(profile: Profile) -> Decider:
     return Mpc(profile) if profile.legs is None else Legs(profile)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A hand (4,) that was `held_up` by a thing on its way down, or else closed on nothing."""
+
+    hand: Pose
+    held_up: bool
+
+    def rules_out(self, place: np.ndarray) -> bool:
+        """Whether the thing cannot be at (2,), if it has stayed where it was."""
+        sine, cosine = np.sin(self.hand[3]), np.cos(self.hand[3])
+        x, y = place - self.hand[:2]
+        along, across = abs(cosine * y - sine * x), abs(cosine * x + sine * y)
+        if self.held_up:
+            return not (BESIDE[0] < along < BESIDE[1] and across < BESIDE_ACROSS)
+        return bool(along < EMPTIED[0] and across < EMPTIED[1])
+
+
 class Legs:
     """A `control.ports.Decider` that searches chains of legs; see the top of the file."""
 
@@ -116,7 +137,7 @@ class Legs:
         self._start: Tensor | None = None  # what was found last
         self._rest: list[np.ndarray] = []  # to be carried out at once
         self._height, self._down = 0.0, 0.0  # before its last step, and what that was to change
-        self._missed: list[np.ndarray] = []
+        self._tried: list[Tried] = []
         self._slid = False  # just now: another push begins anew
 
     def plan(
@@ -136,9 +157,11 @@ class Legs:
         opening = [_stroke(-1.0)] if strokes == (-1,) else []
         if empty or held_up:
             if empty or not opening:  # else what is held lies on something, where it is let go of
-                self._missed.append(start[:2])
+                self._tried.append(Tried(start, held_up=not empty))
                 self._start = None
             self._rest = [*opening, *[self._up] * RISE]
+        elif opening:  # something is held: it is no longer where it was looked for
+            self._tried.clear()
         if self._rest:
             return self._as_is(cost, self._rest)
         plan, chain = self._search(cost, start, self._chains(strokes, pose, start[2]), budget)
@@ -157,7 +180,7 @@ class Legs:
     def reset(self) -> None:
         """Nothing is known of where to go."""
         self._start, self._slid, self._down = None, False, 0.0
-        self._rest, self._missed = [], []
+        self._rest, self._tried = [], []
 
     def _search(
         self, cost: Any, start: Pose, chains: list[Chain], budget: Budget
@@ -168,7 +191,7 @@ class Legs:
         planner = self._first if self._start is None else self._again
         found: list[tuple[Plan, Chain]] = []
         for chain in chains:
-            searched = LegsCost(cost, self.settings, chain, start, self._missed)
+            searched = LegsCost(cost, self.settings, chain, start, self._tried)
             begins = found[0][0].actions if found else self._start
             plan = planner.plan(searched, warm_start=begins, budget=budget, index=self.plans)
             found.append((plan, chain))
@@ -223,10 +246,10 @@ class LegsCost:
         settings: LegsSettings,
         chain: Chain,
         start: Pose,
-        missed: Sequence[np.ndarray] = (),
+        tried: Sequence[Tried] = (),
     ) -> None:
         self._cost, self._settings, self._chain, self._start = cost, settings, chain, start
-        self._missed = missed if chain is carry else ()
+        self._tried = tried if chain is carry else ()
         self.device = getattr(cost, 'device', 'cpu')
         self.dtype = getattr(cost, 'dtype', torch.float32)
 
@@ -238,10 +261,8 @@ class LegsCost:
         for row, steps in zip(written, chains, strict=True):
             row[: len(steps)] = np.reshape(steps, (-1, DIM))
         costs = self._cost(torch.as_tensor(written, device=self.device, dtype=self.dtype))
-        for place in self._missed:
-            away = np.array([np.hypot(*(p[:2] - place)) for p in meant])
-            costs = costs * (1 + torch.as_tensor(np.exp(-np.square(away / MISS) / 2)).to(costs))
-        return costs
+        against = [sum(tried.rules_out(p[:2]) for tried in self._tried) for p in meant]
+        return costs * (1 + torch.tensor(against).to(costs))
 
     def gradient(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """None: a chain's number of steps jumps."""

@@ -115,7 +115,7 @@ def test_where_it_has_closed_on_nothing_it_does_not_close_again():
     closed_at = [target[:2] for target, now, before in changes if now > before]
     assert np.linalg.norm(closed_at[0] - table.believed) < 0.01, 'first where it was believed'
     assert np.linalg.norm(closed_at[1] - closed_at[0]) > 0.01
-    assert all(np.linalg.norm(m - table.believed) < 0.05 for m in decider._missed)
+    assert not any(tried.held_up for tried in decider._tried)
     after = table.grippers.index(1.0) + 1
     assert table.grippers[after : after + 3] == [0.0] * 3, 'opens at once and goes up'
     assert table.targets[after + 2][2] > table.targets[after][2] + 0.05
@@ -125,10 +125,60 @@ def test_a_hand_that_is_held_up_on_its_way_down_goes_up_and_looks_elsewhere():
     table = Table(goals=[np.zeros(3)], floor=0.06)
     _, decider = reach(table, steps=25)
     assert max(table.grippers) == 0.0, 'nothing to close on'
-    assert decider._missed and np.linalg.norm(decider._missed[0] - THING) < 0.02
+    first = decider._tried[0]
+    assert first.held_up and np.linalg.norm(first.hand[:2] - THING) < 0.02
     lowest = int(np.argmin([t[2] for t in table.targets]))
     assert table.targets[lowest][2] > 0.06 - 2 * legs.GENTLY, 'hardly presses'
     assert table.targets[lowest + 1][2] > table.targets[lowest][2]
+
+
+class Solid(Table):
+    """Whose thing, 5 cm wide, an open hand meets with a finger, 4 cm from its middle along y."""
+
+    def move(self, target, planned_from, gripper):
+        away = abs(target[:2] - self.thing)
+        meets = away[0] < 0.03 and 0.015 < away[1] < 0.065
+        self.floor = 0.055 if meets and not self.held and gripper < 0.5 else 0.0
+        return super().move(target, planned_from, gripper)
+
+
+@pytest.mark.parametrize('wrong', [0.022, -0.022, 0.018])
+def test_a_finger_that_lands_on_the_thing_tells_on_which_line_it_is(wrong):
+    table = Solid(goals=[np.zeros(3)], believed=THING + [0.0, wrong])
+    outcome, _ = reach(table)
+    assert outcome.code is FaultCode.SUCCEEDED
+    assert np.linalg.norm(table.thing - PLACE) < 0.04
+
+
+def test_a_thing_that_is_held_is_no_longer_where_it_was_looked_for():
+    decider, table = decider_of(load_profile('one_picture')), Table(goals=[np.zeros(3)])
+    decider._tried = [legs.Tried(START, held_up=False)]
+    for strokes, closure, known in (((1,), 0.0, 1), ((-1,), 0.4, 0)):
+        table.pose[GRIPPER] = closure
+        decider.plan(table, steps_left=None, budget=Budget(), strokes=strokes, pose=table.pose)
+        assert len(decider._tried) == known
+
+
+@pytest.mark.parametrize(
+    ('held_up', 'along', 'across', 'ruled_out'),
+    [
+        (True, 0.0, 0.0, True),  # between the fingers
+        (True, 0.025, 0.0, False),
+        (True, -0.025, 0.01, False),
+        (True, 0.07, 0.0, True),  # beyond them
+        (True, 0.025, 0.05, True),  # beside them
+        (False, 0.0, 0.0, True),
+        (False, 0.0, 0.02, False),
+        (False, 0.04, 0.0, False),
+    ],
+)
+@pytest.mark.parametrize('turn', [0.0, 0.5, -0.7])
+def test_what_a_try_rules_out_turns_with_the_hand(held_up, along, across, ruled_out, turn):
+    hand = np.array([0.5, 0.1, 0.05, turn])
+    # A hand that is not turned has its fingers along y, which turns to (-sin, cos).
+    place = hand[:2] + along * np.array([-np.sin(turn), np.cos(turn)])
+    place = place + across * np.array([np.cos(turn), np.sin(turn)])
+    assert legs.Tried(hand, held_up).rules_out(place) == ruled_out
 
 
 @pytest.mark.parametrize('chain', [legs.carry, legs.put, legs.go, legs.push, legs.slide])
@@ -168,7 +218,7 @@ def test_near_its_place_a_hand_goes_down_and_closes_without_another_search():
     assert steps[at_once - 1][GRIPPER] == 1.0 and not any(s[GRIPPER] for s in steps[: at_once - 1])
 
 
-def test_costs_are_those_of_the_chains_and_double_where_the_hand_has_missed():
+def test_costs_are_those_of_the_chains_and_double_where_the_thing_cannot_be():
     told = []
 
     def cost(actions):
@@ -180,9 +230,10 @@ def test_costs_are_those_of_the_chains_and_double_where_the_hand_has_missed():
     expected = legs.carry(SETTINGS, START, np.array([0.64, 0.24, 0.8, 0.64, 0.24, 0.25]))[0]
     assert told[0].shape[0] == 2 and np.allclose(told[0][1, : len(expected)], expected, atol=1e-6)
     assert not told[0][1, len(expected) :].any(), 'then it stands'
-    missed = [np.array([0.64, 0.24])]
-    assert LegsCost(cost, SETTINGS, legs.carry, START, missed)(places).tolist() == [1, 2]
-    assert LegsCost(cost, SETTINGS, legs.go, START, missed)(places).tolist() == [1, 1]
+    tried = [legs.Tried(np.array([0.64, 0.24, 0.03, 0.0]), held_up=False)]
+    assert LegsCost(cost, SETTINGS, legs.carry, START, tried)(places).tolist() == [1, 2]
+    assert LegsCost(cost, SETTINGS, legs.carry, START, 2 * tried)(places).tolist() == [1, 3]
+    assert LegsCost(cost, SETTINGS, legs.go, START, tried)(places).tolist() == [1, 1]
 
 
 def test_profiles_say_who_decides_and_mistakes_in_their_legs_are_told(tmp_path):
