@@ -47,7 +47,7 @@ AT_ONCE = 0.04  # m across, and
 ABOVE = 0.045  # m above `clear`: so near a place nothing is searched again before the stroke there
 LOW = 0.02  # m above `low[2]`: a hand so low pushes
 LONGEST = 0.2  # m: further than this a push is imagined that is not made
-# Where the middle of a thing is, from the middle of a hand, along the axis of its fingers and across
+# Where the middle of a thing is, from that of a hand, along the axis of its fingers and across
 # it [m]: nearer than EMPTIED it would have been grasped by a hand that closed on nothing; a finger
 # that lands on it has it between BESIDE along, and at most BESIDE_ACROSS.
 EMPTIED = (0.03, 0.015)
