@@ -2,6 +2,7 @@
 """What the demo writes down of a run."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)
 import rclpy  # noqa: E402
 from jepa_wm_msgs.action import ReachGoal  # noqa: E402
 from jepa_wm_msgs.msg import ArmCommand, ArmStatus  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.ros.arm_alone import SETTINGS  # noqa: E402
 from jepa_wm_ros.ros.base.convert import from_pose7, to_pose7  # noqa: E402
-from jepa_wm_ros.ros.demo.cell import StepWatch  # noqa: E402
+from jepa_wm_ros.ros.demo.cell import DemoCell, StepWatch  # noqa: E402
+from jepa_wm_ros.ros.demo.command import forget_films  # noqa: E402
 from jepa_wm_ros.ros.demo.random_walk import RandomWalk  # noqa: E402
+from jepa_wm_ros.ros_image import fill_image  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -71,6 +75,18 @@ class WalkedArm:
             self.heard.set()
         self.status.pose = self.status.commanded = from_pose7(self.poses[-1])
         self.said.publish(self.status)
+
+
+def test_a_demo_of_many_episodes_keeps_one_film_of_small_pictures():
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    cell, frames = SimpleNamespace(), []
+    with DemoCell.filming(cell, frames.append):
+        cell.on_frame(fill_image(Image(), picture, 'rgb8'))
+    assert np.array_equal(frames[0], picture[::2, ::2])
+    assert frames[0].base is None, 'a view would keep the whole picture'
+    records = [SimpleNamespace(frames=list(f)) for f in ([], [1, 2], [], [3], [4])]
+    forget_films(records)
+    assert [r.frames for r in records] == [[], [1, 2], [], [], []]
 
 
 def test_random_steps_go_through_the_loop_and_on_after_a_refused_one(ros_domain, monkeypatch):

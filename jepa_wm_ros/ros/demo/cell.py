@@ -141,7 +141,8 @@ class DemoCell(JepaCommander):
         """Hand over every picture of the camera, at half its size, and what a model with a decoder
         imagines of its plans, as filmstrips.
         """
-        self.on_frame = lambda message: on_frame(ros_image.to_rgb8(message)[::2, ::2])
+        # A copy: a view would keep the whole picture, and a film has thousands of them.
+        self.on_frame = lambda message: on_frame(ros_image.to_rgb8(message)[::2, ::2].copy())
         self.on_imagined = on_imagined
         try:
             yield
