@@ -133,8 +133,9 @@ class ModelSession:
         states: Sequence[np.ndarray] | None = None,
     ) -> tuple[list[int], list[float]]:
         """Encode goal pictures (H, W, 3) uint8; L2 distance of the live picture to each, or NaN.
-        states: what is measured (P,) at each picture, where that is
-        known; costs then count it by the objective's alpha, if the model hears it.
+
+        states: what is measured (P,) at each picture, where that is known; costs then count it by
+        the objective's alpha, if the model hears it.
 
         Raises a Fault for a picture that shows nothing, or nothing that the model knows, or has not
         the aspect of the live one.
