@@ -142,13 +142,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_with_cube(cell: DemoCell, options: argparse.Namespace) -> int:
-    """The episodes of a task with the cube; returns the exit status."""
+    """The episodes with the cube, or those until an interrupt; returns the exit status."""
     switch = SWITCHES.index(options.switch or ('plan' if options.pictures else 'steps'))
     seeds = range(options.seed, options.seed + options.episodes)
-    records = []
-    for seed in seeds:
-        records.append(cube.attempt(cell, options.task, seed, switch, options.pictures))
-        forget_films(records)
+    records, interrupted = [], False
+    try:
+        for seed in seeds:
+            records.append(cube.attempt(cell, options.task, seed, switch, options.pictures))
+            forget_films(records)
+    except KeyboardInterrupt:
+        if not records:
+            raise
+        interrupted = True
+        print(f'\ninterrupted after {len(records)} of {len(seeds)} episodes', file=sys.stderr)
     shown = next((r for r in records if r.frames), None)
     if shown is None:
         raise CommanderError('no episode could be run: see the exceptions above')
@@ -157,6 +163,8 @@ def run_with_cube(cell: DemoCell, options: argparse.Namespace) -> int:
     print(f'pictures: {options.out / "demo.gif"}, {options.out / "demo.png"}')
     if options.episodes > 1:
         print(cube_report.table(records))
+    if interrupted:
+        return 130
     return 0 if sum(r.placed for r in records) >= LEAST_PLACED * len(records) else 1
 
 
