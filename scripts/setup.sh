@@ -19,7 +19,8 @@ esac
 bin=$venv/bin
 log=$venv/setup.log
 opengl_packages=(libegl1 libgl1 libgl1-mesa-dri)
-gigabytes=14  # 7 of them stay; pip keeps each wheel twice while it installs
+gigabytes=12  # 7 of them stay; pip keeps the wheels beside them while it installs
+for_cache=14  # and once more in its cache, where there is room
 pins=("$root"/requirements/{base,test,"ros-$distro"}.txt)
 begun=$SECONDS
 
@@ -129,11 +130,12 @@ has_wheels() { marked wheels "$pins_hash" && "$bin/python" -c 'import pip' 2>/de
 
 # pip unpacks on the disk whose room was looked at: /tmp may lie in memory.
 install_wheels() {
-  local requirements=() file
+  local requirements=() cache=() file
   for file in "${pins[@]}"; do requirements+=(-r "$file"); done
+  (($(free_gigabytes) >= for_cache)) || cache=(--no-cache-dir)
   mkdir "$venv/tmp" \
     && TMPDIR=$venv/tmp "$bin/python" -m pip install --disable-pip-version-check \
-      --progress-bar off "${requirements[@]}" \
+      --progress-bar off "${cache[@]}" "${requirements[@]}" \
     && rm -rf "$venv/tmp"
 }
 
