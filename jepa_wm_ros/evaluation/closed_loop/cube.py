@@ -37,7 +37,7 @@ from jepa_wm_ros.evaluation.closed_loop.trials import DAY, Policy
 from jepa_wm_ros.evaluation.walks import half_width
 from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
-from jepa_wm_ros.planning import Profile, load_profile
+from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.sim.changes import CHANGES
 from jepa_wm_ros.sim.manipulation import (
     FAR_PROFILES,
@@ -108,22 +108,15 @@ def schedule_of(steps: tuple[int, ...], pictures: int) -> tuple[int, ...]:
 
 
 def run_cube_trial(
-    task: CubeCell,
-    policy: Policy,
-    seed: int,
-    switch: str,
-    steps: tuple[int, ...],
-    recovery: Profile | None = None,
+    task: CubeCell, policy: Policy, seed: int, switch: str, steps: tuple[int, ...]
 ) -> CubeTrial:
-    """The goals of a seed, each for its share of `steps` at most.
-
-    recovery: plans to the last picture alone once one was missed.
-    """
+    """The goals of a seed, each for its share of `steps` at most."""
     task.reset(seed)
     ports = TaskPorts(task, policy.session, policy.profile)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids))
     # As in the planner node with config/grasp.yaml; a thing that was pushed stays so.
+    recovery = policy.recovery
     goes_back = task.kind == 'pick_place' or recovery is not None
     goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
     planning: list[float] = []
@@ -141,9 +134,8 @@ def run_cube_trial(
         Limits(TRIES * sum(schedule), DAY),
         policy.reached_distance,
         note,
+        recovery=None if recovery is None else lambda: ports.decided_by(recovery),
     )
-    if recovery is not None:
-        loop.recovery = lambda: ports.decided_by(recovery)
     outcome = loop.run(ids)
     return CubeTrial(
         seed,
@@ -164,11 +156,12 @@ def policies(options: argparse.Namespace) -> Iterator[Policy]:
         yield Policy('no motion', lambda task, seed: NoMotion())
         yield Policy('random actions', lambda task, seed: RandomActions(seed))
         yield Policy('expert (knows the poses)', lambda task, seed: Expert(cast(CubeCell, task)))
+    recovery = load_profile(options.recovery) if options.recovery else None
     for name in options.model:
         session = ModelSession(load_world_model(name))
         for profile in options.profile:
             label = f'{Path(name).stem} {profile}'
-            yield Policy.planned(label, session, load_profile(profile))
+            yield Policy.planned(label, session, load_profile(profile), recovery)
 
 
 def row(name: str, trials: list[CubeTrial]) -> str:
@@ -208,7 +201,6 @@ def evaluate(
     change: str,
     switch: str,
     steps: tuple[int, ...],
-    recovery: Profile | None,
     say: Callable[[str], None],
 ) -> dict[str, list[CubeTrial]]:
     """Every policy on every seed; a row is said as soon as it is there."""
@@ -229,9 +221,7 @@ def evaluate(
             trials = found[policy.name] = []
             for seed in seeds:
                 how = switch if planned else 'steps'
-                trials.append(
-                    run_cube_trial(task, policy, seed, how, steps, recovery if planned else None)
-                )
+                trials.append(run_cube_trial(task, policy, seed, how, steps))
                 bar.update()
             say(row(policy.name, trials))
     return found
@@ -285,7 +275,6 @@ def main(words: list[str] | None = None) -> int:
         options.change,
         options.switch,
         steps,
-        load_profile(options.recovery) if options.recovery else None,
         lambda line: print(line, flush=True),
     )
     if options.out:

@@ -25,17 +25,23 @@ DAY = 86400.0  # s: trials are limited by steps alone
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A row of the table: how to make a decider for a task and seed, and what it sees through."""
+    """A row of the table: how to make a decider for a task and seed, and what it sees through.
+
+    recovery: plans to the last picture alone once one of several was missed.
+    """
 
     name: str
     decider: Callable[[Task, int], Decider]
     session: ModelSession | None = None
     profile: Profile | None = None
+    recovery: Profile | None = None
 
     @classmethod
-    def planned(cls, name: str, session: ModelSession, profile: Profile) -> Policy:
+    def planned(
+        cls, name: str, session: ModelSession, profile: Profile, recovery: Profile | None = None
+    ) -> Policy:
         """Model-predictive control, as the planner and world-model nodes do it."""
-        return cls(name, lambda task, seed: decider_of(profile), session, profile)
+        return cls(name, lambda task, seed: decider_of(profile), session, profile, recovery)
 
     @property
     def tolerance(self) -> float:
