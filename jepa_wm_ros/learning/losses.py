@@ -59,6 +59,33 @@ class InverseDynamics(nn.Module):
         return functional.mse_loss(self.net(pairs), actions)
 
 
+class FeatureDecoder(nn.Module):
+    """Reads the frozen features of a picture from its latent and the proprioception beside it.
+
+    What an arm's own sensors do not tell of a picture is left for the latent to tell: what else is
+    to be seen, whether it moves or not. Prediction alone asks for a thing only while it moves.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, inputs: int, features: Tensor, hidden: int = 256) -> None:
+        """features: samples (n, F), for their mean and how they vary."""
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, features.shape[1])
+        )
+        self.register_buffer('mean', features.mean(0))
+        self.register_buffer('scale', (features - features.mean(0)).square().mean().sqrt())
+
+    def loss(self, latents: Tensor, proprio: Tensor, features: Tensor) -> Tensor:
+        """Mean square error at latents (..., D) and normalised proprioception (..., P) of features
+        (..., F), as a share of what they vary by.
+        """
+        told = self.net(torch.cat([latents, proprio], dim=-1))
+        return functional.mse_loss(told, (features - self.mean) / self.scale)
+
+
 class ProprioDecoder(nn.Linear):
     """Reads the proprioception linearly from a latent.
 

@@ -36,7 +36,8 @@ class StageSettings:
     rollout_steps       k of the paper's multi-step loss: 1 is teacher forcing alone
     context_window      W of the multi-step loss, frames that it shows the predictor; 0: the model's
     stop_gradient       the rollout is not differentiated through its own context
-    sigreg, inverse_dynamics, proprio    weights of the losses that shape the encoder
+    sigreg, inverse_dynamics, proprio, features    weights of the losses that shape the encoder
+                        (losses.py); `features` are those of `stem`
     gripper_windows     how many times as often windows are drawn in which the gripper strokes or
                         holds something
     light               strength of the light variation of the training pictures
@@ -70,6 +71,7 @@ class StageSettings:
     sigreg: float = 0.0
     inverse_dynamics: float = 0.0
     proprio: float = 0.0
+    features: float = 0.0
     gripper_windows: float = 1.0
     light: float = 0.1
     light_of: str = 'window'
@@ -85,6 +87,8 @@ class StageSettings:
                 raise TrainingError(f'{name} must be at least 1')
         if self.light_of not in ('window', 'frame'):
             raise TrainingError(f'light_of must be window or frame, not {self.light_of!r}')
+        if self.features and not self.stem:
+            raise TrainingError('features are those of a stem: name one, or leave features at 0')
         if not self.gripper_windows > 0:
             raise TrainingError(f'gripper_windows must be above 0, not {self.gripper_windows}')
         if self.schedule not in SCHEDULES:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jepa_wm_ros.learning.latents import encoded_views, stem
+from jepa_wm_ros.learning.latents import encoded_views
 from jepa_wm_ros.learning.losses import InverseDynamics, ProprioDecoder, sigreg
 from jepa_wm_ros.learning.optimise import LossTerms
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings
@@ -33,8 +33,7 @@ from jepa_wm_ros.learning.windows import (
     vary_light,
 )
 from jepa_wm_ros.learning.world import World
-from jepa_wm_ros.world_model import ModelSpec, WorldModel, build, load_world_model
-from jepa_wm_ros.world_model.encoders.conv import ConvEncoder
+from jepa_wm_ros.world_model import ModelSpec, WorldModel, build
 from jepa_wm_ros.world_model.latents import Latents
 from jepa_wm_ros.world_model.training_loss import (
     LossSettings,
@@ -160,6 +159,7 @@ class EncoderStage(nn.Module):
         actions = model.normalize_actions(self._recording.actions[index].to(model.device))
         flat = visual.flatten(2)
         proprio = model.normalize_proprio(self._recording.proprio[index].to(model.device))
+        proprio = proprio[..., self._told]
         with narrow_numbers(model, s):
             prediction = prediction_loss(
                 model, Latents(visual, latents.proprio), actions, s, generator
@@ -172,8 +172,13 @@ class EncoderStage(nn.Module):
                 torch.stack([sigreg(visual[:, t].flatten(0, -2)) for t in range(s.window)]).mean(),
             ),
             'inverse': (s.inverse_dynamics, inverse),
-            'proprio': (s.proprio, self.proprio.loss(flat, proprio[..., self._told])),
+            'proprio': (s.proprio, self.proprio.loss(flat, proprio)),
+            **self._of_pictures(index, flat, proprio),
         }
+
+    def _of_pictures(self, index: Tensor, latents: Tensor, proprio: Tensor) -> LossTerms:
+        """What latents (B, T, D) of frames (B, T) tell of them beside proprioception (B, T, P)."""
+        return {}
 
     def _encoded(self, index: Tensor, generator: torch.Generator) -> Latents:
         """Latents (B, T, ...) of frames (B, T)."""
@@ -186,51 +191,6 @@ class EncoderStage(nn.Module):
             pixels = vary_light(pixels, s.light, generator)
         with narrow_numbers(model, s):
             return model.encode(pixels, self._recording.proprio[index])
-
-
-class HeadStage(EncoderStage):
-    """As `EncoderStage`, on the frozen convolutions of another model (`settings.stem`): only the
-    head of the encoder is trained, on what they have made of every frame once.
-    """
-
-    def __init__(
-        self,
-        model: WorldModel,
-        recording: Recording,
-        settings: StageSettings,
-        seed: int,
-        cache: Path | None = None,
-    ) -> None:
-        """cache: folder for what the convolutions have made; without one it is in memory."""
-        super().__init__(model, recording, settings)
-        take_stem(model, settings.stem)
-        self._views = encoded_views(model, recording, settings, seed, cache, stem)
-
-    def _encoded(self, index: Tensor, generator: torch.Generator) -> Latents:
-        model = self.model
-        view = draw_views(self._settings, len(index), generator).expand(index.shape)
-        seen = torch.from_numpy(self._views[view.flatten().numpy(), index.flatten().numpy()])
-        with narrow_numbers(model, self._settings):
-            tokens = model.encoder.tokens(seen.to(model.device, model.dtype))
-        grid = model.spec.grid
-        visual = tokens.view(*index.shape, 1, grid, grid, model.spec.encoder.width)
-        proprio = model.encode_proprio(self._recording.proprio[index], *index.shape)
-        return Latents(model.normalize_visual(visual), proprio)
-
-
-def take_stem(model: WorldModel, name: str) -> None:
-    """Give a model the convolutions of another one's encoder, frozen. Raises TrainingError."""
-    other = load_world_model(name).encoder
-    if not isinstance(model.encoder, ConvEncoder) or not isinstance(other, ConvEncoder):
-        raise TrainingError(f'stem: {name}: only encoders of kind conv have a stem')
-    try:
-        model.encoder.stem.load_state_dict(other.stem.state_dict())
-    except RuntimeError as error:
-        raise TrainingError(
-            f'stem: {name} has other convolutions than this configuration: '
-            f'{str(error).splitlines()[-1].strip()}'
-        ) from error
-    model.encoder.stem.requires_grad_(False)
 
 
 def draw_views(settings: StageSettings, batch: int, generator: torch.Generator) -> Tensor:

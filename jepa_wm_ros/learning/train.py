@@ -36,6 +36,7 @@ from jepa_wm_ros.errors import exit_status
 from jepa_wm_ros.learning import decoding
 from jepa_wm_ros.learning.card import write_card
 from jepa_wm_ros.learning.familiarity import familiarity
+from jepa_wm_ros.learning.head_stage import HeadStage
 from jepa_wm_ros.learning.kept import Score
 from jepa_wm_ros.learning.optimise import Progress, optimise
 from jepa_wm_ros.learning.options import RANDOM, check_given, check_options, parse
@@ -47,7 +48,6 @@ from jepa_wm_ros.learning.run import TRAINING, describe, of_the_same_episodes, r
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError, TrainSettings, load_settings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
-    HeadStage,
     PredictorStage,
     going_on_from,
     new_model,

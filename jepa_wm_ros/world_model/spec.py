@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jepa_wm_ros.world_model.spec_fields import SpecError, check_fields
@@ -43,7 +43,7 @@ class EncoderSpec:
     prefix      tokens before the patches: class token and registers (dinov2, dinov3)
     frames      frames of the clip the stored position table was made for (vjepa)
     tubelet     frames per token; a single picture is repeated that often (vjepa, vjepa2)
-    channels, strides, grid, hidden, norm    of the 'conv' encoder, see encoders/conv.py
+    channels, strides, neck, grid, hidden, norm    of the 'conv' encoder, see encoders/conv.py
     """
 
     kind: str
@@ -58,6 +58,8 @@ class EncoderSpec:
     tubelet: int = 1
     channels: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
+    # Not in the repr: an encoder without one keeps the digest that its decoder knows it by.
+    neck: tuple[int, ...] = field(default=(), repr=False)
     grid: int = 1
     hidden: int = 256
     norm: str = 'layer'

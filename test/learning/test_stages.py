@@ -11,16 +11,14 @@ from jepa_wm_ros.learning.latents import encode_frames
 from jepa_wm_ros.learning.settings import StageSettings
 from jepa_wm_ros.learning.stages import (
     EncoderStage,
-    HeadStage,
     PredictorStage,
-    TrainingError,
     draw_views,
     position_entries,
     prepare_predictor,
     validation,
 )
 from jepa_wm_ros.learning.windows import Recording
-from jepa_wm_ros.world_model import build, save_world_model
+from jepa_wm_ros.world_model import build
 from jepa_wm_ros.world_model.files.official_config import spec_from_official
 from jepa_wm_ros.world_model.spec import EncoderSpec, ModelSpec, PredictorSpec
 from jepa_wm_ros.world_model.training_loss import draw_prefix, published_settings
@@ -170,44 +168,6 @@ def test_a_rollout_starts_anywhere_it_fits_or_at_the_first_frame():
     assert {draw_prefix(5, droid, generator) for _ in range(99)} == {0, 1, 2}
     ac = published_settings(model('vjepa2_ac').spec)
     assert {draw_prefix(5, ac, generator) for _ in range(9)} == {0}
-
-
-def conv_model(seed, channels=(8, 8)):
-    encoder = EncoderSpec(
-        'conv', 12, patch_size=4, channels=channels, strides=(1, 2), grid=1, hidden=16, norm='batch'
-    )
-    spec = model('adaln').spec.replace(encoder=encoder, img_size=SIZE)
-    return build(spec, seed=seed)
-
-
-def test_a_head_learns_on_kept_convolutions_as_it_would_on_pictures(tmp_path):
-    other = conv_model(seed=5)
-    path = tmp_path / 'other.safetensors'
-    save_world_model(other, path)
-    settings = StageSettings(iterations=1, batch=8, window=3, sigreg=0.1, light=0.0, stem=str(path))
-    kept, whole = conv_model(seed=1), conv_model(seed=1)
-    whole.encoder.stem.load_state_dict(other.encoder.stem.state_dict())
-    whole.encoder.stem.requires_grad_(False)
-    stages = []
-    for stage in (
-        lambda: HeadStage(kept, recording(), settings, 0, tmp_path),
-        lambda: EncoderStage(whole, recording(), settings),
-    ):
-        torch.manual_seed(3)  # of the heads that only training needs
-        stages.append(stage())
-    gradients = []
-    for stage in stages:
-        torch.manual_seed(7)
-        terms = stage.train().losses(torch.Generator().manual_seed(2))
-        total = sum(weight * value for weight, value in terms.values())
-        total.backward()
-        told = stage.model.encoder.head[1].weight.grad
-        gradients.append((total.item(), told))
-        assert all(p.grad is None for p in stage.model.encoder.stem.parameters())
-    assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-3)
-    assert torch.allclose(gradients[0][1], gradients[1][1], rtol=0.02, atol=1e-3)
-    with pytest.raises(TrainingError, match='has other convolutions'):
-        HeadStage(conv_model(seed=1, channels=(8, 16)), recording(), settings, 0)
 
 
 def test_frames_in_a_light_of_their_own_are_drawn_apart():

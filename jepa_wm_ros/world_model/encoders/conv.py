@@ -4,7 +4,9 @@
 The picture is cut into patches first (on a CPU several times faster than strided convolutions at
 full resolution, and no pixel is lost), then 3x3 convolutions (GroupNorm, GELU), then either one
 vector for the whole picture (`grid` 1) or one token per cell of a `grid` x `grid` map. The output
-is normalised without parameters, so its scale cannot shrink or grow during training.
+is normalised without parameters, so its scale cannot shrink or grow during training. With a `neck`
+the head begins with convolutions of its own: what a frozen stem, learnt for something else, does
+not tell apart.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def conv_spec(
     patch_size: int = 4,
     channels: tuple[int, ...] = (32, 64, 64, 128, 128),
     strides: tuple[int, ...] = (1, 2, 1, 2, 1),
+    neck: tuple[int, ...] = (),
 ) -> EncoderSpec:
     """Default: 96 px pictures to 24x24 patches, a 6x6 map, and from it one token (or 6x6)."""
     return EncoderSpec(
@@ -33,6 +36,7 @@ def conv_spec(
         patch_size=patch_size,
         channels=channels,
         strides=strides,
+        neck=neck,
         grid=grid,
         hidden=hidden,
         norm=norm,
@@ -49,15 +53,16 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = [nn.PixelUnshuffle(spec.patch_size)]
         before, side = 3 * spec.patch_size**2, img_size // spec.patch_size
         for channels, stride in zip(spec.channels, spec.strides, strict=True):
-            layers += [
-                nn.Conv2d(before, channels, 3, stride=stride, padding=1),
-                nn.GroupNorm(max(1, channels // GROUP_SIZE), channels),
-                nn.GELU(),
-            ]
+            layers += _convolution(before, channels, stride)
             before, side = channels, (side - 1) // stride + 1
         self.stem = nn.Sequential(*layers)
+        neck: list[nn.Module] = []
+        for channels in spec.neck:
+            neck += _convolution(before, channels)
+            before = channels
         if spec.grid == 1:
             self.head = nn.Sequential(
+                *neck,
                 nn.Flatten(),
                 nn.Linear(before * side * side, spec.hidden),
                 nn.BatchNorm1d(spec.hidden),
@@ -66,7 +71,7 @@ class ConvEncoder(nn.Module):
                 nn.Unflatten(1, (1, spec.width)),
             )
         elif spec.grid == side:
-            self.head = nn.Sequential(nn.Conv2d(before, spec.width, 1), _Tokens())
+            self.head = nn.Sequential(*neck, nn.Conv2d(before, spec.width, 1), _Tokens())
         else:
             raise JepaWmError(
                 f'the conv encoder ends in a {side}x{side} map at {img_size} px, '
@@ -87,6 +92,14 @@ class ConvEncoder(nn.Module):
     def tokens(self, seen: Tensor) -> Tensor:
         """Tokens (B, grid * grid, D) of what the stem has seen (B, C, s, s)."""
         return self.norm(self.head(seen))
+
+
+def _convolution(before: int, channels: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, channels, 3, stride=stride, padding=1),
+        nn.GroupNorm(max(1, channels // GROUP_SIZE), channels),
+        nn.GELU(),
+    ]
 
 
 class _Tokens(nn.Module):

@@ -233,6 +233,7 @@ def cell_spec(
     name: str = 'jepa_wm_cell',
     width: int = 128,
     grid: int = 1,
+    neck: tuple[int, ...] = (),
     depth: int = 4,
     predictor_width: int = 176,
     heads: int = 4,
@@ -254,7 +255,7 @@ def cell_spec(
     return ModelSpec(
         name,
         'adaln',
-        conv_spec(width, grid),
+        conv_spec(width, grid, neck=neck),
         predictor,
         **_statistics('droid', 1, proprio=True),
         img_size=96,
@@ -275,7 +276,7 @@ ENTRIES = {
         ),
         Entry(
             WeightFile('jepa_wm_cell_grasp.safetensors', OURS, 'Apache-2.0'),
-            cell_spec(name='jepa_wm_cell_grasp', depth=2, predictor_width=96),
+            cell_spec(name='jepa_wm_cell_grasp', neck=(64,), depth=2, predictor_width=96),
             decoder='jepa_wm_cell_grasp',
         ),
         _jepa_wm_droid(),
