@@ -46,7 +46,7 @@ def test_the_expert_shows_the_task_with_the_arm_itself_and_puts_everything_back(
     assert cell.pose()[GRIPPER] < 0.05
 
 
-@pytest.mark.xfail(reason='23 of 27 through ROS: weights/jepa_wm_cell_grasp.md', strict=False)
+@pytest.mark.xfail(reason='not every time: weights/jepa_wm_cell_grasp.md', strict=False)
 def test_the_shipped_model_places_a_cube_from_three_pictures(cell, tmp_path):
     record = cube.episode(cell, 'pick_place', SEED, switch=1, pictures=0)
     assert record.grasped and record.carried and record.placed, record.message
