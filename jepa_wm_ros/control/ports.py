@@ -78,8 +78,13 @@ class Ports(Protocol):
 class Decider(Protocol):
     """What the loop decides with: planning.mpc.Mpc, legs.Legs, or a baseline."""
 
-    steps_executed: int
-    detours: bool  # whether the cost may rise on the way, so that a rise says nothing
+    @property
+    def steps_executed(self) -> int:
+        """How many of the last plan's steps are to be carried out."""
+
+    @property
+    def detours(self) -> bool:
+        """Whether the cost may rise on the way, so that a rise says nothing."""
 
     def plan(
         self,

@@ -54,21 +54,16 @@ class ServiceScore:
         return self._ask(actions, True)
 
     def imagine(self, actions: torch.Tensor) -> None:
-        """Have the decoded rollout of one sequence (H, A) published, when a decoder is loaded."""
-        self._ask(actions[None], False, imagine=True)
+        """Have the decoded rollout of one sequence (H, A) published, when a decoder is loaded and
+        somebody looks; does not wait for it.
+        """
+        request = self._request(actions[None])
+        request.imagine = True
+        self._ports.imagine(request)
 
-    def _ask(self, actions: torch.Tensor, want_gradient: bool, imagine: bool = False):
-        values = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
-        request = ScoreActions.Request(
-            context_id=self._context_id,
-            candidates=values.shape[0],
-            horizon=values.shape[1],
-            want_gradient=want_gradient,
-            imagine=imagine,
-        )
-        packed = array.array('f')
-        packed.frombytes(values.data.cast('B'))
-        request.actions = packed
+    def _ask(self, actions: torch.Tensor, want_gradient: bool):
+        request = self._request(actions)
+        request.want_gradient = want_gradient
         try:
             answer = self._ports.ask('score_actions', request)
         except Fault as fault:
@@ -83,6 +78,16 @@ class ServiceScore:
             else torch.empty(0)
         )
         return costs, gradient
+
+    def _request(self, actions: torch.Tensor) -> ScoreActions.Request:
+        values = np.ascontiguousarray(actions.detach().cpu().numpy(), np.float32)
+        request = ScoreActions.Request(
+            context_id=self._context_id, candidates=values.shape[0], horizon=values.shape[1]
+        )
+        packed = array.array('f')
+        packed.frombytes(values.data.cast('B'))
+        request.actions = packed
+        return request
 
 
 class RosPorts:
@@ -188,6 +193,11 @@ class RosPorts:
         """Ask the world model to give up what it scores from a context."""
         request = InterruptScoring.Request(context_id=context_id)
         self._clients['interrupt_scoring'].call_async(request)
+
+    def imagine(self, request: ScoreActions.Request) -> None:
+        """Ask the world model to draw what it imagines of a plan, if anybody looks."""
+        if self._node.count_subscribers('world_model/imagined'):
+            self._clients['score_actions'].call_async(request)
 
     def score(self, seen: Observation) -> ServiceScore:
         """Cost function of a frozen context."""

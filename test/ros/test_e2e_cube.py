@@ -51,6 +51,7 @@ def test_the_shipped_model_places_a_cube_from_three_pictures(cell, tmp_path):
     record = cube.episode(cell, 'pick_place', SEED, switch=1, pictures=0)
     assert record.grasped and record.carried and record.placed, record.message
     assert 0.0 < record.table_force < 30.0 and record.outside < 0.01
+    assert set(record.imagined) == {0, 1, 2}, 'what the first plan to each goal imagined'
     assert not record.fault and len(record.shown) == len(record.frames) > 10
     cube_report.write_png(tmp_path / 'demo.png', record)
     cube_report.write_gif(tmp_path / 'demo.gif', record)

@@ -58,6 +58,17 @@ def test_the_arm_reaches_a_goal_picture(cell):
     assert result.best_cost <= result.cost
 
 
+def test_what_a_plan_imagines_is_drawn_for_who_looks(cell):
+    picture, _ = cell.prepare(SEED + 2)
+    strips = []
+    with cell.filming(lambda frame: None, strips.append):
+        result = cell.reach([picture], max_steps=3)
+    assert result.steps == 3 and len(strips) >= 2, 'one of each plan, the last may come too late'
+    shapes = [strip.shape for strip in strips]
+    assert all(wide == high * round(wide / high) >= high for high, wide, _ in shapes), shapes
+    assert all(strip.std() > 5 for strip in strips)
+
+
 @pytest.mark.fault(16)
 def test_a_goal_that_is_already_seen_moves_nothing(cell):
     before = cell.hand_position()

@@ -223,7 +223,8 @@ class WorldModelNode(NodeBase):
         score = await self.worker.submit(
             self.session.score, request.context_id, actions, request.want_gradient, request.imagine
         )
-        self._plans = [*self._plans[-199:], time.perf_counter() - begun]
+        if not request.imagine:  # which no plan waits for
+            self._plans = [*self._plans[-199:], time.perf_counter() - begun]
         response.costs, response.gradient = score.costs, score.gradient
         response.model_seconds = score.seconds
         if score.imagined is not None:
