@@ -8,24 +8,10 @@ from jepa_wm_ros.learning.head_stage import HeadStage
 from jepa_wm_ros.learning.losses import FeatureDecoder
 from jepa_wm_ros.learning.settings import StageSettings, TrainingError
 from jepa_wm_ros.learning.stages import EncoderStage
-from jepa_wm_ros.learning.windows import Recording
 from jepa_wm_ros.world_model import build, save_world_model
 from jepa_wm_ros.world_model.files.decoders import encoder_digest
-from jepa_wm_ros.world_model.spec import EncoderSpec, ModelSpec, PredictorSpec
-
-SIZE = 16
-
-
-def recording(frames=12, episodes=2):
-    torch.manual_seed(0)
-    return Recording(
-        torch.randint(0, 256, (frames, SIZE, SIZE, 3), dtype=torch.uint8),
-        torch.randn(frames, 7),
-        torch.randn(frames, 7),
-        {},
-        torch.arange(episodes).repeat_interleave(frames // episodes),
-        4.0,
-    )
+from jepa_wm_ros.world_model.spec import EncoderSpec
+from support.small_models import SIZE, model, recording
 
 
 def conv_model(seed, channels=(8, 8), neck=()):
@@ -40,20 +26,7 @@ def conv_model(seed, channels=(8, 8), neck=()):
         hidden=16,
         norm='batch',
     )
-    predictor = PredictorSpec(36, 2, 4, proprio='feature', proprio_features=4, predict_change=True)
-    spec = ModelSpec(
-        'small',
-        'adaln',
-        encoder,
-        predictor,
-        action_dim=7,
-        action_mean=(0.0,) * 7,
-        action_std=(1.0,) * 7,
-        proprio_dim=7,
-        proprio_mean=(0.0,) * 7,
-        proprio_std=(1.0,) * 7,
-        img_size=SIZE,
-    )
+    spec = model('adaln').spec.replace(encoder=encoder, img_size=SIZE)
     return build(spec, seed=seed)
 
 

@@ -61,8 +61,6 @@ class DemoCell(JepaCommander):
         self.node.create_subscription(PoseStamped, 'sim_cell/hand_pose', self._on_hand, 1)
         self.node.create_subscription(PoseStamped, 'sim_cell/cube_pose', self._on_cube, 1)
         self.node.create_subscription(Float64, 'sim_cell/table_force', self._on_force, 1)
-        self.on_imagined: Callable[[np.ndarray], None] | None = None  # hears of filmstrips
-        self.node.create_subscription(Image, 'world_model/imagined', self._on_imagined, 1)
         self._walk = RandomWalk(self.node)
 
     def wait_until_ready(self) -> None:
@@ -139,15 +137,22 @@ class DemoCell(JepaCommander):
         on_imagined: Callable[[np.ndarray], None] | None = None,
     ) -> Iterator[None]:
         """Hand over every picture of the camera, at half its size, and what a model with a decoder
-        imagines of its plans, as filmstrips.
+        imagines of its plans, as filmstrips: they are drawn only for who asks to hear of them.
         """
         # A copy: a view would keep the whole picture, and a film has thousands of them.
         self.on_frame = lambda message: on_frame(ros_image.to_rgb8(message)[::2, ::2].copy())
-        self.on_imagined = on_imagined
+        strips = on_imagined and self.node.create_subscription(
+            Image,
+            'world_model/imagined',
+            lambda message: on_imagined(ros_image.to_rgb8(message)),
+            1,
+        )
         try:
             yield
         finally:
-            self.on_frame = self.on_imagined = None
+            self.on_frame = None
+            if strips:
+                self.node.destroy_subscription(strips)
 
     def watch(self, picture: np.ndarray, on_step, frames: list, max_steps: int):
         """Reach a picture, collecting camera frames. `on_step(step, cost, seconds, position)` is
@@ -181,10 +186,6 @@ class DemoCell(JepaCommander):
         with self._news:
             self._cube = _place(message)
             self._news.notify_all()
-
-    def _on_imagined(self, message: Image) -> None:
-        if self.on_imagined is not None:
-            self.on_imagined(ros_image.to_rgb8(message))
 
     def _on_force(self, message: Float64) -> None:
         self.table_force = message.data

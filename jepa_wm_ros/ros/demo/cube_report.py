@@ -59,7 +59,8 @@ def write_png(path: Path, record: CubeRecord) -> None:
             curve.plot(*zip(*points, strict=True), 'o-', label=f'to goal {goal + 1}')
     curve.set(xlabel='step', ylabel='latent distance', ylim=(0, None))
     curve.xaxis.get_major_locator().set_params(integer=True)
-    curve.legend(loc='upper center')
+    above = (0.5, 1.0)  # of the curves, which go anywhere
+    curve.legend(loc='lower center', bbox_to_anchor=above, ncols=len(record.goals), frameon=False)
     if record.away:
         steps, away = zip(*record.away, strict=True)
         right = curve.twinx()
