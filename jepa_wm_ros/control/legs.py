@@ -138,7 +138,7 @@ class Legs:
         self._rest: list[np.ndarray] = []  # to be carried out at once
         self._height, self._down = 0.0, 0.0  # before its last step, and what that was to change
         self._tried: list[Tried] = []
-        self._slid = False  # just now: another push begins anew
+        self._behind = False  # the thing, as low as it is to be pushed from
 
     def plan(
         self,
@@ -165,7 +165,7 @@ class Legs:
         if self._rest:
             return self._as_is(cost, self._rest)
         plan, chain = self._search(cost, start, self._chains(strokes, pose, start[2]), budget)
-        self._start, self._slid = plan.actions, chain is slide
+        self._start, self._behind = plan.actions, chain is push
         steps, at_once = chain(self.settings, start, places_of(self.settings, plan.actions[0]))
         self._rest = self._gently(steps[:at_once], start[2])
         self.steps_executed = 1 if at_once else max(1, min(EVERY, len(steps)))
@@ -179,7 +179,7 @@ class Legs:
 
     def reset(self) -> None:
         """Nothing is known of where to go."""
-        self._start, self._slid, self._down = None, False, 0.0
+        self._start, self._behind, self._down = None, False, 0.0
         self._rest, self._tried = [], []
 
     def _search(
@@ -210,7 +210,7 @@ class Legs:
     ) -> list[Chain]:
         if strokes is None:
             low = height < self.settings.low[2] + LOW
-            return [slide] if low and not self._slid else [push, go]
+            return [slide] if low and self._behind else [push, go]
         closed = strokes == (-1,) or not strokes and pose[GRIPPER] > OPEN
         return [put] if closed else [carry, go]
 

@@ -34,7 +34,7 @@ STEPS = {'pick_place': (10, 10, 10), 'push': (8, 12)}  # for each picture
 PROFILES = {'pick_place': 'grasp', 'push': 'push'}  # that plan them
 FAR_STEPS = {'pick_place': 150, 'push': 60}  # from the last picture alone, all tries together
 FAR_PROFILES = {'pick_place': 'one_picture', 'push': 'one_picture_push'}
-RECOVERY = {'pick_place': 'one_picture', 'push': ''}  # profiles for the last once one was missed
+RECOVERY = FAR_PROFILES  # that plan to the last picture once one was missed
 TRIES = 5  # times those steps at most: what was missed is tried again
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 

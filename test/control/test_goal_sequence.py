@@ -113,11 +113,11 @@ def test_a_goal_that_was_missed_is_begun_again_from_the_one_before():
                 goals.step()
         return goals.count if goals.finished else goals.index
 
-    missed = [1.0, 0.1, 0.8, 0.3]  # the second goal: from 0.8 to 0.3
+    missed = [1.0, 0.1, 0.8, 0.041]  # the second goal: from 0.8 to 0.041
     assert ends(*missed) == 0
     assert ends(*missed, goes_back=False) == 2
-    assert ends(*missed, threshold=0.3) == 2  # near enough is reached
-    assert ends(1.0, 0.1, 0.8, 0.19) == 2
+    assert ends(*missed, threshold=0.041) == 2  # near enough is reached
+    assert ends(1.0, 0.1, 0.8, 0.039) == 2  # of 0.8 a twentieth is 0.04
     assert ends(1.0, 0.9) == 1  # there is none before the first
     assert ends(1.0, 0.1, 0.8, math.nan) == 2
     assert ends(*missed, 0.4, 0.02, 0.8, 0.01) == 2  # and reached the second time

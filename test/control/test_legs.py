@@ -2,6 +2,7 @@
 """Plans over legs: a toy table with a thing on it, whose true dynamics are the cost's."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,19 @@ def moved(pose, thing, held, action):
     return pose, pose[:2].copy() if held else thing, held
 
 
+def pushed(pose, thing, held, action):
+    """As `moved`, for a hand that pushes what lies in its way when it is low."""
+    before, pose = pose[:2], pose.copy()
+    pose[:3] = pose[:3] + action[POSITION]
+    way = np.linalg.norm(pose[:2] - before)
+    if pose[2] < 0.06 and way > 0:
+        ahead, aside = (pose[:2] - before) / way, thing - before
+        along = aside @ ahead
+        if np.linalg.norm(aside - along * ahead) < 0.02 and 0 < along < way + 0.03:
+            thing = thing + (way + 0.03 - along) * ahead
+    return pose, thing, held
+
+
 @dataclass
 class Table(ToyCell):
     """Hand and thing; `believed` is where the cost takes the thing for, until it is held."""
@@ -50,6 +64,7 @@ class Table(ToyCell):
     held: bool = False
     floor: float = 0.0  # below which no hand comes
     action_dim: int = 7
+    how: Callable = moved  # steps change it
 
     def observe(self, goal_id, not_before):
         self.goal = None
@@ -63,7 +78,7 @@ class Table(ToyCell):
             lies = self.thing if self.held or self.believed is None else self.believed
             thing, held = lies, self.held
             for action in steps:
-                pose, thing, held = moved(pose, thing, held, action)
+                pose, thing, held = self.how(pose, thing, held, action)
             hand = np.linalg.norm(pose[:3] - [*PLACE, 0.1])
             costs.append(5 * np.linalg.norm(thing - PLACE) + hand + 0.05 * (pose[3] > 0))
         return torch.tensor(costs)
@@ -79,7 +94,7 @@ class Table(ToyCell):
         step[GRIPPER] = (gripper > 0.5) * 1.0 - (self.pose[GRIPPER] > 0.3)
         self.targets.append(target.copy())
         self.grippers.append(gripper)
-        seen, self.thing, self.held = moved(
+        seen, self.thing, self.held = self.how(
             np.append(self.pose[:3], self.pose[GRIPPER]), self.thing, self.held, step
         )
         self.pose = np.array([*seen[:2], max(seen[2], self.floor), math.pi, 0, 0, seen[3]])
@@ -106,6 +121,13 @@ def test_single_steps_leave_it_behind():
     table = Table(goals=[np.zeros(3)])
     reach(table, 'grasp', steps=30)
     assert np.array_equal(table.thing, THING)
+
+
+def test_a_low_hand_that_a_push_has_left_before_the_thing_goes_behind_it_again():
+    low = np.array([0.5, 0.08, 0.05, math.pi, 0, 0, 0])  # between the thing and its place
+    table = Table(goals=[np.zeros(3)], pose=low, how=pushed)
+    reach(table, 'one_picture_push', gripper=False)
+    assert np.linalg.norm(table.thing - PLACE) < 0.03
 
 
 def test_where_it_has_closed_on_nothing_it_does_not_close_again():

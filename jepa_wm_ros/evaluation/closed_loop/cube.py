@@ -115,10 +115,9 @@ def run_cube_trial(
     ports = TaskPorts(task, policy.session, policy.profile)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids))
-    # As in the planner node with config/grasp.yaml; a thing that was pushed stays so.
+    # As in the planner node with config/grasp.yaml.
     recovery = policy.recovery
-    goes_back = task.kind == 'pick_place' or recovery is not None
-    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
+    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back=True)
     planning: list[float] = []
 
     def note(said: Progress) -> None:
