@@ -24,6 +24,7 @@ from jepa_wm_ros.world_model.distance import distance
 
 MAX_GOALS = 64
 MAX_CONTEXTS = 2
+MOST_SHOWN = 6  # frames of a filmstrip: of more, nobody sees anything
 L2 = Objective()
 
 
@@ -269,8 +270,13 @@ class ModelSession:
             )
 
     def _imagine(self, scorer, candidates: torch.Tensor) -> np.ndarray | None:
-        """Filmstrip (h, w, 3) uint8 of a decoded rollout; None without a decoder."""
+        """Filmstrip (h, w, 3) uint8 of a decoded rollout, of a long one of some of its frames from
+        the first to the last; None without a decoder.
+        """
         if self.model.decoder is None:
             return None
-        frames = self.model.decode(scorer.unroll(candidates))
+        rollout = scorer.unroll(candidates)
+        count = len(rollout.visual)
+        shown = torch.linspace(0, count - 1, min(count, MOST_SHOWN)).round().long()
+        frames = self.model.decode(rollout[shown])
         return np.concatenate(list(frames.cpu().numpy()), axis=1)

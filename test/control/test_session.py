@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_wm_ros.control.session import ModelSession
+from jepa_wm_ros.control.session import MOST_SHOWN, ModelSession
 from jepa_wm_ros.errors import Fault, FaultCode, JepaWmError
 from jepa_wm_ros.objective import Objective
 from jepa_wm_ros.world_model import build
@@ -201,4 +201,10 @@ def test_what_is_imagined_of_the_first_candidate_is_decoded_where_there_is_a_dec
         shown = imagined[:, 96 * step : 96 * step + 96].astype(int)
         assert np.abs(shown - frame).max() <= 1
     assert session.score(context, ACTIONS, True, True).imagined is not None
+    long = session.score(context, np.tile(ACTIONS[:1], (1, 8, 1)), False, True).imagined
+    assert long.shape == (96, MOST_SHOWN * 96, 3), 'as many as can be seen'
+    with torch.no_grad():
+        taken = model.normalize_actions(torch.from_numpy(np.tile(ACTIONS[0], (8, 1)))[:, None])
+        frames = model.decode(model.unroll(now, taken)).numpy()
+    assert np.abs(long[:, -96:].astype(int) - frames[-1]).max() <= 1, 'to the end'
     assert session.score(context, ACTIONS, False, False).imagined is None
