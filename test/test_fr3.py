@@ -103,18 +103,19 @@ def test_a_prefix_that_begins_no_name_is_refused(prefix):
         arm_named('fr3', prefix)
 
 
-@pytest.mark.parametrize('name', ['cell', 'fast', 'proposal', 'push', 'reactive'])
+@pytest.mark.parametrize('name', ['cell', 'fast', 'proposal', 'reactive'])
 def test_profiles_plan_no_longer_step_than_the_arm_makes(name):
     planning = pytest.importorskip('jepa_wm_ros.planning')
     assert planning.load_profile(name).settings.max_norms == (FR3.max_step,)
 
 
-def test_the_profile_that_grasps_comes_down_slower_than_it_goes_across_within_a_step_of_the_arm():
-    settings = pytest.importorskip('jepa_wm_ros.planning').load_profile('grasp').settings
+@pytest.mark.parametrize('name', ['grasp', 'push'])
+def test_profiles_for_things_come_down_slower_than_across_within_a_step_of_the_arm(name):
+    settings = pytest.importorskip('jepa_wm_ros.planning').load_profile(name).settings
     longest = dict(zip(settings.max_norm_dims, settings.max_norms, strict=True))
     assert longest[2,] < longest[0, 1] / 1.5
     assert np.hypot(longest[2,], longest[0, 1]) <= FR3.max_step
-    assert longest[5,] <= FR3.max_turn
+    assert longest.get((5,), 0.0) <= FR3.max_turn
 
 
 @pytest.mark.parametrize('arm', ARMS.values(), ids=ARMS)

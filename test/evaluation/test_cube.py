@@ -142,7 +142,7 @@ def test_the_command_judges_a_model_that_knows_nothing(tmp_path, capsys):
     spec = cell_spec(depth=1, predictor_width=64, heads=4).replace(**statistics)
     path = tmp_path / 'blank.safetensors'
     save_world_model(build(spec, seed=0), path)
-    words = ['push', '--model', str(path), '--episodes', '1', '--steps', '1', '1']
+    words = ['push', '--model', str(path), '--episodes', '1', '--steps', '1', '1', '--recovery', '']
     assert cube.main([*words, '--out', str(tmp_path / 'told.json')]) == 0
     told = json.loads((tmp_path / 'told.json').read_text())['blank push'][0]
     assert told['steps'] == 2 and not told['placed']

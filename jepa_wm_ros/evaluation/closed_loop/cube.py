@@ -115,9 +115,10 @@ def run_cube_trial(
     ports = TaskPorts(task, policy.session, policy.profile)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids))
-    # As in the planner node with config/grasp.yaml.
+    # As in the planner node with config/grasp.yaml; what was pushed stays where it is.
     recovery = policy.recovery
-    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back=True)
+    goes_back = task.kind == 'pick_place' or recovery is not None
+    goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
     planning: list[float] = []
 
     def note(said: Progress) -> None:
