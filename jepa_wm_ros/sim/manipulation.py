@@ -7,6 +7,7 @@ camera takes the goal pictures on the way. Metres and radians, base frame.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,10 @@ LIFT = 0.15  # height of a lifted hand
 WITHDRAWN = 0.10
 GRASP = 0.025  # height of a hand that grasps
 PUSH = 0.05  # height of a hand that pushes
-BEHIND = 0.07  # from the middle of the cube to the hand that is about to push it
+# From the middle of the cube to the hand that is about to push it; the second where the first leads
+# out of the workspace whichever way the cube is to go, as in a corner.
+BEHIND = (0.07, 0.06)
+DRAWS = 10_000  # of places, for each of them
 HALF = 0.025  # of the cube's edge
 LIFTED = 0.03  # above how it lies: a cube in the air
 CARRIED_NEAR = 0.06  # of its place, in the air
@@ -85,13 +89,13 @@ def sample_task(kind: str, seed: int, design: CellDesign = NOMINAL) -> CubeTask:
     cell, rng = cell_of_seed(seed, design), np.random.default_rng([seed, 5])
     low, high = CARRIED if kind == 'pick_place' else PUSHED
     cube = cell.cube[:2]
-    while True:
+    for by, _ in itertools.product(BEHIND, range(DRAWS)):
         place = rng.uniform(LOW, HIGH)
         away = float(np.linalg.norm(place - cube))
-        behind = cube - (place - cube) / away * BEHIND
-        room = (FR3.workspace_low[:2] < behind) & (behind < FR3.workspace_high[:2])
-        if low <= away <= high and room.all():
+        if low <= away <= high and _in_workspace(_behind(cube, place, by)):
             break
+    else:
+        raise ValueError(f'no {kind} begins in the workspace with the cube at {cube}')
     start = np.zeros(DIM)
     start[POSITION] = [*rng.uniform(LOW, HIGH), rng.uniform(LIFT, 0.25)]
     start[ROTATION] = FR3.hand_down
@@ -127,7 +131,8 @@ def _carrying(task: CubeTask) -> list[Move]:
 def _pushing(task: CubeTask) -> list[Move]:
     cube = task.cell.cube[:2]
     along = (task.place - cube) / np.linalg.norm(task.place - cube)
-    behind = cube - along * BEHIND
+    begins = [_behind(cube, task.place, by) for by in BEHIND]
+    behind = next(filter(_in_workspace, begins), begins[0])
     reach = task.place - along * (HALF + 0.012)  # the fingers' own half
     return [
         Move(_pose([*behind, LIFT], 0.0, 1.0)),
@@ -139,6 +144,15 @@ def _pushing(task: CubeTask) -> list[Move]:
         Move(_pose([*reach, PUSH], 0.0, 1.0), goal=True),
         Move(_pose([*reach, LIFT], 0.0, 1.0)),
     ]
+
+
+def _behind(cube: np.ndarray, place: np.ndarray, by: float) -> np.ndarray:
+    return cube - (place - cube) / np.linalg.norm(place - cube) * by
+
+
+def _in_workspace(place: np.ndarray) -> bool:
+    low, high = FR3.workspace_low[:2], FR3.workspace_high[:2]
+    return bool(((low < place) & (place < high)).all())
 
 
 def _pose(position, yaw: float, closure: float) -> np.ndarray:
