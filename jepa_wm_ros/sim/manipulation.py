@@ -14,7 +14,7 @@ import numpy as np
 
 from jepa_wm_ros.actions import DIM, GRIPPER, OPEN, POSITION, ROTATION
 from jepa_wm_ros.fr3 import FR3
-from jepa_wm_ros.recordings.skills import nearest_side
+from jepa_wm_ros.recordings.skills import TABLE, nearest_side
 from jepa_wm_ros.sim.design import NOMINAL, CellDesign
 from jepa_wm_ros.sim.variation import CellState, cell_of_seed
 
@@ -37,8 +37,8 @@ ON_TABLE = 0.01  # above how it lies: a cube that is no higher lies on the table
 STEPS = {'pick_place': (10, 10, 10), 'push': (8, 12)}  # for each picture
 PROFILES = {'pick_place': 'grasp', 'push': 'push'}  # that plan them
 FAR_STEPS = {'pick_place': 150, 'push': 60}  # from the last picture alone, all tries together
+# That plan to the last picture alone: where no other is given, and once one was missed.
 FAR_PROFILES = {'pick_place': 'one_picture', 'push': 'one_picture_push'}
-RECOVERY = FAR_PROFILES  # that plan to the last picture once one was missed
 TRIES = 5  # times those steps at most: what was missed is tried again
 PLACED, SHIFTED = 0.04, 0.03  # how near to its place a cube counts as placed, and as pushed there
 
@@ -132,7 +132,7 @@ def _pushing(task: CubeTask) -> list[Move]:
     cube = task.cell.cube[:2]
     along = (task.place - cube) / np.linalg.norm(task.place - cube)
     begins = [_behind(cube, task.place, by) for by in BEHIND]
-    behind = next(filter(_in_workspace, begins), begins[0])
+    behind = next(filter(_in_workspace, begins))
     reach = task.place - along * (HALF + 0.012)  # the fingers' own half
     return [
         Move(_pose([*behind, LIFT], 0.0, 1.0)),
@@ -151,8 +151,7 @@ def _behind(cube: np.ndarray, place: np.ndarray, by: float) -> np.ndarray:
 
 
 def _in_workspace(place: np.ndarray) -> bool:
-    low, high = FR3.workspace_low[:2], FR3.workspace_high[:2]
-    return bool(((low < place) & (place < high)).all())
+    return TABLE.outside(np.append(place, PUSH)) == 0.0
 
 
 def _pose(position, yaw: float, closure: float) -> np.ndarray:

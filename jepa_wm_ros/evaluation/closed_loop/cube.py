@@ -39,15 +39,7 @@ from jepa_wm_ros.fr3 import FR3
 from jepa_wm_ros.overwriting import add_force, refuse_what_is_there
 from jepa_wm_ros.planning import load_profile
 from jepa_wm_ros.sim.changes import CHANGES
-from jepa_wm_ros.sim.manipulation import (
-    FAR_PROFILES,
-    FAR_STEPS,
-    PROFILES,
-    RECOVERY,
-    STEPS,
-    TRIES,
-    expert,
-)
+from jepa_wm_ros.sim.manipulation import FAR_PROFILES, FAR_STEPS, PROFILES, STEPS, TRIES, expert
 from jepa_wm_ros.tasks.cell import CubeCell
 from jepa_wm_ros.world_model import load_world_model
 
@@ -261,7 +253,7 @@ def main(words: list[str] | None = None) -> int:
     far = options.pictures == 1
     options.profile = options.profile or [(FAR_PROFILES if far else PROFILES)[options.task]]
     if options.recovery is None:
-        options.recovery = '' if far else RECOVERY[options.task]
+        options.recovery = '' if far else FAR_PROFILES[options.task]
     options.switch = options.switch or ('plan' if far else 'steps')
     usual = (FAR_STEPS[options.task],) if far else STEPS[options.task]
     steps = tuple(options.steps or usual)

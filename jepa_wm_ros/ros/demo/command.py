@@ -30,7 +30,7 @@ from jepa_wm_ros.ros.commander import CommanderError
 from jepa_wm_ros.ros.demo import cube, cube_report
 from jepa_wm_ros.ros.demo.cell import DemoCell
 from jepa_wm_ros.ros.demo.report import EpisodeRecord, print_table, write_gif, write_png
-from jepa_wm_ros.sim.manipulation import FAR_PROFILES, PROFILES, RECOVERY
+from jepa_wm_ros.sim.manipulation import FAR_PROFILES, PROFILES
 
 TOLERANCE = 0.04  # m, hand to goal
 FINE = 0.025  # m
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         params_file=resources.find('config', f'{"grasp" if grasps else "params"}.yaml'),
     )
     if options.task == 'push':  # with a hand that stays closed
-        recovery = {'use_gripper': False, 'recovery_profile': RECOVERY['push']}
+        recovery = {'use_gripper': False, 'recovery_profile': FAR_PROFILES['push']}
         processes = tuple(
             replace(p, parameters={**p.parameters, **recovery}) if p.name == 'planner' else p
             for p in processes

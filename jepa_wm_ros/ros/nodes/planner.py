@@ -37,10 +37,10 @@ from jepa_wm_ros.ros.base.faults import REPEAT_SECONDS, one_line
 from jepa_wm_ros.ros.base.node import NodeBase
 from jepa_wm_ros.ros.base.run import leave, run
 from jepa_wm_ros.ros.base.worker import Turn, WorkSlot
+from jepa_wm_ros.ros.drawn import Drawn
 from jepa_wm_ros.ros.goal_services import GoalServices
 from jepa_wm_ros.ros.plan_markers import plan_markers
 from jepa_wm_ros.ros.ports import RosPorts
-from jepa_wm_ros.ros.shown import Shown
 
 SWITCH = {
     ReachGoal.Goal.SWITCH_ON_COST: 'cost',
@@ -300,7 +300,7 @@ class PlannerNode(NodeBase):
     def _decider(self, profile: Profile) -> Decider:
         """Who decides by a profile, with scores by its objective from now on."""
         self.ports.objective, self.ports.mode = profile.objective, profile.mode
-        return Shown(decider_of(profile))
+        return Drawn(decider_of(profile))
 
     def _profile(self) -> Profile:
         return read_profile(self.value('profile'), self.value('planner'), self.value('seed'))

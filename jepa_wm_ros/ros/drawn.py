@@ -10,7 +10,7 @@ from jepa_wm_ros.planning import Budget, Plan
 from jepa_wm_ros.ros.ports import ServiceScore
 
 
-class Shown:
+class Drawn:
     """A `control.ports.Decider` whose every plan the world-model node is asked to draw."""
 
     def __init__(self, decider: Decider) -> None:
