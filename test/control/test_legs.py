@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from jepa_wm_ros.actions import GRIPPER, POSITION
-from jepa_wm_ros.control import legs
+from jepa_wm_ros.control import chains, legs
+from jepa_wm_ros.control.chains import LegsSettings
 from jepa_wm_ros.control.goal_sequence import GoalSequence
 from jepa_wm_ros.control.gripper import GripperPolicy
-from jepa_wm_ros.control.legs import Legs, LegsCost, LegsSettings, decider_of
+from jepa_wm_ros.control.legs import Legs, LegsCost, decider_of
 from jepa_wm_ros.control.loop import Reach
 from jepa_wm_ros.control.ports import Motion, MotionOutcome
 from jepa_wm_ros.control.progress import Limits
@@ -128,6 +129,19 @@ def test_a_low_hand_that_a_push_has_left_before_the_thing_goes_behind_it_again()
     table = Table(goals=[np.zeros(3)], pose=low, how=pushed)
     reach(table, 'one_picture_push', gripper=False)
     assert np.linalg.norm(table.thing - PLACE) < 0.03
+    pushing = [int(target[2] < 0.055) for target in table.targets]
+    assert np.diff(pushing).clip(0).sum() == 1, (
+        'goes on where a push has left it short of its place'
+    )
+
+
+@pytest.mark.parametrize('wrong', [0.025, -0.025])
+def test_a_thing_that_a_push_has_missed_is_pushed_along_another_line(wrong):
+    way = (PLACE - THING) / np.linalg.norm(PLACE - THING)
+    believed = THING + wrong * np.array([-way[1], way[0]])
+    table = Table(goals=[np.zeros(3)], believed=believed, how=pushed)
+    reach(table, 'one_picture_push', gripper=False)
+    assert np.linalg.norm(table.thing - THING) > 0.02, 'pushed'
 
 
 def test_where_it_has_closed_on_nothing_it_does_not_close_again():
@@ -200,15 +214,47 @@ def test_what_a_try_rules_out_turns_with_the_hand(held_up, along, across, ruled_
     # A hand that is not turned has its fingers along y, which turns to (-sin, cos).
     place = hand[:2] + along * np.array([-np.sin(turn), np.cos(turn)])
     place = place + across * np.array([np.cos(turn), np.sin(turn)])
-    assert legs.Tried(hand, held_up).rules_out(place) == ruled_out
+    places = np.array([*place, turn, 0.5, 0.0, 0.2])
+    assert legs.Tried(hand, held_up).rules_out(chains.carry, places) == ruled_out
 
 
-@pytest.mark.parametrize('chain', [legs.carry, legs.put, legs.go, legs.push, legs.slide])
+@pytest.mark.parametrize(
+    ('begin', 'end', 'ruled_out'),
+    [
+        ((0.4, 0.0), (0.5, 0.0), True),  # again
+        ((0.41, 0.01), (0.5, -0.01), True),
+        ((0.4, 0.0), (0.52, 0.0), False),  # further
+        ((0.38, 0.0), (0.45, 0.0), True),
+        ((0.4, 0.0), (0.5, 0.03), False),  # aslant
+        ((0.4, 0.02), (0.5, 0.02), False),  # beside
+        ((0.46, 0.0), (0.5, 0.0), False),  # from where it got to
+        ((0.5, 0.0), (0.4, 0.0), False),  # back
+    ],
+)
+@pytest.mark.parametrize('turn', [0.0, 1.0, math.pi])
+def test_a_push_along_the_same_line_is_ruled_out_unless_further(begin, end, ruled_out, turn):
+    sine, cosine = math.sin(turn), math.cos(turn)
+    around = np.array([[cosine, -sine], [sine, cosine]])
+    made = legs.Pushed(around @ [0.4, 0.0], around @ [0.5, 0.0])
+    places = np.array([*(around @ begin), 0.0, *(around @ end), 0.2])
+    assert made.rules_out(chains.push, places) == ruled_out
+    assert not made.rules_out(chains.go, places)
+
+
+@pytest.mark.parametrize(('away', 'ruled_out'), [(0.0, True), (0.04, True), (0.06, False)])
+def test_no_push_begins_where_the_hand_has_landed_on_the_thing(away, ruled_out):
+    hand = np.array([0.5, 0.1, 0.09, 0.0])
+    places = np.array([0.5 + away, 0.1, 0.0, 0.42, 0.02, 0.1])
+    assert legs.Tried(hand, held_up=True).rules_out(chains.push, places) == ruled_out
+    assert not legs.Tried(hand, held_up=False).rules_out(chains.push, places)
+
+
+@pytest.mark.parametrize('chain', [chains.carry, chains.put, chains.go, chains.push, chains.slide])
 def test_chains_keep_to_the_longest_steps_and_end_where_they_should(chain):
     rng = np.random.default_rng(3)
     across, up, turn = SETTINGS.step
     for _ in range(50):
-        places = legs.places_of(SETTINGS, torch.from_numpy(rng.uniform(-1, 1, 6)))
+        places = chains.places_of(SETTINGS, torch.from_numpy(rng.uniform(-1, 1, 6)))
         start = np.array([*rng.uniform(SETTINGS.low, SETTINGS.high), rng.uniform(-0.8, 0.8)])
         steps, at_once = chain(SETTINGS, start, places)
         assert at_once <= len(steps)
@@ -218,25 +264,25 @@ def test_chains_keep_to_the_longest_steps_and_end_where_they_should(chain):
             assert not step[GRIPPER] or not step[:6].any(), 'no stroke on the way'
         end = start[:3] + np.sum([s[:3] for s in steps] or [np.zeros(3)], axis=0)
         assert end[:2] == pytest.approx(places[3:5])
-        low = chain in (legs.push, legs.slide)
+        low = chain in (chains.push, chains.slide)
         assert end[2] == pytest.approx(SETTINGS.low[2] if low else places[5])
 
 
 def test_what_is_carried_goes_across_above_what_lies_about():
     places = np.array([0.6, 0.2, 0.5, 0.4, -0.2, 0.1])
-    steps, at_once = legs.carry(SETTINGS, START, places)
+    steps, at_once = chains.carry(SETTINGS, START, places)
     heights = START[2] + np.cumsum([s[2] for s in steps])
     across = [h for h, s in zip(heights, steps, strict=True) if np.hypot(*s[:2]) > 1e-9]
     assert min(across) >= SETTINGS.clear - 1e-9 and at_once == 0
     strokes = [(s[GRIPPER], round(h, 3)) for s, h in zip(steps, heights, strict=True) if s[GRIPPER]]
-    assert strokes == [(1.0, SETTINGS.low[2]), (-1.0, SETTINGS.low[2] + legs.LAID)]
+    assert strokes == [(1.0, SETTINGS.low[2]), (-1.0, SETTINGS.low[2] + chains.LAID)]
     turned = sum(s[5] for s in steps)
     assert turned == pytest.approx(0.5)
 
 
 def test_near_its_place_a_hand_goes_down_and_closes_without_another_search():
     start = np.array([0.6, 0.19, 0.12, 0.5])
-    steps, at_once = legs.carry(SETTINGS, start, np.array([0.6, 0.2, 0.5, 0.4, -0.2, 0.1]))
+    steps, at_once = chains.carry(SETTINGS, start, np.array([0.6, 0.2, 0.5, 0.4, -0.2, 0.1]))
     assert steps[at_once - 1][GRIPPER] == 1.0 and not any(s[GRIPPER] for s in steps[: at_once - 1])
 
 
@@ -248,14 +294,14 @@ def test_costs_are_those_of_the_chains_and_double_where_the_thing_cannot_be():
         return torch.ones(len(actions))
 
     places = torch.tensor([[[-1.0] * 6], [[1.0] * 6]])
-    assert LegsCost(cost, SETTINGS, legs.carry, START)(places).tolist() == [1, 1]
-    expected = legs.carry(SETTINGS, START, np.array([0.64, 0.24, 0.8, 0.64, 0.24, 0.25]))[0]
+    assert LegsCost(cost, SETTINGS, chains.carry, START)(places).tolist() == [1, 1]
+    expected = chains.carry(SETTINGS, START, np.array([0.64, 0.24, 0.8, 0.64, 0.24, 0.25]))[0]
     assert told[0].shape[0] == 2 and np.allclose(told[0][1, : len(expected)], expected, atol=1e-6)
     assert not told[0][1, len(expected) :].any(), 'then it stands'
     tried = [legs.Tried(np.array([0.64, 0.24, 0.03, 0.0]), held_up=False)]
-    assert LegsCost(cost, SETTINGS, legs.carry, START, tried)(places).tolist() == [1, 2]
-    assert LegsCost(cost, SETTINGS, legs.carry, START, 2 * tried)(places).tolist() == [1, 3]
-    assert LegsCost(cost, SETTINGS, legs.go, START, tried)(places).tolist() == [1, 1]
+    assert LegsCost(cost, SETTINGS, chains.carry, START, tried)(places).tolist() == [1, 2]
+    assert LegsCost(cost, SETTINGS, chains.carry, START, 2 * tried)(places).tolist() == [1, 3]
+    assert LegsCost(cost, SETTINGS, chains.go, START, tried)(places).tolist() == [1, 1]
 
 
 def test_profiles_say_who_decides_and_mistakes_in_their_legs_are_told(tmp_path):
