@@ -38,6 +38,7 @@ from jepa_wm_ros.dds import dds_environment
 from jepa_wm_ros.errors import FaultCode, JepaWmError
 from jepa_wm_ros.ros import camera_topic
 from jepa_wm_ros.ros.base.convert import from_pose7, message_class, to_ns, to_pose7
+from jepa_wm_ros.ros.base.run import spin
 
 CLOSE_SECONDS = 2.0
 POLL_SECONDS = 0.2
@@ -88,6 +89,7 @@ class JepaCommander:
         self._goal = None
         self._executor = SingleThreadedExecutor(context=self._own)
         self._executor.add_node(self.node)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._spin, name='commander', daemon=True)
         self._thread.start()
 
@@ -108,6 +110,7 @@ class JepaCommander:
                 self._act(goal.cancel_goal_async, 'cancel', CLOSE_SECONDS)
             except CommanderError:
                 pass  # a planner that is gone cannot answer
+        self._closing.set()
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
         self._reach.destroy()
@@ -316,7 +319,7 @@ class JepaCommander:
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            spin(self._executor, self._closing.is_set)
         except ExternalShutdownException:
             pass
 

@@ -3,6 +3,7 @@
 
 import gc
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip('rclpy', reason='needs ROS 2 and the interfaces (make setup)')
 
 import rclpy  # noqa: E402
+from rclpy.exceptions import InvalidHandle  # noqa: E402
 
 from jepa_wm_ros.ros.commander import JepaCommander  # noqa: E402
 
@@ -46,3 +48,22 @@ def test_a_commander_joins_the_context_of_a_program_that_has_one(ros_domain):
         assert rclpy.ok()
     finally:
         rclpy.try_shutdown()
+
+
+def test_an_entity_that_is_released_while_it_is_looked_at_ends_no_commander(
+    ros_domain, monkeypatch
+):
+    with JepaCommander() as commander:
+        executor, gone, answered = commander._executor, threading.Event(), threading.Event()
+        once = executor.spin_once
+
+        def raced(*args, **options):
+            monkeypatch.setattr(executor, 'spin_once', once)
+            gone.set()
+            raise InvalidHandle('cannot use Destroyable because destruction was requested')
+
+        monkeypatch.setattr(executor, 'spin_once', raced)
+        executor.create_task(lambda: None)  # wakes it
+        assert gone.wait(5.0)
+        executor.create_task(answered.set)
+        assert answered.wait(5.0)
