@@ -46,16 +46,18 @@ def test_the_expert_shows_the_task_with_the_arm_itself_and_puts_everything_back(
     assert cell.pose()[GRIPPER] < 0.05
 
 
-@pytest.mark.xfail(reason='not every time: weights/jepa_wm_cell_grasp.md', strict=False)
-def test_the_shipped_model_places_a_cube_from_three_pictures(cell, tmp_path):
-    record = cube.episode(cell, 'pick_place', SEED, switch=1, pictures=0)
-    assert record.grasped and record.carried and record.placed, record.message
-    assert 0.0 < record.table_force < 30.0 and record.outside < 0.01
-    assert set(record.imagined) == {0, 1, 2}, 'what the first plan to each goal imagined'
-    assert not record.fault and len(record.shown) == len(record.frames) > 10
-    cube_report.write_png(tmp_path / 'demo.png', record)
-    cube_report.write_gif(tmp_path / 'demo.gif', record)
-    assert 'placed 1/1' in cube_report.table([record])
+def test_the_shipped_model_places_cubes_from_three_pictures(cell, tmp_path):
+    """39 of 40 tasks are placed: two of three must be."""
+    records = [cube.episode(cell, 'pick_place', SEED + i, switch=1, pictures=0) for i in range(3)]
+    for record in records:
+        assert 0.0 < record.table_force < 30.0 and record.outside < 0.01
+        assert set(record.imagined) == {0, 1, 2}, 'what the first plan to each goal imagined'
+        assert not record.fault and len(record.shown) == len(record.frames) > 10
+    placed = [r for r in records if r.grasped and r.carried and r.placed]
+    assert len(placed) >= 2, [record.message for record in records]
+    cube_report.write_png(tmp_path / 'demo.png', placed[0])
+    cube_report.write_gif(tmp_path / 'demo.gif', placed[0])
+    assert f'placed {len(placed)}/3' in cube_report.table(records)
 
 
 def test_a_thing_that_was_pointed_at_is_grasped_and_found_again(cell):
