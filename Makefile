@@ -20,7 +20,6 @@ VENV := $(if $(filter jazzy,$(DISTRO)),.venv,.venv-$(DISTRO))
 BIN := $(VENV)/bin
 PYTEST := JEPA_WM_ROS_COMPLETE=1 $(BIN)/python -m pytest
 QUICK := not slow and not gpu and not installed_ros
-ALONE := ros or real_time
 
 # The environment is complete in itself: nothing of a ROS that the calling shell has sourced may
 # be mixed with its wheels.
@@ -34,9 +33,9 @@ setup:            ## the environment only
 demo: setup       ## real nodes, real DDS, simulated arm: one goal picture, or EPISODES of them
 	@$(BIN)/jepa-wm demo --task $(TASK) --pictures $(PICTURES) --seed $(SEED) --episodes $(EPISODES) --out $(OUT)
 
-test: setup       ## everything that is quick: the pure rooms on two cores, then what keeps time
-	@OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m '$(QUICK) and not ($(ALONE))'; pure=$$?; \
-	$(PYTEST) -m '$(QUICK) and ($(ALONE))' && exit $$pure
+test: setup       ## everything that is quick: two at a time, then what keeps time alone
+	@OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile -m '$(QUICK) and not real_time'; beside=$$?; \
+	$(PYTEST) -m '$(QUICK) and real_time' && exit $$beside
 
 test-slow: setup  ## what takes longer, or a GPU
 	@$(PYTEST) -m '(slow or gpu) and not installed_ros'

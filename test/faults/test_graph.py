@@ -17,7 +17,7 @@ from jepa_wm_ros.errors import FaultCode  # noqa: E402
 from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from support.running_cell import Goal, frozen, mend, running_cell  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 STANDS = 0.002  # m between two looks at an arm that stands
 NOTICED = 6.0  # s: leaseDuration of config/fastdds.xml, a look at it, and an answer
 FIRST_STEP = 1

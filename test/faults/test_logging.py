@@ -29,7 +29,7 @@ from support.outputs import full_disk, unread_pipe  # noqa: E402
 from support.python_process import node  # noqa: E402
 from support.ros_peers import call, ros, spinning  # noqa: E402
 
-pytestmark = [pytest.mark.ros, pytest.mark.fault(40)]
+pytestmark = [pytest.mark.ros, pytest.mark.real_time, pytest.mark.fault(40)]
 
 SOON = 5.0  # s; a quiet machine needs 0.1, a node that waits for its output never answers
 CHATTY = """

@@ -20,7 +20,7 @@ from jepa_wm_ros.fr3 import FR3  # noqa: E402
 from jepa_wm_ros.processes import ProcessGroup  # noqa: E402
 from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 STARTS = np.array([[0.5, -0.22, 0.3], [0.5, 0.22, 0.3]])  # m; the farther one is taken
 RANDOM = np.random.default_rng(0)
 LAG = 0.003  # m, the arm stands within this of where it was sent

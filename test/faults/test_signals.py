@@ -17,7 +17,7 @@ from support.controller_rig import Planner  # noqa: E402
 from support.python_process import python  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 STEP = 0.07
 
 

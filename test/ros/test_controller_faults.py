@@ -30,7 +30,7 @@ from support.python_process import node, python  # noqa: E402
 from support.reflex_arm import reflex_arm  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 
 @pytest.mark.fault(20)

@@ -21,7 +21,7 @@ from jepa_wm_ros.sim.server import ArmServer  # noqa: E402
 from support.controller_rig import CENTRE, DOWN, PATIENT, Rig  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 
 @pytest.fixture(scope='module')

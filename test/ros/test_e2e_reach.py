@@ -28,7 +28,7 @@ from jepa_wm_ros.sim.variation import sample_reach_task  # noqa: E402
 from support.paths import ROOT  # noqa: E402
 from support.python_process import command  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 SEED = 4242
 
 

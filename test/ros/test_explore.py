@@ -37,7 +37,7 @@ from jepa_wm_ros.ros.exploring import (  # noqa: E402
     unbent,
 )
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 START = np.array([0.5, 0.0, 0.25, *FR3.hand_down, 0.0])
 
 

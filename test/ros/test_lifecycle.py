@@ -14,7 +14,7 @@ from support import generated, policy  # noqa: E402
 from support.controller_rig import PATIENT  # noqa: E402
 from support.ros_peers import belongings, ros, spinning, tiny_model, until  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 ROUNDS = 5
 OF_EVERY_NODE = {'/rosout', '/parameter_events', '/diagnostics'}
 TF = {'/tf', '/tf_static'}  # said where tf2_msgs is installed, which comes with ROS alone

@@ -23,7 +23,7 @@ from jepa_wm_ros.sim.design import NOMINAL  # noqa: E402
 from jepa_wm_ros.sim.variation import cell_of_seed  # noqa: E402
 from support.ros_peers import call, ros, spinning  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 
 
 class Viewer:

@@ -24,7 +24,7 @@ from jepa_wm_ros.ros.demo.cell import DemoCell  # noqa: E402
 from jepa_wm_ros.ros.nodes.franka_controller import FrankaController  # noqa: E402
 from support.ros_peers import ros, spinning  # noqa: E402
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.real_time]
 ARMS = ('left', 'right')
 SEEDS = {'left': 4242, 'right': 4243}
 SHARED = {'/diagnostics', '/rosout', '/parameter_events'}
