@@ -3,7 +3,7 @@
 """What each choice of config/train/grasp.yaml is worth: a short training for each, and its places.
 
     .venv/bin/python scripts/ablation.py out/ablation --data data/skills
-    .venv/bin/python scripts/ablation.py OUT --data DATA --seeds 2 --rows 'tokens 2×2'
+    .venv/bin/python scripts/ablation.py OUT --data DATA --seeds 2 --rows 'no `neck`'
 
 Every row is the recipe with one thing otherwise, trained alike and judged on the same tasks by
 direct stepping, three pictures, without the recovery that a long search makes: so that what is
@@ -46,8 +46,6 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     'rollout of 1 step': {'predictor.rollout_steps': 1},
     'rollout of 2 steps': {'predictor.rollout_steps': 2},
-    'tokens 2×2': {'model.encoder.grid': 2},
-    'tokens 4×4': {'model.encoder.grid': 4},
 }
 COLUMNS = {
     'tasks': 'tasks',
