@@ -46,6 +46,8 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     'rollout of 1 step': {'predictor.rollout_steps': 1},
     'rollout of 2 steps': {'predictor.rollout_steps': 2},
+    'tokens 2×2': {'model.encoder.grid': 2},
+    'tokens 3×3': {'model.encoder.grid': 3},
 }
 COLUMNS = {
     'tasks': 'tasks',

@@ -7,7 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from jepa_wm_ros.errors import JepaWmError
 from jepa_wm_ros.world_model.encoders import build_encoder
+from jepa_wm_ros.world_model.encoders.conv import ConvEncoder, conv_spec
 from jepa_wm_ros.world_model.files.official import allocate
 from jepa_wm_ros.world_model.files.registry import cell_spec, dinov2, dinov3, vjepa, vjepa2
 
@@ -116,3 +118,21 @@ def test_memory_that_is_filled_later_holds_no_leftovers_outside_the_state():
     assert [name for name, _ in model.named_buffers() if name not in stored] == [
         'encoder.vit.blocks.0.attn.k_bias'
     ]
+
+
+@pytest.mark.parametrize('grid', [2, 3])
+def test_tokens_of_a_convolution_lie_in_rows_from_above(grid):
+    """What changes in a corner of the picture changes the token of that corner most."""
+    torch.manual_seed(0)
+    encoder = ConvEncoder(conv_spec(width=16, grid=grid, norm='none'), 96).eval()
+    pixels = torch.rand(1, 3, 96, 96)
+    for token, (row, column) in {grid - 1: (0, 80), grid * (grid - 1): (80, 0)}.items():
+        other = pixels.clone()
+        other[..., row : row + 16, column : column + 16] += 3.0
+        change = (encoder(other) - encoder(pixels)).norm(dim=-1)
+        assert change.shape == (1, grid**2) and int(change.argmax()) == token
+
+
+def test_tokens_that_a_map_cannot_be_cut_into_are_refused():
+    with pytest.raises(JepaWmError, match='ends in a 6x6 map at 96 px, which is not 4x4 cells'):
+        ConvEncoder(conv_spec(grid=4), 96)

@@ -3,7 +3,7 @@
 
 The picture is cut into patches first (on a CPU several times faster than strided convolutions at
 full resolution, and no pixel is lost), then 3x3 convolutions (GroupNorm, GELU), then either one
-vector for the whole picture (`grid` 1) or one token per cell of a `grid` x `grid` map. The output
+vector for the whole picture (`grid` 1) or one token per cell of `grid` x `grid`. The output
 is normalised without parameters, so its scale cannot shrink or grow during training. With a `neck`
 the head begins with convolutions of its own: what a frozen stem, learnt for something else, does
 not tell apart.
@@ -29,7 +29,7 @@ def conv_spec(
     strides: tuple[int, ...] = (1, 2, 1, 2, 1),
     neck: tuple[int, ...] = (),
 ) -> EncoderSpec:
-    """Default: 96 px pictures to 24x24 patches, a 6x6 map, and from it one token (or 6x6)."""
+    """Default: 96 px pictures to 24x24 patches, to a 6x6 map, to one token (or 2x2, 3x3, 6x6)."""
     return EncoderSpec(
         'conv',
         width,
@@ -70,12 +70,13 @@ class ConvEncoder(nn.Module):
                 nn.Linear(spec.hidden, spec.width),
                 nn.Unflatten(1, (1, spec.width)),
             )
-        elif spec.grid == side:
-            self.head = nn.Sequential(*neck, nn.Conv2d(before, spec.width, 1), _Tokens())
+        elif side % spec.grid == 0:
+            cell = side // spec.grid
+            self.head = nn.Sequential(*neck, nn.Conv2d(before, spec.width, cell, cell), _Tokens())
         else:
             raise JepaWmError(
-                f'the conv encoder ends in a {side}x{side} map at {img_size} px, '
-                f'not {spec.grid}x{spec.grid}; change its strides'
+                f'the conv encoder ends in a {side}x{side} map at {img_size} px, which is not '
+                f'{spec.grid}x{spec.grid} cells of one size; change its strides'
             )
         self.norm = _norm(spec)
 
