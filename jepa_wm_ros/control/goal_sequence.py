@@ -25,9 +25,10 @@ class GoalSequence:
     """Which goal counts now.
 
     Call `update` with each new latent distance and `step` after each executed step; a switch on
-    'plan' also asks `exhausted` of each plan. `index` is the goal to plan for, `finished` says
-    that the last one is done. `reached` tells whether the newest distance was within the
-    threshold, which a switch on steps does not imply; `first` is the present goal's first distance.
+    'plan' also asks `exhausted` of each plan. `index` is the goal to plan for, `finished` says that
+    the last one is done, `missed` how. `cost` is the newest distance to the present goal, `first`
+    its first one, and `reached` tells whether `cost` is within the threshold, which a switch on
+    steps does not imply.
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class GoalSequence:
     ):
         """count: goals; cost_threshold: latent distance that counts as reached; steps_per_goal:
         one number, or one per goal; goes_back: begin again from the goal before when a goal's
-        steps are over and it was missed. Raises SettingsError for a switch that could never happen.
+        steps are over and it was missed, and tell of the last one whether it was. Raises
+        SettingsError for a switch that could never happen.
         """
         require(is_count(count, 1), 'goals', count, 'at least one')
         require(switch_on in SWITCHES, 'switch_on', switch_on, f'one of {", ".join(SWITCHES)}')
@@ -55,9 +57,10 @@ class GoalSequence:
                 '> 0 to switch on cost',
             )
         self.steps_per_goal = self._schedule(steps_per_goal) if self._on_steps else ()
-        self._goes_back, self.finished = goes_back, False
-        self._foremost = 0
-        self.first = math.nan
+        self._judges = self._goes_back = goes_back
+        self.finished, self._foremost = False, 0
+        self.cost = self.first = math.nan
+        self._farthest = [0.0] * count  # first distances, the greatest of every goal
         self._begin(0)
 
     def update(self, cost: float) -> bool:
@@ -66,14 +69,28 @@ class GoalSequence:
         """
         if self.finished:
             return False
-        self.reached = not math.isnan(cost) and cost <= self.cost_threshold
+        self.cost, self.reached = cost, not math.isnan(cost) and cost <= self.cost_threshold
         if math.isnan(self.first):
             self.first = cost
+            self._farthest[self.index] = max(self._farthest[self.index], cost)
         out_of_steps = self._on_steps and self.steps_on_goal >= self.steps_per_goal[self.index]
         if not (self._on_cost and self.reached or out_of_steps):
             return False
-        missed = self._goes_back and not self.reached and cost > MISSED * self.first
-        return missed and self.back() or self._go_on()
+        return self._goes_back and self.missed and self.back() or self._go_on()
+
+    @property
+    def missed(self) -> bool:
+        """Whether the newest distance to the present goal is beyond `limit`. Never without
+        `goes_back`: then a goal is given its steps, as published, and they are all that is asked.
+        """
+        return self._judges and self.cost > self.limit
+
+    @property
+    def limit(self) -> float:
+        """Latent distance beyond which the present goal was missed: a twentieth of that at which
+        it was begun, or the threshold if that is more.
+        """
+        return max(self.cost_threshold, MISSED * self._farthest[self.index])
 
     def exhausted(self, gain: float) -> bool:
         """Take the gain of the newest plan, the share of the cost of standing still that it saves;
@@ -105,7 +122,8 @@ class GoalSequence:
         return True
 
     def _begin(self, index: int) -> None:
-        self.index, self.steps_on_goal, self.reached, self.first = index, 0, False, math.nan
+        self.index, self.steps_on_goal, self.reached = index, 0, False
+        self.cost = self.first = math.nan
 
     @property
     def steps_left(self) -> float:

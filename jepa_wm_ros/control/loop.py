@@ -79,18 +79,14 @@ class Reach:
             self._check_time(begun)
             seen = self._observe(goal_ids[self.goals.index], not_before)
             if self.goals.update(seen.distance):
-                if self.goals.finished:
-                    self._say(phase=Phase.REACHED)
+                if self._finished():
                     return
-                self._begin_next_goal()
                 continue
             self._check_limits()
             path = self._plan(seen)
             if self.goals.exhausted(self._gain):
-                if self.goals.finished:
-                    self._say(phase=Phase.REACHED)
+                if self._finished():
                     return
-                self._begin_next_goal()
                 continue
             if self._act(seen, path):
                 self._expect(seen.distance)
@@ -120,6 +116,20 @@ class Reach:
             best, self._best_step = seen.distance, self.progress.step
         self._say(phase=Phase.WAITING, cost=seen.distance, best_cost=best)
         return seen
+
+    def _finished(self) -> bool:
+        """Whether that was the last goal; the next one is begun otherwise."""
+        if not self.goals.finished:
+            self._begin_next_goal()
+            return False
+        if self.goals.missed:
+            raise Fault(
+                FaultCode.NO_PROGRESS,
+                f'the last picture was missed: the cost is {self.progress.cost:.3g}, where '
+                f'{self.goals.limit:.3g} counts as there',
+            )
+        self._say(phase=Phase.REACHED)
+        return True
 
     def _begin_next_goal(self) -> None:
         if self.recovery is not None and self.goals.index < self.progress.goal_index:

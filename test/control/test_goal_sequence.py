@@ -123,6 +123,33 @@ def test_a_goal_that_was_missed_is_begun_again_from_the_one_before():
     assert ends(*missed, 0.4, 0.02, 0.8, 0.01) == 2  # and reached the second time
 
 
+@pytest.mark.parametrize(
+    ('last', 'threshold', 'missed'),
+    [(0.041, 0.0, True), (0.039, 0.0, False), (0.041, 0.041, False), (math.nan, 0.0, False)],
+)
+def test_of_the_last_goal_is_told_whether_it_was_missed(last, threshold, missed):
+    goals = GoalSequence(1, 'steps', threshold, steps_per_goal=1, goes_back=True)
+    walk(goals, [0.8, last])  # of 0.8 a twentieth is 0.04
+    assert goals.finished and goals.missed is missed
+
+
+def test_a_goal_that_is_given_its_steps_alone_is_never_missed():
+    goals = GoalSequence(1, 'steps', steps_per_goal=1)
+    walk(goals, [0.8, 0.8])
+    assert goals.finished and not goals.missed
+
+
+def test_what_counts_is_the_distance_before_the_last_was_pursued_alone():
+    goals = GoalSequence(2, 'steps', 0.001, steps_per_goal=1, goes_back=True)
+    for cost in [1.0, 0.0, 0.8, 0.1]:  # the second: from 0.8 to 0.1, which leads back
+        if not goals.update(cost):
+            goals.step()
+    goals.last_alone(9)
+    walk(goals, [0.1, 0.03])
+    assert goals.exhausted(0.0) and goals.finished
+    assert not goals.missed, 'of 0.8, not of 0.1, a twentieth'
+
+
 def test_a_missed_grasp_goes_back_to_the_goal_before_for_all_its_steps():
     goals = GoalSequence(2, 'steps', steps_per_goal=2)
     assert not goals.back()

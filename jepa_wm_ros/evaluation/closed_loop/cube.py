@@ -107,9 +107,10 @@ def run_cube_trial(
     ports = TaskPorts(task, policy.session, policy.profile)
     ids = ports.prepare()
     schedule = schedule_of(steps, len(ids))
-    # As in the planner node with config/grasp.yaml; what was pushed stays where it is.
+    # As in the planner node with config/grasp.yaml, except where nobody recovers a push: what was
+    # pushed stays where it is, and the picture before is of no use.
     recovery = policy.recovery
-    goes_back = task.kind == 'pick_place' or recovery is not None
+    goes_back = task.kind == 'pick_place' or recovery is not None or len(ids) == 1
     goals = GoalSequence(len(ids), switch, policy.tolerance, schedule, goes_back)
     planning: list[float] = []
 

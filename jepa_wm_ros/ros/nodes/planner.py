@@ -121,7 +121,7 @@ class PlannerNode(NodeBase):
             'goes_back',
             False,
             "Begin again from the picture before when a picture's steps are over and more than a "
-            'twentieth of the distance to it is left.',
+            'twentieth of the distance to it is left; a last one missed so ends with NO_PROGRESS.',
         )
         self.declare(
             'recovery_profile',
