@@ -11,6 +11,7 @@ from jepa_wm_ros.recordings.skills import CLOSED, NEAR
 LOW = 0.05  # m above the thing's middle, below which a hand that passes takes it along
 BESIDE = 0.04  # m, from its middle to the way of a hand that takes it along
 BEFORE = 0.035  # m, from such a hand to the middle of what it pushes
+BETWEEN = 0.02  # m, from the middle between open fingers, which pass a thing on both sides
 FORGOTTEN = 4  # grasps in a row that found nothing: it does not lie where it was said to
 
 
@@ -54,20 +55,32 @@ class Pointed:
             self._place[3] = pose[ROTATION][2]
         else:
             self._place[2] = self._height  # it falls
-            self._push(pose[POSITION])
+            self._push(pose)
         self._hand = pose[POSITION].copy()
         return None if self.lost else self.place
 
-    def _push(self, hand: np.ndarray) -> None:
-        """Lay it before a hand (3,) that went through where it lay, low and level."""
+    def _push(self, pose: np.ndarray) -> None:
+        """Lay it before a hand of measured pose7 that went through where it lay, low and level."""
+        hand = pose[POSITION]
         if self._hand is None or max(hand[2], self._hand[2]) > self._height + LOW:
             return
         way = hand[:2] - self._hand[:2]
         length = float(np.linalg.norm(way))
         if length <= abs(hand[2] - self._hand[2]):
             return
-        along = float((self._place[:2] - self._hand[:2]) @ way) / length
+        apart = np.array([self._hand[:2], hand[:2]]) - self._place[:2]
+        if pose[GRIPPER] < CLOSED and np.all(np.abs(apart @ _finger_axis(pose)) < BETWEEN):
+            return
+        along = float(-apart[0] @ way) / length
         nearest = self._hand[:2] + min(along, length) * way / length
         met = np.linalg.norm(self._place[:2] - nearest) < BESIDE
         if met and 0.0 < along < length + BEFORE:
             self._place[:2] = hand[:2] + BEFORE * way / length
+
+
+def _finger_axis(pose: np.ndarray) -> np.ndarray:
+    """Direction (2,) on the table in which the fingers of an upright hand at pose7 are apart: the
+    hand's own y.
+    """
+    yaw = float(pose[ROTATION][2])
+    return np.array([np.sin(yaw), -np.cos(yaw)])

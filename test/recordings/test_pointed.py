@@ -77,3 +77,15 @@ def test_pushed_it_lies_before_the_hand_and_passed_by_or_approached_from_above_w
     ):
         thing.follow(pose(before), told(0.0))
         np.testing.assert_allclose(thing.follow(pose(after), told(0.0))[:2], [0.585, 0.1])
+
+
+@pytest.mark.parametrize(
+    ('yaw', 'beside', 'closure', 'left'),
+    [(0.0, 0.01, 0.0, True), (0.0, 0.03, 0.0, False), (np.pi / 2, 0.01, 0.0, False)]
+    + [(0.0, 0.01, 1.0, False)],
+)
+def test_what_open_fingers_pass_on_both_sides_stays_where_it_is(thing, yaw, beside, closure, left):
+    y = PLACE[1] + beside
+    thing.follow(pose([0.40, y, 0.05], closure, yaw), told(closure))
+    there = thing.follow(pose([0.55, y, 0.05], closure, yaw), told(closure))
+    assert (there[:2] == PLACE[:2]).all() if left else there[0] > 0.55
